@@ -1,0 +1,39 @@
+/* clock.h - time and randomness, injected.
+ *
+ * Everything that reads the time or needs a random number does it through one struct clock, so
+ * deadlines, back-off and schedules are tested without waiting. The system clock reads
+ * CLOCK_MONOTONIC and CLOCK_REALTIME and draws from getrandom(2) in blocks.
+ */
+#pragma once
+#include "gateway/base/slice.h"
+
+struct clock {
+    uint64_t (*monotonic_us)(struct clock *c); /* never goes back; origin unspecified */
+    uint64_t (*wall_ms)(struct clock *c);      /* Unix time */
+    void (*random)(struct clock *c, void *p, size_t n);
+};
+
+struct clock *clock_system_new(void); /* freed with clock_system_free */
+void clock_system_free(struct clock *c);
+
+/* A clock that stands still until it is told; random bytes from a fixed seed. For tests. */
+struct clock_fake {
+    struct clock clock;
+    uint64_t now_us;
+    uint64_t wall_now_ms;
+    uint64_t seed;
+};
+void clock_fake_init(struct clock_fake *f);
+void clock_fake_advance_ms(struct clock_fake *f, uint64_t ms);
+
+static inline uint64_t clock_now_us(struct clock *c) { return c->monotonic_us(c); }
+static inline uint64_t clock_now_ms(struct clock *c) { return c->monotonic_us(c) / 1000; }
+static inline uint64_t clock_wall_ms(struct clock *c) { return c->wall_ms(c); }
+/* Uniform in [0, bound); bound > 0. */
+uint64_t clock_random_below(struct clock *c, uint64_t bound);
+
+#define UUID_TEXT_SIZE 36
+/* Version 4 (RFC 9562), lower case, not NUL-terminated. */
+void clock_uuid(struct clock *c, char text[UUID_TEXT_SIZE]);
+/* `n` random bytes as 2n lower-case hex digits, not NUL-terminated. */
+void clock_random_hex(struct clock *c, char *text, size_t n);

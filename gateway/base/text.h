@@ -1,0 +1,17 @@
+/* text.h - the units a person writes and the name they probably meant. */
+#pragma once
+#include "gateway/base/buf.h"
+
+/* "250ms" "30s" "5m" "1h" "7d" -> milliseconds. False when the unit is missing or unknown or it overflows. */
+bool text_to_duration_ms(struct slice s, uint64_t *ms);
+/* "512B" "64KiB" "6MiB" "1GiB" -> bytes. False as above. */
+bool text_to_size_bytes(struct slice s, uint64_t *bytes);
+/* The shortest exact spelling: 90000 -> "90s", 1048576 -> "1MiB". */
+void text_append_duration(struct buf *out, uint64_t ms);
+void text_append_size(struct buf *out, uint64_t bytes);
+/* The candidate nearest to `name` by edit distance (transpositions count one), or NULL when none is near enough to be meant. */
+const char *text_nearest(struct slice name, const char *const *candidates, size_t count);
+/* Appends `s` with control characters and bytes that are not UTF-8 escaped as \xNN, cut after `limit` bytes with "...". */
+void text_append_quoted(struct buf *out, struct slice s, size_t limit);
+/* Length of the longest valid UTF-8 prefix (RFC 3629); s.n when all of it is valid. */
+size_t text_utf8_prefix(struct slice s);
