@@ -3,28 +3,71 @@ VERSION := 0.1.0
 BUILD ?= build
 PREFIX ?= /usr/local
 CC ?= gcc
+CXX ?= g++
+CLANG ?= clang
+PYTHON ?= /usr/bin/python3
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 
-# A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py checks).
-ROOMS := gateway/base gateway/blueprint gateway/invocation gateway/pool plugins gateway/source local-api gateway/observe gateway/command
+# A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
+ROOMS := gateway/base gateway/loop gateway/blueprint gateway/invocation gateway/pool plugins gateway/source local-api gateway/observe gateway/command
 PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl
 TEST_PACKAGES := cmocka jansson
 
+# What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
+BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl procps
+LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
+FUZZ_DEBS := clang libclang-rt-14-dev
+BENCH_DEBS := wrk python3 util-linux
+
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
             -Wformat=2 -Wswitch-enum -Wundef -Wconversion -Werror
-MODE_FLAGS ?= -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DEXECGATE_VERSION='"$(VERSION)"' -I. -g $(WARNINGS) $(MODE_FLAGS) $(CFLAGS) $(shell pkg-config --cflags $(PACKAGES))
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -lpthread -lm
+RELEASE_FLAGS := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+ASAN_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+MODE_FLAGS ?= $(RELEASE_FLAGS)
 LINK_FLAGS ?= -pie
+CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DEXECGATE_VERSION='"$(VERSION)"' -I. -g $(WARNINGS) $(MODE_FLAGS) $(CFLAGS)
+LIBS = $(shell pkg-config --libs $(PACKAGES)) -lpthread -lm
 
 SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard $(room)/*.c $(room)/*/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
-UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
-UNIT_BINARIES := $(UNIT_TESTS:%.c=$(BUILD)/%)
+UNIT_BINARIES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
+FUZZ_BINARIES := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+EXAMPLES := $(patsubst sdk-examples/c/%.c,$(BUILD)/examples/%,$(wildcard sdk-examples/c/*.c)) \
+            $(patsubst sdk-examples/cpp/%.cpp,$(BUILD)/examples/%,$(wildcard sdk-examples/cpp/*.cpp))
+GO := $(shell command -v go)
+CARGO := $(shell command -v cargo)
+MORE_EXAMPLES := $(if $(GO),$(BUILD)/examples/hello-go) $(if $(CARGO),$(BUILD)/examples/hello-rust)
+QUICKSTART := blueprints/$(if $(GO),$(if $(CARGO),polyglot,quickstart),quickstart).yaml
 
-.PHONY: all unit clean
-all: $(BUILD)/execgate
+.PHONY: all help run test unit e2e asan fuzz bench lint format docs install deps examples clean
+all: $(BUILD)/execgate ## build the release binary at build/execgate (the default)
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1|/' | column -t -s '|'
+
+# $(call need,PACKAGES): a recipe line that installs those that are missing.
+define need
+$(Q)missing=""; if command -v dpkg-query >/dev/null; then for p in $(1); do \
+	dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	else echo "no dpkg here; these Debian packages are needed: $(1)"; fi; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; as=; [ "$$(id -u)" = 0 ] || as=sudo; \
+	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; fi
+$(Q)mkdir -p $(@D) && touch $@
+endef
+
+$(BUILD)/.need-build: Makefile
+	$(call need,$(BUILD_DEBS))
+$(BUILD)/.need-test: Makefile
+	$(call need,$(TEST_DEBS))
+$(BUILD)/.need-lint: Makefile
+	$(call need,$(LINT_DEBS))
+$(BUILD)/.need-fuzz: Makefile
+	$(call need,$(FUZZ_DEBS))
+$(BUILD)/.need-bench: Makefile
+	$(call need,$(BENCH_DEBS))
+deps: $(BUILD)/.need-build $(BUILD)/.need-test $(BUILD)/.need-lint $(BUILD)/.need-fuzz $(BUILD)/.need-bench ## install every Debian package that any target needs
 
 $(BUILD)/execgate: $(BUILD)/gateway/main.o $(BUILD)/libexecgate.a
 	@echo "  LINK  $@"
@@ -33,21 +76,89 @@ $(BUILD)/execgate: $(BUILD)/gateway/main.o $(BUILD)/libexecgate.a
 $(BUILD)/libexecgate.a: $(OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c | $(BUILD)/.need-build
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# One program per unit test file; TEST=test_x runs only that one.
-$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libexecgate.a
+# --- examples ---
+$(BUILD)/examples/%: sdk-examples/c/%.c sdk-examples/execgate.h | $(BUILD)/.need-build
 	@mkdir -p $(@D)
-	@echo "  TEST  $<"
-	$(Q)$(CC) $(CFLAGS_ALL) -Wno-missing-prototypes -MMD -MP $(LINK_FLAGS) -o $@ $< $(BUILD)/libexecgate.a $(LIBS) $(shell pkg-config --libs $(TEST_PACKAGES))
+	@echo "  CC    $<"
+	$(Q)$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
+$(BUILD)/examples/%: sdk-examples/cpp/%.cpp sdk-examples/execgate.h | $(BUILD)/.need-build
+	@mkdir -p $(@D)
+	@echo "  CXX   $<"
+	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
+$(BUILD)/examples/hello-go: $(wildcard sdk-examples/go/*)
+	@mkdir -p $(@D)
+	@echo "  GO    $@"
+	$(Q)cd sdk-examples/go && GOFLAGS=-mod=mod GOPROXY=off go build -o $(abspath $@) .
+$(BUILD)/examples/hello-rust: $(wildcard sdk-examples/rust/* sdk-examples/rust/src/*)
+	@mkdir -p $(@D)
+	@echo "  CARGO $@"
+	$(Q)cd sdk-examples/rust && cargo build --release --offline --quiet --target-dir $(abspath $(BUILD))/rust
+	$(Q)cp $(BUILD)/rust/release/hello-rust $@
+examples: $(EXAMPLES) $(MORE_EXAMPLES) ## build the example handlers
+	$(if $(GO),,@echo "no Go here: its example is left out (install golang-go)")
+	$(if $(CARGO),,@echo "no Rust here: its example is left out (install cargo)")
 
-unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES))
-	@for t in $^; do echo "== $$t"; $$t || exit 1; done
+run: $(BUILD)/execgate examples ## build everything and serve the quickstart blueprint
+	@$(BUILD)/execgate run $(QUICKSTART)
 
-clean:
+# --- tests ---
+$(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-test
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CFLAGS_ALL) -Isdk-examples -Wno-missing-prototypes -MMD -MP $(LINK_FLAGS) -o $@ $< $(BUILD)/libexecgate.a $(LIBS) $(shell pkg-config --libs $(TEST_PACKAGES))
+
+unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit tests (TEST=test_x: one)
+	@for t in $^; do $$t >$(BUILD)/unit.log 2>&1 && echo "ok    $$t" || { cat $(BUILD)/unit.log; echo "FAIL  $$t"; exit 1; }; done
+
+e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=...)
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+
+test: unit e2e ## install what the tests need, then run all of them
+
+asan: ## the whole suite under AddressSanitizer and UBSan
+	$(MAKE) BUILD=$(BUILD)/asan MODE_FLAGS="$(ASAN_FLAGS)" LINK_FLAGS= test
+
+# --- fuzzing: a bounded minute over all targets ---
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(SOURCES) | $(BUILD)/.need-fuzz $(BUILD)/.need-build
+	@mkdir -p $(@D)
+	@echo "  FUZZ  $<"
+	$(Q)$(CLANG) $(CFLAGS_ALL) -Wno-missing-prototypes -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -o $@ $< $(SOURCES) $(LIBS)
+FUZZ_SECONDS ?= 60
+fuzz: MODE_FLAGS = -fno-omit-frame-pointer
+fuzz: $(FUZZ_BINARIES) ## run every fuzz target, FUZZ_SECONDS=60 in all
+	@each=$$(( $(FUZZ_SECONDS) / $(words $(FUZZ_BINARIES)) )); for t in $(FUZZ_BINARIES); do n=$${t##*/fuzz_}; \
+	echo "== $$n ($$each s)"; mkdir -p $(BUILD)/fuzz/found/$$n; \
+	$$t -max_total_time=$$each -max_len=65536 -artifact_prefix=$(BUILD)/fuzz/ -verbosity=0 -print_final_stats=1 $(BUILD)/fuzz/found/$$n tests/fuzz/corpus/$$n 2>$(BUILD)/fuzz/$$n.log \
+	&& grep -E 'number_of_executed|new_units' $(BUILD)/fuzz/$$n.log || { tail -40 $(BUILD)/fuzz/$$n.log; exit 1; }; done
+
+bench: $(BUILD)/execgate examples $(BUILD)/bench/hello | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) bench/run.py $(BENCH_ARGS)
+$(BUILD)/bench/%: bench/%.c | $(BUILD)/.need-build
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -o $@ $< $(LIBS)
+
+# --- upkeep ---
+C_FILES = $(shell git ls-files '*.c' '*.h' ':!sdk-examples' 2>/dev/null)
+lint: $(BUILD)/.need-lint $(BUILD)/.need-build ## formatting, clang-tidy, layers, function and file lengths
+	clang-format --dry-run -Werror $(C_FILES)
+	$(PYTHON) tests/lint/layers.py $(ROOMS)
+	$(PYTHON) tests/lint/lengths.py
+	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(filter-out -Werror,$(CFLAGS_ALL))
+format: $(BUILD)/.need-lint ## lay the C sources out as .clang-format says
+	clang-format -i $(C_FILES)
+docs: $(BUILD)/execgate ## write the generated part of docs/blueprint.md
+	$(PYTHON) tests/lint/reference.py $(BUILD)/execgate docs/blueprint.md
+
+install: $(BUILD)/execgate ## install into $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BUILD)/execgate $(DESTDIR)$(PREFIX)/bin/execgate
+	install -D -m 644 docs/execgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/execgate.1
+	install -D -m 644 sdk-examples/execgate.h $(DESTDIR)$(PREFIX)/include/execgate.h
+clean: ## remove what was built
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(OBJECTS:.o=.d) $(UNIT_BINARIES:=.d)

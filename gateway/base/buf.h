@@ -24,7 +24,9 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 void buf_vprintf(struct buf *b, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 /* Drops the first n bytes. */
 void buf_consume(struct buf *b, size_t n);
-static inline struct slice buf_slice(const struct buf *b) { return (struct slice){b->p, b->n}; }
+static inline struct slice buf_slice(const struct buf *b) {
+    return (struct slice){b->p, b->n};
+}
 /* Gives up the memory (may be NULL when empty); the buffer is empty afterwards. The caller frees with free(). */
 char *buf_take(struct buf *b, size_t *n);
 void buf_free(struct buf *b); /* back to empty; idempotent */

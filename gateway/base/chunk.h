@@ -11,7 +11,7 @@ struct chunk {
     unsigned holders;
     void (*release)(void *memory, size_t size); /* frees the memory when the last holder lets go */
     void *memory;
-    size_t size;       /* of memory */
+    size_t size;        /* of memory */
     struct chunk *next; /* for whoever strings chunks together */
     struct slice bytes; /* what is meant: within memory */
 };

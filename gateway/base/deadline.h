@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct deadline {
-    uint64_t at_ms; /* monotonic */
+    uint64_t at_ms;  /* monotonic */
     size_t position; /* 1-based index in the heap; 0 = not armed */
     void (*on_due)(struct deadline *d);
 };
@@ -25,8 +25,11 @@ void deadlines_init(struct deadlines *ds);
 void deadlines_free(struct deadlines *ds);
 void deadline_arm(struct deadlines *ds, struct deadline *d, uint64_t at_ms);
 void deadline_disarm(struct deadlines *ds, struct deadline *d); /* idempotent */
-static inline int deadline_armed(const struct deadline *d) { return d->position != 0; }
+static inline int deadline_armed(const struct deadline *d) {
+    return d->position != 0;
+}
 /* DEADLINE_NEVER when none is armed. */
 uint64_t deadlines_next_ms(const struct deadlines *ds);
-/* Disarms and calls every deadline that is due at now_ms, earliest first. Returns how many. */
+/* Disarms and calls every deadline that is due at now_ms, earliest first. Returns how many. At most as many as were
+ * armed at the start: what a callback arms for the past may wait for the next run. */
 size_t deadlines_run(struct deadlines *ds, uint64_t now_ms);

@@ -27,7 +27,8 @@ struct error {
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-/* Fills *e (may be NULL) and returns -code, so that `return error_set(...)` reads well. */
+/* Fills *e (may be NULL) and returns -code, so that `return error_set(...)` reads well. The position is reset: set it
+ * afterwards. */
 int error_set(struct error *e, enum error_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same, with ": strerror(errnum)" at the end and code ERROR_SYSTEM. */
 int error_set_errno(struct error *e, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));

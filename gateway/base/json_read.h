@@ -33,7 +33,8 @@ void json_read_init(struct json_read *r, struct slice text);
 enum json_kind json_read_peek(struct json_read *r);
 /* Enters a '{' or '['; false when the next value is something else. */
 bool json_read_open(struct json_read *r, char bracket);
-/* The next member's name, unescaped (in the arena only if it needed unescaping); false at the object's end, which is taken. */
+/* The next member's name, unescaped (in the arena only if it needed unescaping); false at the object's end, which is
+ * taken. */
 bool json_read_name(struct json_read *r, struct arena *a, struct slice *name);
 /* True when another element follows; false at the array's end, which is taken. */
 bool json_read_element(struct json_read *r);
@@ -41,7 +42,8 @@ bool json_read_element(struct json_read *r);
 bool json_read_value(struct json_read *r, struct json_value *value);
 /* True when nothing but blanks is left and no error was met. */
 bool json_read_end(struct json_read *r);
-/* Unescapes a JSON_STRING into `out` (which may be the raw bytes' own memory: the result is never longer). Returns the length. */
+/* Unescapes a JSON_STRING into `out` (which may be the raw bytes' own memory: the result is never longer). Returns the
+ * length. */
 size_t json_unescape(struct slice raw, char *out);
 /* A JSON_STRING's text in the arena, or a slice of raw itself when nothing is escaped. */
 struct slice json_text_of(struct arena *a, struct json_value value);

@@ -12,11 +12,13 @@ struct json_write {
     bool comma; /* a comma is due before the next value or name */
 };
 
-static inline struct json_write json_write_to(struct buf *out) { return (struct json_write){out, false}; }
+static inline struct json_write json_write_to(struct buf *out) {
+    return (struct json_write){out, false};
+}
 void json_open(struct json_write *w, char bracket);  /* '{' or '[' */
 void json_close(struct json_write *w, char bracket); /* '}' or ']' */
 void json_name(struct json_write *w, struct slice name);
-void json_text(struct json_write *w, struct slice s);
+void json_text(struct json_write *w, struct slice s); /* an absent slice is written as "" */
 void json_number(struct json_write *w, int64_t value);
 void json_bool(struct json_write *w, bool value);
 void json_null(struct json_write *w);
@@ -27,3 +29,6 @@ void json_base64(struct json_write *w, struct slice bytes); /* a text value */
 void json_member(struct json_write *w, struct slice name, struct slice value);
 /* The escaped content of a JSON string without its quotes. */
 void json_escape(struct buf *out, struct slice s);
+/* How many bytes from the start stand in a JSON string as they are: valid UTF-8 without quotes, backslashes and
+ * controls. */
+size_t json_plain_prefix(struct slice s);

@@ -5,6 +5,9 @@
  * path cannot forge a line. Lines are gathered and written once per loop turn (log_flush), at
  * once for errors. Never log a body, a token or a secret.
  *
+ * Writing never holds the loop: what a slow reader does not take is kept up to a bound, further
+ * lines are dropped, and a later line says how many. The owner of the process ignores SIGPIPE.
+ *
  *   log_event(log, LOG_WARN, "handler exited", LOG_TEXT("handler", name), LOG_INT("pid", pid));
  */
 #pragma once
@@ -29,19 +32,20 @@ struct clock;
 struct log;
 /* Writes to `fd`, which stays the caller's. */
 struct log *log_new(int fd, enum log_format format, enum log_level level, struct clock *clock);
-void log_free(struct log *l); /* flushes; NULL is fine */
+void log_free(struct log *l); /* flushes, waiting a moment for a slow reader; NULL is fine */
 /* Called when the first line of a batch is gathered, so that the owner schedules a log_flush. */
 void log_on_pending(struct log *l, void (*on_pending)(void *context), void *context);
+/* False for a NULL log too: logging into nothing is fine. */
 bool log_wants(const struct log *l, enum log_level level);
 void log_fields(struct log *l, enum log_level level, const char *message, const struct log_field *fields, size_t count);
 void log_flush(struct log *l);
 /* "debug" "info" "warn" "error" "off"; false when unknown. */
 bool log_level_parse(struct slice text, enum log_level *level);
 
-#define log_event(l, level, message, ...)                                                         \
-    do {                                                                                          \
-        if (log_wants((l), (level))) {                                                            \
-            const struct log_field log_fields_[] = {__VA_ARGS__};                                 \
-            log_fields((l), (level), (message), log_fields_, sizeof log_fields_ / sizeof log_fields_[0]); \
-        }                                                                                         \
+#define log_event(l, level, message, ...)                                                                              \
+    do {                                                                                                               \
+        if (log_wants((l), (level))) {                                                                                 \
+            const struct log_field log_fields_[] = {__VA_ARGS__};                                                      \
+            log_fields((l), (level), (message), log_fields_, sizeof log_fields_ / sizeof log_fields_[0]);              \
+        }                                                                                                              \
     } while (0)

@@ -20,10 +20,18 @@ struct slice {
 #define SLICE_FMT "%.*s"
 #define SLICE_ARG(s) (int)(s).n, (s).p ? (s).p : ""
 
-static inline struct slice slice_of(const char *text) { return (struct slice){text, text ? strlen(text) : 0}; }
-static inline struct slice slice_make(const char *p, size_t n) { return (struct slice){p, n}; }
-static inline bool slice_is_none(struct slice s) { return s.p == NULL; }
-static inline bool slice_equal(struct slice a, struct slice b) { return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0); }
+static inline struct slice slice_of(const char *text) {
+    return (struct slice){text, text ? strlen(text) : 0};
+}
+static inline struct slice slice_make(const char *p, size_t n) {
+    return (struct slice){p, n};
+}
+static inline bool slice_is_none(struct slice s) {
+    return s.p == NULL;
+}
+static inline bool slice_equal(struct slice a, struct slice b) {
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
 
 /* ASCII case-insensitive; header names (RFC 9110 5.1). */
 bool slice_equal_nocase(struct slice a, struct slice b);
@@ -33,7 +41,8 @@ bool slice_starts_with_nocase(struct slice s, struct slice prefix);
 struct slice slice_trim(struct slice s);
 /* Index of the first byte, or -1. */
 ptrdiff_t slice_find(struct slice s, char c);
-/* Cuts the part before `separator` off *rest and returns it; the last part leaves *rest absent. False when *rest is absent. */
+/* Cuts the part before `separator` off *rest and returns it; the last part leaves *rest absent. False when *rest is
+ * absent. */
 bool slice_next(struct slice *rest, char separator, struct slice *part);
 /* Decimal digits only, no sign, no blanks, no overflow. */
 bool slice_to_u64(struct slice s, uint64_t *value);

@@ -12,10 +12,10 @@
 #define URL_MAX_SEGMENTS 64
 
 struct url {
-    struct slice path;      /* raw, starts with '/' */
-    struct slice query;     /* raw, without '?'; absent when there is none */
-    struct slice authority; /* of an absolute-form target; absent otherwise */
-    size_t segment_count;   /* "/" has one empty segment; "/a/" has "a" and "" */
+    struct slice path;                       /* raw, starts with '/' */
+    struct slice query;                      /* raw, without '?'; absent when there is none */
+    struct slice authority;                  /* of an absolute-form target; absent otherwise */
+    size_t segment_count;                    /* "/" has one empty segment; "/a/" has "a" and "" */
     struct slice segments[URL_MAX_SEGMENTS]; /* decoded */
 };
 

@@ -1,0 +1,269 @@
+"""Measures execgate against a bare libmicrohttpd hello world, both in one run, and writes bench/results.md.
+
+The server under test is pinned to one core, wrk and the handlers to another; CPU per request is the server's own time from
+/proc. Each figure is the median of several rounds in which the two sides alternate, so that a drifting machine hits both.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import re
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BUILD = pathlib.Path(os.environ.get("EXECGATE_BUILD", ROOT / "build"))
+EXAMPLES = BUILD / "examples"
+TICK = os.sysconf("SC_CLK_TCK")
+SERVER_CORE, LOAD_CORE = "0", "1"
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def resident_kib(pid):
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def children(pid):
+    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def pin(pid, core):
+    subprocess.run(["taskset", "-acp", core, str(pid)], check=True, stdout=subprocess.DEVNULL)
+
+
+def wrk(url, connections, seconds):
+    out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", url],
+                         capture_output=True, text=True, check=True).stdout
+    requests = int(re.search(r"(\d+) requests in", out)[1])
+    value, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", out).groups()
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    errors = re.search(r"Socket errors: (.*)", out)
+    if bad or errors:
+        raise SystemExit(f"the load of {url} met errors: {out}")
+    return requests, float(value) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
+class Server:
+    """A pinned process that serves HTTP on loopback."""
+
+    def __init__(self, words, url, pid_of=None):
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.pid, self.url = self.process.pid, url
+
+    def measure(self, connections, seconds, path=""):
+        """CPU µs per request of the server and of its children, p50 µs, requests per second."""
+        kids = children(self.pid)
+        before, kids_before, start = cpu_seconds(self.pid), sum(map(cpu_seconds, kids)), time.monotonic()
+        requests, p50 = wrk(self.url + path, connections, seconds)
+        elapsed = time.monotonic() - start
+        return {"cpu": (cpu_seconds(self.pid) - before) / requests * 1e6, "p50": p50, "rate": requests / elapsed,
+                "handler": (sum(map(cpu_seconds, kids)) - kids_before) / requests * 1e6, "requests": requests}
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(20)
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port):
+    for _ in range(2000):
+        with contextlib.suppress(OSError), contextlib.closing(socket.create_connection(("127.0.0.1", port), 1)):
+            return
+        time.sleep(0.002)
+    raise SystemExit(f"nothing listens on port {port}")
+
+
+def hello():
+    port = free_port()
+    server = Server(["taskset", "-c", SERVER_CORE, str(BUILD / "bench/hello"), str(port)], f"http://127.0.0.1:{port}/")
+    wait_port(port)
+    return server
+
+
+def gateway(folder, handlers, extra=""):
+    """Serves handlers {name: (command, more yaml lines)} with route GET /name each."""
+    lines = ["blueprint: 1", "name: bench", "limits: {connections: 19000, inFlight: 19000, idleTimeout: 10m, headerTimeout: 10m}", extra, "handlers:"]
+    for name, (command, more) in handlers.items():
+        lines += [f"  {name}:", f"    command: {json.dumps(command)}", *(f"    {m}" for m in more)]
+        if not any(m.startswith("triggers") for m in more):
+            lines += ["    triggers:", f"      - http: GET /{name}"]
+    file = pathlib.Path(folder) / "bench.yaml"
+    file.write_text("\n".join(lines) + "\n")
+    words = ["taskset", "-c", SERVER_CORE, str(BUILD / "execgate"), "run", str(file), "--json", "--listen", "127.0.0.1:0"]
+    server = Server(words, "")
+    ready = json.loads(server.process.stdout.readline())
+    server.url = ready["listeners"][0] + "/"
+    server.port = int(ready["listeners"][0].rsplit(":", 1)[1])
+    return server
+
+
+def warm(server, path, count):
+    subprocess.run(["wrk", "-t1", "-c16", "-d1s", server.url + path], check=True, stdout=subprocess.DEVNULL)
+    for pid in children(server.pid):
+        pin(pid, LOAD_CORE)
+    if len(children(server.pid)) < count:
+        raise SystemExit(f"expected {count} handler processes for {path}, found {len(children(server.pid))}")
+
+
+def pool(n, concurrency=1):
+    return [f"processes: {{min: {n}, max: {n}, concurrency: {concurrency}}}", "queueLimit: 10000"]
+
+
+def paired(one, other, what, rounds):
+    """Medians of both sides and of the ratio pair by pair; `one` and `other` are calls that measure."""
+    pairs = [(one(), other()) for _ in range(rounds)]
+    return (statistics.median(a[what] for a, _ in pairs), statistics.median(b[what] for _, b in pairs),
+            statistics.median(a[what] / b[what] for a, b in pairs), pairs)
+
+
+class Bench:
+    def __init__(self, seconds, rounds, folder):
+        self.seconds, self.rounds, self.folder, self.rows = seconds, rounds, folder, []
+
+    def row(self, what, measured, budget, met, note=""):
+        self.rows.append((what, measured, budget, "met" if met else "MISSED", note))
+        print(f"{'ok  ' if met else 'MISS'} {what}: {measured} (budget {budget}) {note}", flush=True)
+
+    def cost(self, base, title, handlers, path, budget, handler_budget=None):
+        server = gateway(self.folder, handlers)
+        warm(server, path, 1)
+        mine, yard, ratio, pairs = paired(lambda: server.measure(64, self.seconds, path), lambda: base.measure(64, self.seconds), "cpu", self.rounds)
+        handler = statistics.median(a["handler"] for a, _ in pairs)
+        rate = statistics.median(a["rate"] for a, _ in pairs)
+        self.row(title, f"{ratio:.2f} ×", f"≤ {budget} ×", ratio <= budget, f"{mine:.1f} µs against {yard:.1f} µs; {rate:,.0f} requests/s")
+        if handler_budget:
+            self.row(f"{title}: handler CPU", f"{handler:.2f} µs", f"≤ {handler_budget} µs", handler <= handler_budget)
+        server.close()
+
+    def latency(self, base, title, handlers, path, budget):
+        server = gateway(self.folder, handlers)
+        warm(server, path, 1)
+        mine, yard, ratio, _ = paired(lambda: server.measure(1, self.seconds, path), lambda: base.measure(1, self.seconds), "p50", self.rounds)
+        self.row(title, f"{ratio:.2f} ×", f"≤ {budget} ×", ratio <= budget, f"p50 {mine:.0f} µs against {yard:.0f} µs")
+        server.close()
+
+    def waiting(self, handlers, path, count):
+        """CPU per request while `count` other requests wait, against none waiting."""
+        handlers = dict(handlers, hold=(["sleep", "900"], ["timeout: 15m", "queueLimit: 20000", "processes: {min: 0, max: 1, startTimeout: 15m}"]))
+        server = gateway(self.folder, handlers)
+        warm(server, path, 1)
+        alone = {c: statistics.median(server.measure(c, self.seconds, path)["cpu"] for _ in range(self.rounds)) for c in (4, 64)}
+        sockets = []
+        for _ in range(count):
+            s = socket.create_connection(("127.0.0.1", server.port))
+            s.sendall(b"GET /hold HTTP/1.1\r\nHost: bench\r\n\r\n")
+            sockets.append(s)
+        time.sleep(1)  # the gateway arms a watch for each once it has waited a while
+        for c in (4, 64):
+            crowded = statistics.median(server.measure(c, self.seconds, path)["cpu"] for _ in range(self.rounds))
+            ratio = crowded / alone[c]
+            self.row(f"{count:,} other requests waiting, c={c}", f"{ratio:.2f} ×", "≤ 1.5 ×", ratio <= 1.5, f"{crowded:.1f} µs against {alone[c]:.1f} µs")
+        for s in sockets:
+            s.close()
+        server.close()
+
+    def routes(self, command, count):
+        def with_routes(n):
+            triggers = ["triggers:", *(f"  - http: GET /r{i}/{{id}}/x" for i in range(n)), "  - http: GET /echo"]
+            server = gateway(self.folder, {"echo": (command, [*pool(1, 16), *triggers])})
+            warm(server, "r7/5/x", 1)
+            return server
+        few, many = with_routes(10), with_routes(count)
+        mine, yard, ratio, _ = paired(lambda: many.measure(64, self.seconds, "r7/5/x"), lambda: few.measure(64, self.seconds, "r7/5/x"), "cpu", self.rounds + 2)
+        self.row(f"{count:,} routes instead of 10", f"{(ratio - 1) * 100:+.1f} %", "within 5 %", ratio <= 1.05, f"{mine:.2f} µs against {yard:.2f} µs")
+        few.close()
+        many.close()
+
+    def memory(self, handlers, path):
+        server, done = gateway(self.folder, handlers), 0
+        while done < 10_000:
+            done += server.measure(64, 1, path)["requests"]
+        early, early_done = resident_kib(server.pid), done
+        while done < 1_000_000:
+            done += server.measure(64, 4, path)["requests"]
+        growth = resident_kib(server.pid) - early
+        self.row("memory after 1,000,000 requests", f"{growth / 1024:+.2f} MB", "≤ 2 MB", growth <= 2048, f"{done:,} requests against {early_done:,}")
+        server.close()
+
+    def start(self, handlers, path):
+        times = []
+        for _ in range(11):
+            began = time.monotonic()
+            server = gateway(self.folder, handlers)
+            with contextlib.closing(socket.create_connection(("127.0.0.1", server.port))) as s:
+                s.sendall(f"GET /{path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
+                assert s.recv(4096).startswith(b"HTTP/1.1 200"), "the first answer is not 200"
+            times.append((time.monotonic() - began) * 1000)
+            server.close()
+        self.row("from `execgate run` to the first answer", f"{statistics.median(times):.0f} ms", "≤ 50 ms", statistics.median(times) <= 50,
+                 f"slowest of {len(times)}: {max(times):.0f} ms")
+
+
+def versions():
+    packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "wrk"]
+    out = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}, ", *packages], capture_output=True, text=True).stdout
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}; {out.rstrip(', ')}"
+
+
+def write_results(rows, seconds, rounds):
+    lines = ["# Results of `make bench`", "", f"{time.strftime('%Y-%m-%d')}; {versions()}.", "",
+             f"{rounds} rounds of {seconds} s per figure, sides alternating, medians; server on one core, load and handlers on the other.", "",
+             "| what | measured | budget | | |", "| --- | --- | --- | --- | --- |", *("| " + " | ".join(r) + " |" for r in rows), ""]
+    (ROOT / "bench/results.md").write_text("\n".join(lines))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, memory, start")
+    options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    os.sched_setaffinity(0, {int(LOAD_CORE)})
+    native, lambda_face = [str(EXAMPLES / "echo")], [str(EXAMPLES / "lambda_echo")]
+    wanted = lambda part: not options.only or part in options.only.split()
+    with tempfile.TemporaryDirectory() as folder:
+        bench, base = Bench(options.seconds, options.rounds, folder), hello()
+        if wanted("cost"):
+            bench.cost(base, "gateway CPU, Lambda face, 4 C handlers, c=64", {"echo": (lambda_face, pool(4))}, "echo", 6.5)
+            bench.cost(base, "gateway CPU, native face, one event per exchange", {"echo": (native, pool(4))}, "echo", 4.5)
+            bench.cost(base, "gateway CPU, native face, exchange?max=16", {"echo": (native, pool(4, 16))}, "echo", 2.2, 2)
+        if wanted("latency"):
+            bench.latency(base, "p50 at c=1, Lambda face on TCP", {"echo": (lambda_face, pool(1))}, "echo", 2.2)
+            bench.latency(base, "p50 at c=1, native face on a Unix socket", {"echo": (native, pool(1))}, "echo", 1.6)
+        base.close()
+        sixteen = {"echo": (native, pool(4, 16))}
+        if wanted("waiting"):
+            bench.waiting(sixteen, "echo", 10_000)
+        if wanted("routes"):
+            bench.routes(native, 10_000)
+        if wanted("memory"):
+            bench.memory(sixteen, "echo")
+        if wanted("start"):
+            bench.start({"echo": (native, pool(1))}, "echo")
+    if not options.only:
+        write_results(bench.rows, options.seconds, options.rounds)
+    missed = [r for r in bench.rows if r[3] != "met"]
+    print(f"{len(bench.rows) - len(missed)} budgets met, {len(missed)} missed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+#include "gateway/blueprint/build.h"
+#include "gateway/blueprint/environment.h"
+#include "gateway/blueprint/executable.h"
+#include "gateway/blueprint/route_text.h"
+
+#define SERVER_CONCURRENCY 64
+
+void document_complete(struct binder *b, struct blueprint_document *d) {
+    struct handler_document *handlers = d->handlers.items;
+    for (size_t i = 0; i < d->handlers.count; i++) schema_inherit(b, &defaults_schema, &handlers[i], &d->defaults);
+    schema_preset(&blueprint_schema, d);
+}
+
+static const char *node_text(const struct node *n) {
+    return n ? n->text.p : "";
+}
+
+static void build_listener(struct binder *b, const struct node *n, struct blueprint *out) {
+    struct error e;
+    if (!n) return;
+    if (listener_parse(n->text, out->directory, &out->arena, &out->listeners[out->listener_count], &e) == 0) {
+        out->listener_count++;
+        return;
+    }
+    problems_add(b->problems, n->at, "http: %s", e.message);
+}
+
+static bool listeners_are_equal(const struct listener_config *l, const struct listener_config *r) {
+    if (l->kind != r->kind) return false;
+    if (l->kind == LISTENER_UNIX) return strcmp(l->path, r->path) == 0;
+    return l->port != 0 && l->port == r->port && strcmp(l->host, r->host) == 0;
+}
+
+static void refuse_equal_listener(struct binder *b, const struct node *n, struct blueprint *out) {
+    for (size_t i = 0; out->listener_count > 0 && i < out->listener_count - 1; i++) {
+        if (!listeners_are_equal(&out->listeners[i], &out->listeners[out->listener_count - 1])) continue;
+        problems_add(b->problems, n->at, "http: %s is listened on twice; remove one", out->listeners[i].text);
+        out->listener_count--;
+    }
+}
+
+static void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
+    static const struct node preset = {.kind = NODE_SCALAR, .text = {"127.0.0.1:8080", 14}};
+    const struct listener_document *listeners = d->listen.items;
+    out->listeners = arena_zalloc(&out->arena, (d->listen.count + 1) * sizeof *out->listeners);
+    for (size_t i = 0; i < d->listen.count; i++) {
+        size_t before = out->listener_count;
+        build_listener(b, listeners[i].http, out);
+        if (out->listener_count > before) refuse_equal_listener(b, listeners[i].http, out);
+    }
+    if (!d->listen.node) build_listener(b, &preset, out);
+}
+
+/* A path is relative to the blueprint; a bare name that is not in PATH stays bare, for check.c to complain about. */
+static char *resolve_executable(struct slice word, struct blueprint *out) {
+    if (slice_find(word, '/') >= 0)
+        return arena_text(&out->arena, slice_of(path_resolve(&out->arena, out->directory, word)));
+    const char *found = executable_find(&out->arena, word);
+    return arena_text(&out->arena, found ? slice_of(found) : word);
+}
+
+static void build_command(const struct bound_command *command, struct handler_config *h, struct blueprint *out) {
+    h->command = arena_zalloc(&out->arena, (command->count + 1) * sizeof *h->command);
+    for (size_t i = 0; i < command->count; i++) {
+        struct slice word = command->words[i]->text;
+        h->command[i] = i == 0 ? resolve_executable(word, out) : arena_text(&out->arena, word);
+    }
+}
+
+static void build_environment(struct binder *b, const struct handler_document *d, struct handler_config *h,
+                              struct blueprint *out) {
+    struct node *const *values = d->environment.items;
+    h->environment = arena_zalloc(&out->arena, (d->environment.count + 1) * sizeof *h->environment);
+    for (size_t i = 0; i < d->environment.count; i++) {
+        const struct node *name = d->environment.keys[i];
+        const char *why = environment_reserved(name->text, h->mode);
+        if (why) problems_add(b->problems, name->at, "%s may not be set here: %s", name->text.p, why);
+        if (why || !values[i]) continue;
+        h->environment[h->environment_count++] = (struct environment_variable){
+            .name = name->text.p, .value = values[i]->text.p, .secret = values[i]->secret};
+    }
+}
+
+static void build_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                          struct blueprint *out) {
+    struct http_trigger_config t = {0};
+    struct error e;
+    if (!d->http) return;
+    if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
+        problems_add(b->problems, d->http->at, "http: %s", e.message);
+        return;
+    }
+    t.max_body = d->max_body == VALUE_UNSET ? out->limits.max_body : d->max_body;
+    t.line = d->http->at.line;
+    t.column = d->http->at.column;
+    h->http_triggers[h->http_trigger_count++] = t;
+}
+
+static void build_triggers(struct binder *b, const struct bound_items *triggers, struct handler_config *h,
+                           struct blueprint *out) {
+    const struct trigger_document *documents = triggers->items;
+    h->http_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->http_triggers);
+    for (size_t i = 0; i < triggers->count; i++) build_trigger(b, &documents[i], h, out);
+}
+
+/* What `defaults` says about concurrency is meant for those handlers that can have more than one event at once. */
+static uint64_t concurrency_of(const struct handler_document *d) {
+    if (d->mode == HANDLER_ONCE) return 1;
+    uint64_t given = d->processes.values.concurrency;
+    if (given != VALUE_UNSET) return given;
+    return d->mode == HANDLER_SERVER ? SERVER_CONCURRENCY : 1;
+}
+
+static void build_handler(struct binder *b, const struct blueprint_document *d, size_t i, struct blueprint *out) {
+    const struct handler_document *document = &((const struct handler_document *)d->handlers.items)[i];
+    struct handler_config *h = &out->handlers[i];
+    const struct node *key = d->handlers.keys[i];
+    h->name = key->text.p;
+    h->index = i;
+    h->line = key->at.line;
+    h->column = key->at.column;
+    h->mode = (enum handler_mode)document->mode;
+    h->server_socket = (enum server_socket)document->socket;
+    h->timeout_ms = document->timeout_ms;
+    h->queue_limit = document->queue_limit;
+    h->processes = document->processes.values;
+    h->processes.concurrency = concurrency_of(document);
+    const struct node *directory = document->working_directory;
+    h->working_directory = directory ? path_resolve(&out->arena, out->directory, directory->text) : out->directory;
+    build_command(&document->command, h, out);
+    build_environment(b, document, h, out);
+    build_triggers(b, &document->triggers, h, out);
+}
+
+void blueprint_build(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
+    out->name = node_text(d->name);
+    out->limits = d->limits.values;
+    build_listeners(b, d, out);
+    out->handlers = arena_zalloc(&out->arena, (d->handlers.count + 1) * sizeof *out->handlers);
+    out->handler_count = d->handlers.count;
+    for (size_t i = 0; i < out->handler_count; i++) build_handler(b, d, i, out);
+}

@@ -1,0 +1,74 @@
+/* document.h - the blueprint as it is written, key by key, before it means anything.
+ *
+ * These structs mirror the file; the tables in document.c describe them. build.c turns them into the model
+ * (model.h). Numbers are VALUE_UNSET, texts NULL while unset (schema.h).
+ */
+#pragma once
+#include "gateway/blueprint/schema.h"
+
+struct variable_document {
+    struct node *origin;
+    uint64_t type; /* enum variable_type */
+    struct node *preset;
+    struct bound_items allowed;
+    struct node *description;
+    uint64_t secret;
+};
+enum variable_type {
+    VARIABLE_STRING,
+    VARIABLE_INTEGER,
+    VARIABLE_NUMBER,
+    VARIABLE_BOOLEAN,
+    VARIABLE_DURATION,
+    VARIABLE_SIZE
+};
+
+struct listener_document {
+    struct node *origin;
+    struct node *http;
+};
+struct limits_document {
+    struct node *origin;
+    struct limits_config values;
+};
+struct processes_document {
+    struct node *origin;
+    struct processes_config values;
+};
+struct trigger_document {
+    struct node *origin;
+    struct node *http;
+    uint64_t max_body;
+};
+/* `defaults:` fills the same struct, as far as its table reaches. */
+struct handler_document {
+    struct node *origin;
+    struct bound_command command;
+    struct node *working_directory;
+    struct bound_items environment; /* of text */
+    uint64_t mode;                  /* enum handler_mode */
+    uint64_t socket;                /* enum server_socket */
+    uint64_t timeout_ms;
+    uint64_t queue_limit;
+    struct processes_document processes;
+    struct bound_items triggers; /* of struct trigger_document */
+};
+struct blueprint_document {
+    struct node *origin;
+    uint64_t version;
+    struct node *name;
+    struct bound_items listen;    /* of struct listener_document */
+    struct bound_items variables; /* of struct variable_document */
+    struct limits_document limits;
+    struct handler_document defaults;
+    struct bound_items handlers; /* of struct handler_document */
+};
+
+#define BLUEPRINT_VERSION 1
+
+/* The whole of a blueprint. */
+extern const struct object_schema blueprint_schema;
+/* What `defaults` shares with a handler. */
+extern const struct object_schema defaults_schema;
+/* Only `variables:`, which is read before everything else. */
+extern const struct object_schema variables_section_schema;

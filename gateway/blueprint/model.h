@@ -1,0 +1,134 @@
+/* model.h - the typed blueprint: what an application is, once a file has been understood.
+ *
+ * bytes -> located tree (tree.h) -> substitution (substitute.h) -> schema tables (schema.h) ->
+ * these structs -> cross checks (check.c). The result is immutable and reference-counted: a
+ * reload builds a second one, and what is running keeps the one it started with. Everything in it
+ * lives in its arena. Other dialects would fill the same structs from the same tree.
+ *
+ * Text members are NUL-terminated and never NULL unless said so. Durations are milliseconds, sizes bytes.
+ */
+#pragma once
+#include "gateway/base/arena.h"
+#include "gateway/base/error.h"
+
+enum listener_kind { LISTENER_TCP, LISTENER_UNIX };
+struct listener_config {
+    enum listener_kind kind;
+    const char *host; /* LISTENER_TCP: numeric address, IPv6 without brackets; "0.0.0.0", "::" */
+    uint16_t port;    /* 0 = any free port */
+    const char *path; /* LISTENER_UNIX: absolute */
+    const char *text; /* as written */
+};
+
+/* The numbers that bound work in flight; each can be set and seen. */
+struct limits_config {
+    uint64_t connections;         /* open client connections, all listeners */
+    uint64_t in_flight;           /* invocations between arrival and delivery */
+    uint64_t max_body;            /* request body, bytes; a trigger may override */
+    uint64_t max_answer;          /* a handler's whole (not streamed) answer, bytes */
+    uint64_t max_header;          /* request line and fields, bytes */
+    uint64_t header_timeout_ms;   /* from the request's first byte (or the connection) to its last header byte */
+    uint64_t body_timeout_ms;     /* without progress while the client sends a body or reads the answer */
+    uint64_t idle_timeout_ms;     /* keep-alive */
+    uint64_t shutdown_timeout_ms; /* graceful drain */
+};
+
+enum handler_mode {
+    HANDLER_RUNTIME, /* polls the runtime API */
+    HANDLER_ONCE,    /* a process per event: CGI */
+    HANDLER_SERVER,  /* is an HTTP server itself */
+};
+enum server_socket { SERVER_SOCKET_PORT, SERVER_SOCKET_INHERITED };
+
+struct environment_variable {
+    const char *name;
+    const char *value;
+    bool secret; /* came from a file or a secret variable: never shown */
+};
+
+struct processes_config {
+    uint64_t min;
+    uint64_t max;
+    uint64_t concurrency;
+    uint64_t start_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t stop_timeout_ms; /* between SIGTERM and SIGKILL */
+    uint64_t max_invocations; /* 0 = no bound */
+    uint64_t max_memory;      /* 0 = no bound; recycled when idle above it, killed above twice it */
+};
+
+struct http_trigger_config {
+    struct slice method;  /* "GET", ... or "ANY" */
+    struct slice pattern; /* "/items/{id}" */
+    const char *text;     /* as written: "GET /items/{id}" */
+    uint64_t max_body;    /* bytes */
+    int line, column;     /* where it stands */
+};
+
+struct handler_config {
+    const char *name;
+    size_t index; /* position in blueprint.handlers */
+    enum handler_mode mode;
+    enum server_socket server_socket;
+    char *
+        *command; /* argv; NULL-terminated; argv[0] is absolute (a bare name is looked up in PATH; it stays bare when it
+                     is not there, which BLUEPRINT_CHECK_FILES refuses). Arguments may be secret: never log them. */
+    const char *working_directory; /* absolute */
+    struct environment_variable *environment;
+    size_t environment_count;
+    uint64_t timeout_ms; /* per invocation */
+    uint64_t queue_limit;
+    struct processes_config processes;
+    struct http_trigger_config *http_triggers;
+    size_t http_trigger_count;
+    int line, column;
+};
+
+struct blueprint {
+    unsigned references;
+    struct arena arena;
+    const char *file;      /* as given by the user */
+    const char *directory; /* absolute; relative paths start here */
+    const char *name;
+    struct listener_config *listeners;
+    size_t listener_count;
+    struct limits_config limits;
+    struct handler_config *handlers;
+    size_t handler_count;
+};
+
+struct variable_override { /* --var name=value */
+    struct slice name;
+    struct slice value;
+};
+
+/* Every problem of one run, in the order of the file; zero-initialised is empty. report.h prints them. */
+struct problems {
+    struct error *items;
+    size_t count;
+    size_t capacity;
+    size_t dropped; /* beyond the number that one run shows */
+    char *file;     /* the rest is kept by the loader for the printers */
+    char *source;
+    size_t source_size;
+    struct line_range *hidden; /* lines that define secrets */
+    size_t hidden_count;
+};
+void problems_free(struct problems *p);
+
+enum blueprint_check {
+    BLUEPRINT_CHECK_TEXT,
+    BLUEPRINT_CHECK_FILES
+}; /* FILES: executables and directories must exist too */
+
+/* Loads `file`. On success returns a blueprint with one reference; otherwise NULL and at least one problem. */
+struct blueprint *blueprint_load(const char *file, const struct variable_override *overrides, size_t override_count,
+                                 enum blueprint_check check, struct problems *problems);
+/* The same from memory; `file` is used in messages and for relative paths. */
+struct blueprint *blueprint_parse(struct slice text, const char *file, const struct variable_override *overrides,
+                                  size_t override_count, struct problems *problems);
+struct blueprint *blueprint_hold(struct blueprint *b);
+void blueprint_release(struct blueprint *b); /* NULL is fine */
+/* One --listen argument or `http:` value: "host:port", ":port", "[v6]:port", "unix:path". */
+int listener_parse(struct slice text, const char *directory, struct arena *a, struct listener_config *out,
+                   struct error *e) MUST_CHECK;

@@ -1,0 +1,102 @@
+/* schema.h - what a blueprint may say, as tables.
+ *
+ * One row per key: its type, whether it must be given, its default, bounds and words for people.
+ * The same rows validate and bind a tree into structs (schema_bind), publish a JSON Schema
+ * (schema_json.c) and write the reference (reference.c), so the three cannot drift apart.
+ *
+ * A member of a struct is unset (VALUE_UNSET, NULL, no items) until the file sets it. Settings
+ * shared by several places are inherited next, defaults are filled in last:
+ *
+ *   schema_clear -> schema_bind -> schema_inherit (perhaps) -> schema_preset
+ */
+#pragma once
+#include "gateway/base/buf.h"
+#include "gateway/blueprint/substitute.h"
+
+#define VALUE_UNSET UINT64_MAX
+
+enum field_kind {                 /* member type at `offset` */
+                  FIELD_TEXT,     /* struct node * (resolved; its text is the value) */
+                  FIELD_INTEGER,  /* uint64_t */
+                  FIELD_DURATION, /* uint64_t, milliseconds */
+                  FIELD_SIZE,     /* uint64_t, bytes */
+                  FIELD_BOOLEAN,  /* uint64_t, 0 or 1 */
+                  FIELD_ENUM,     /* uint64_t, index of the choice */
+                  FIELD_COMMAND,  /* struct bound_command */
+                  FIELD_OBJECT,   /* the struct itself, as `object` describes it */
+                  FIELD_LIST,     /* struct bound_items of `object`, or of text when there is none */
+                  FIELD_MAP,      /* the same, with keys */
+};
+enum field_flags {
+    FIELD_REQUIRED = 1,
+    FIELD_SHOWN = 2, /* appears in logs and answers: a secret may not be used */
+};
+
+/* What a text must look like. `pattern` says the same to a JSON Schema as `accepts` does here. */
+struct text_rule {
+    const char *expected; /* for people: "a name: lower-case letters, ..." */
+    const char *pattern;
+    bool (*accepts)(struct slice text);
+};
+
+struct object_schema;
+struct field {
+    const char *name;
+    enum field_kind kind;
+    unsigned flags;
+    size_t offset;
+    uint64_t least, most;             /* numbers, durations, sizes; items of lists and maps (most 0 = any) */
+    const char *preset;               /* the default as one would write it; NULL = none */
+    const char *preset_note;          /* a default that depends on something else, in words */
+    const char *const *choices;       /* FIELD_ENUM; NULL-terminated */
+    const struct text_rule *rule;     /* FIELD_TEXT; of the items of a list or map of text */
+    const struct text_rule *key_rule; /* FIELD_MAP */
+    const struct object_schema *object;
+    const char *about; /* Markdown; one or two sentences */
+    const char *example;
+};
+struct object_schema {
+    const char *name;  /* "handler": definition in the JSON Schema, heading in the reference */
+    const char *title; /* "a handler" */
+    const char *about;
+    const struct field *fields;
+    size_t count;
+    size_t size;          /* of the struct */
+    size_t origin_offset; /* of a `struct node *` that is set to the map it was bound from */
+};
+
+struct bound_items {
+    void *items;         /* array of structs, or of struct node * */
+    struct node **keys;  /* FIELD_MAP */
+    struct node **nodes; /* what each item was bound from */
+    size_t count;
+    struct node *node; /* NULL = unset */
+};
+struct bound_command {
+    struct node **words; /* resolved; never empty once bound without problems */
+    size_t count;
+    struct node *node; /* NULL = unset */
+};
+
+struct binder {
+    struct arena *arena;
+    struct problems *problems;
+    struct substitution *substitution;
+};
+
+void schema_clear(const struct object_schema *schema, void *target);
+/* Sets what the tree sets; every mistake is added to the problems. `label` is the key the map stands under. */
+void schema_bind(struct binder *b, const struct object_schema *schema, struct node *n, void *target);
+/* Sets in `target` what is unset there and set in `from`; maps of text are merged. `schema` lists the shared members.
+ */
+void schema_inherit(struct binder *b, const struct object_schema *schema, void *target, const void *from);
+/* Fills in the defaults, in nested structs, lists and maps too. */
+void schema_preset(const struct object_schema *schema, void *target);
+
+/* Splits a command line into words: blanks separate, '...' and "..." and \ quote, ${...} stays whole; no shell.
+ * The words are new unresolved nodes at the position of `n`. */
+int words_split(struct arena *a, const struct node *n, struct bound_command *out, struct error *e) MUST_CHECK;
+
+/* The published forms (draft 2020-12; Markdown). */
+void schema_write_json(struct buf *out, const struct object_schema *root);
+void schema_write_reference(struct buf *out, const struct object_schema *root);

@@ -1,0 +1,204 @@
+#include "gateway/base/json_write.h"
+#include "gateway/blueprint/schema_value.h"
+
+/* A string with a reference may stand for any scalar; what it becomes is checked when it is loaded. */
+#define REFERENCE_PATTERN "\\$\\{"
+
+static void write_text_member(struct json_write *w, const char *name, const char *value) {
+    json_member(w, slice_of(name), slice_of(value));
+}
+
+static void write_number_member(struct json_write *w, const char *name, uint64_t value) {
+    json_name(w, slice_of(name));
+    json_number(w, (int64_t)value);
+}
+
+static void write_types(struct json_write *w, const char *const *types) {
+    json_name(w, SLICE("type"));
+    json_open(w, '[');
+    for (size_t i = 0; types[i]; i++) json_text(w, slice_of(types[i]));
+    json_close(w, ']');
+}
+
+/* Patterns bind strings only, `minimum` and `maximum` numbers only. */
+static void write_pattern(struct json_write *w, const char *pattern) {
+    struct buf text = {0};
+    buf_printf(&text, "%s%s" REFERENCE_PATTERN, pattern, *pattern ? "|" : "");
+    json_member(w, SLICE("pattern"), buf_slice(&text));
+    buf_free(&text);
+}
+
+static void write_integer(struct json_write *w, const struct field *f) {
+    static const char *const types[] = {"integer", "string", NULL};
+    write_types(w, types);
+    write_number_member(w, "minimum", f->least);
+    write_number_member(w, "maximum", f->most);
+    write_pattern(w, "");
+}
+
+static void write_boolean(struct json_write *w, const struct field *f) {
+    static const char *const types[] = {"boolean", "string", NULL};
+    (void)f;
+    write_types(w, types);
+    write_pattern(w, "");
+}
+
+static void write_duration(struct json_write *w, const struct field *f) {
+    (void)f;
+    write_text_member(w, "type", "string");
+    write_pattern(w, "^[0-9]+(ms|s|m|h|d)$");
+}
+
+static void write_size(struct json_write *w, const struct field *f) {
+    static const char *const types[] = {"string", "integer", NULL};
+    write_pattern(w, "^[0-9]+(B|KiB|MiB|GiB)$");
+    if (f->least > 0) {
+        write_text_member(w, "type", "string");
+        return;
+    }
+    write_types(w, types);
+    write_number_member(w, "minimum", 0);
+    write_number_member(w, "maximum", 0);
+}
+
+static void write_choices(struct json_write *w, const struct field *f) {
+    json_name(w, SLICE("anyOf"));
+    json_open(w, '[');
+    json_open(w, '{');
+    json_name(w, SLICE("enum"));
+    json_open(w, '[');
+    for (size_t i = 0; f->choices[i]; i++) json_text(w, slice_of(f->choices[i]));
+    json_close(w, ']');
+    json_close(w, '}');
+    json_open(w, '{');
+    write_text_member(w, "type", "string");
+    write_pattern(w, "");
+    json_close(w, '}');
+    json_close(w, ']');
+}
+
+/* To an editor `DEBUG: true` is a boolean; to us it is the text. */
+static void write_text(struct json_write *w, const struct field *f) {
+    static const char *const types[] = {"string", "number", "boolean", NULL};
+    write_types(w, types);
+    if (f->rule) write_pattern(w, f->rule->pattern);
+}
+
+static void write_command(struct json_write *w, const struct field *f) {
+    const struct field word = {.kind = FIELD_TEXT};
+    (void)f;
+    json_name(w, SLICE("anyOf"));
+    json_open(w, '[');
+    json_open(w, '{');
+    write_text_member(w, "type", "string");
+    write_number_member(w, "minLength", 1);
+    json_close(w, '}');
+    json_open(w, '{');
+    write_text_member(w, "type", "array");
+    write_number_member(w, "minItems", 1);
+    json_name(w, SLICE("items"));
+    json_open(w, '{');
+    write_text(w, &word);
+    json_close(w, '}');
+    json_close(w, '}');
+    json_close(w, ']');
+}
+
+static void write_object(struct json_write *w, const struct field *f) {
+    struct buf reference = {0};
+    buf_printf(&reference, "#/$defs/%s", f->object->name);
+    json_member(w, SLICE("$ref"), buf_slice(&reference));
+    buf_free(&reference);
+}
+
+static void write_item(struct json_write *w, const char *name, const struct field *f) {
+    json_name(w, slice_of(name));
+    json_open(w, '{');
+    if (f->object)
+        write_object(w, f);
+    else
+        write_text(w, f);
+    json_close(w, '}');
+}
+
+static void write_list(struct json_write *w, const struct field *f) {
+    write_text_member(w, "type", "array");
+    if (f->least) write_number_member(w, "minItems", f->least);
+    if (f->most) write_number_member(w, "maxItems", f->most);
+    write_item(w, "items", f);
+}
+
+static void write_map(struct json_write *w, const struct field *f) {
+    write_text_member(w, "type", "object");
+    if (f->least) write_number_member(w, "minProperties", f->least);
+    if (f->most) write_number_member(w, "maxProperties", f->most);
+    json_name(w, SLICE("propertyNames"));
+    json_open(w, '{');
+    if (f->key_rule) write_text_member(w, "pattern", f->key_rule->pattern);
+    json_close(w, '}');
+    write_item(w, "additionalProperties", f);
+}
+
+static void write_default(struct json_write *w, const struct field *f) {
+    if (!f->preset) return;
+    json_name(w, SLICE("default"));
+    bool is_bare = f->kind == FIELD_INTEGER || f->kind == FIELD_BOOLEAN || strcmp(f->preset, "0") == 0;
+    if (is_bare)
+        json_raw(w, slice_of(f->preset));
+    else
+        json_text(w, slice_of(f->preset));
+}
+
+static void write_field(struct json_write *w, const struct field *f) {
+    static void (*const writers[])(struct json_write *, const struct field *) = {
+        [FIELD_TEXT] = write_text,       [FIELD_INTEGER] = write_integer, [FIELD_DURATION] = write_duration,
+        [FIELD_SIZE] = write_size,       [FIELD_BOOLEAN] = write_boolean, [FIELD_ENUM] = write_choices,
+        [FIELD_COMMAND] = write_command, [FIELD_OBJECT] = write_object,   [FIELD_LIST] = write_list,
+        [FIELD_MAP] = write_map,
+    };
+    json_name(w, slice_of(f->name));
+    json_open(w, '{');
+    write_text_member(w, "description", f->about);
+    writers[f->kind](w, f);
+    write_default(w, f);
+    json_close(w, '}');
+}
+
+/* The members of a definition; the caller opens and closes it. */
+static void write_definition(struct json_write *w, const struct object_schema *schema) {
+    write_text_member(w, "description", schema->about);
+    write_text_member(w, "type", "object");
+    json_name(w, SLICE("additionalProperties"));
+    json_bool(w, false);
+    json_name(w, SLICE("required"));
+    json_open(w, '[');
+    for (size_t i = 0; i < schema->count; i++) {
+        if (schema->fields[i].flags & FIELD_REQUIRED) json_text(w, slice_of(schema->fields[i].name));
+    }
+    json_close(w, ']');
+    json_name(w, SLICE("properties"));
+    json_open(w, '{');
+    for (size_t i = 0; i < schema->count; i++) write_field(w, &schema->fields[i]);
+    json_close(w, '}');
+}
+
+void schema_write_json(struct buf *out, const struct object_schema *root) {
+    const struct object_schema *list[SCHEMA_MAX_OBJECTS];
+    size_t count = schema_collect(root, list);
+    struct json_write w = json_write_to(out);
+    json_open(&w, '{');
+    write_text_member(&w, "$schema", "https://json-schema.org/draft/2020-12/schema");
+    write_text_member(&w, "title", "execgate blueprint");
+    write_definition(&w, root);
+    json_name(&w, SLICE("$defs"));
+    json_open(&w, '{');
+    for (size_t i = 1; i < count; i++) {
+        json_name(&w, slice_of(list[i]->name));
+        json_open(&w, '{');
+        write_definition(&w, list[i]);
+        json_close(&w, '}');
+    }
+    json_close(&w, '}');
+    json_close(&w, '}');
+    buf_append_char(out, '\n');
+}

@@ -1,0 +1,13 @@
+/* text_rules.h - what names and other texts of a blueprint must look like. */
+#pragma once
+#include "gateway/blueprint/schema.h"
+
+extern const struct text_rule rule_name;             /* blueprint and handlers */
+extern const struct text_rule rule_variable_name;    /* ${var.NAME} */
+extern const struct text_rule rule_environment_name; /* of an environment variable */
+extern const struct text_rule rule_path;
+extern const struct text_rule rule_listener;
+extern const struct text_rule rule_route;
+
+bool character_is_letter(char c);
+bool character_is_digit(char c);

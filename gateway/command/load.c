@@ -1,0 +1,76 @@
+#include "gateway/command/load.h"
+#include "gateway/base/json_write.h"
+#include "gateway/base/memory.h"
+#include "gateway/blueprint/report.h"
+#include <stdlib.h>
+
+void command_print(struct buf *out, FILE *to) {
+    fwrite(out->p, 1, out->n, to);
+    buf_free(out);
+}
+
+void command_report(const struct arguments *a, const struct error *e) {
+    if (!arguments_has(a, "json")) {
+        fprintf(stderr, "execgate: %s\n", e->message);
+        return;
+    }
+    struct buf out = {0};
+    struct json_write w = json_write_to(&out);
+    json_open(&w, '{');
+    json_member(&w, SLICE("error"), slice_of(e->message));
+    json_close(&w, '}');
+    buf_append_char(&out, '\n');
+    command_print(&out, stdout);
+}
+
+/* Every --var NAME=VALUE; false and an error when one has no '='. */
+static bool overrides_of(const struct arguments *a, struct variable_override *overrides, size_t *count, struct error *e) {
+    *count = 0;
+    for (size_t i = 0; i < a->value_count; i++) {
+        if (strcmp(a->values[i].row->name, "var") != 0) continue;
+        struct slice value = slice_of(a->values[i].value), name;
+        slice_next(&value, '=', &name);
+        if (slice_is_none(value)) {
+            error_set(e, ERROR_USAGE, "--var takes NAME=VALUE, not \"%s\"", a->values[i].value);
+            return false;
+        }
+        overrides[(*count)++] = (struct variable_override){name, value};
+    }
+    return true;
+}
+
+static void print_problems(const struct arguments *a, const struct problems *p) {
+    struct buf out = {0};
+    if (arguments_has(a, "json")) {
+        problems_print_json(p, &out);
+        command_print(&out, stdout);
+    } else {
+        problems_print(p, &out);
+        command_print(&out, stderr);
+    }
+}
+
+struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
+    struct variable_override *overrides = xcalloc(a->value_count + 1, sizeof *overrides);
+    struct problems problems = {0};
+    struct blueprint *b = NULL;
+    struct error e = {0};
+    size_t count;
+    if (!overrides_of(a, overrides, &count, &e)) {
+        command_report(a, &e);
+        *exit_status = EXIT_USAGE;
+    } else {
+        b = blueprint_load(arguments_file(a), overrides, count, check, &problems);
+        if (!b) print_problems(a, &problems);
+        if (!b) *exit_status = EXIT_BLUEPRINT;
+    }
+    problems_free(&problems);
+    free(overrides);
+    return b;
+}
+
+size_t command_count_routes(const struct blueprint *b) {
+    size_t n = 0;
+    for (size_t i = 0; i < b->handler_count; i++) n += b->handlers[i].http_trigger_count;
+    return n;
+}

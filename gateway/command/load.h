@@ -1,0 +1,16 @@
+/* load.h - what every command that reads a blueprint does the same way: --var, loading, telling what is wrong. */
+#pragma once
+#include "gateway/base/buf.h"
+#include "gateway/blueprint/model.h"
+#include "gateway/command/options.h"
+#include <stdio.h>
+
+/* Loads the blueprint that the arguments name. On failure prints every problem (to stderr, or as one JSON object on
+ * stdout with --json), sets *exit_status and returns NULL. */
+struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status);
+/* One error that is no blueprint problem, in the same two forms. */
+void command_report(const struct arguments *a, const struct error *e);
+/* Writes the buffer out and empties it. */
+void command_print(struct buf *out, FILE *to);
+/* HTTP routes of all handlers. */
+size_t command_count_routes(const struct blueprint *b);

@@ -1,0 +1,91 @@
+#include "gateway/base/json_write.h"
+#include "gateway/base/memory.h"
+#include "gateway/command/load.h"
+#include <stdlib.h>
+
+static const struct option_row routes_options[] = {
+    {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
+    {"json", 0, NULL, "Print a JSON array instead of a table"},
+    {"blueprint", 'b', "FILE", "The blueprint, instead of the argument"},
+};
+
+struct route_row {
+    const struct handler_config *handler;
+    const struct http_trigger_config *trigger;
+};
+
+static int slice_order(struct slice a, struct slice b) {
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n ? memcmp(a.p, b.p, n) : 0;
+    return order ? order : (a.n > b.n) - (a.n < b.n);
+}
+
+static int row_order(const void *left, const void *right) {
+    const struct route_row *a = left, *b = right;
+    int order = slice_order(a->trigger->pattern, b->trigger->pattern);
+    return order ? order : slice_order(a->trigger->method, b->trigger->method);
+}
+
+/* Every route, sorted by path; malloc'd. */
+static struct route_row *sorted_rows(const struct blueprint *b, size_t count) {
+    struct route_row *rows = xcalloc(count + 1, sizeof *rows);
+    size_t n = 0;
+    for (size_t i = 0; i < b->handler_count; i++)
+        for (size_t k = 0; k < b->handlers[i].http_trigger_count; k++)
+            rows[n++] = (struct route_row){&b->handlers[i], &b->handlers[i].http_triggers[k]};
+    qsort(rows, count, sizeof *rows, row_order);
+    return rows;
+}
+
+static void print_table(struct buf *out, const struct route_row *rows, size_t count) {
+    size_t widest = 7;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].trigger->pattern.n > widest) widest = rows[i].trigger->pattern.n;
+    buf_printf(out, "%-8s %-*s %s\n", "METHOD", (int)widest, "PATH", "HANDLER");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(out, "%-8.*s %-*.*s %s\n", SLICE_ARG(rows[i].trigger->method), (int)widest,
+                   SLICE_ARG(rows[i].trigger->pattern), rows[i].handler->name);
+}
+
+static void print_json(struct buf *out, const struct route_row *rows, size_t count) {
+    struct json_write w = json_write_to(out);
+    json_open(&w, '[');
+    for (size_t i = 0; i < count; i++) {
+        json_open(&w, '{');
+        json_member(&w, SLICE("method"), rows[i].trigger->method);
+        json_member(&w, SLICE("path"), rows[i].trigger->pattern);
+        json_member(&w, SLICE("handler"), slice_of(rows[i].handler->name));
+        json_close(&w, '}');
+    }
+    json_close(&w, ']');
+    buf_append_char(out, '\n');
+}
+
+static int routes(const struct arguments *a) {
+    int status = EXIT_BLUEPRINT;
+    struct blueprint *b = command_load(a, BLUEPRINT_CHECK_TEXT, &status);
+    if (!b) return status;
+    size_t count = command_count_routes(b);
+    struct route_row *rows = sorted_rows(b, count);
+    struct buf out = {0};
+    if (arguments_has(a, "json"))
+        print_json(&out, rows, count);
+    else
+        print_table(&out, rows, count);
+    command_print(&out, stdout);
+    free(rows);
+    blueprint_release(b);
+    return EXIT_OK;
+}
+
+const struct command command_routes = {
+    .name = "routes",
+    .synopsis = "[FILE]",
+    .summary = "List what a blueprint answers, and with which handler",
+    .details = "Prints every route, sorted by path. When several match a request, a static segment beats a\n"
+               "{parameter}, which beats {the-rest+}; ANY yields to a named method; GET also answers HEAD.",
+    .options = routes_options,
+    .option_count = ARRAY_LEN(routes_options),
+    .max_positional = 1,
+    .run = routes,
+};

@@ -1,0 +1,154 @@
+/* invocation.h - one event on its way through the house, and what came of it.
+ *
+ * A source makes an invocation, the pipeline takes it through the plugins into its handler's
+ * executor (a pool), a process answers, the pipeline takes the answer back, the source
+ * delivers it and the invocation is freed. All that belongs to it lives in its arena.
+ *
+ * State is a place: an invocation is in the state whose list holds it.
+ *
+ *   NEW -> PRE -> BODY -> QUEUED -> RUNNING -> POST -> DONE
+ *    |      |       |        |          ^
+ *    +------+-------+--------+----------|--> POST   (a refusal or a cancellation skips ahead)
+ *                            +--RUNNING-+           (back to QUEUED only if provably never taken)
+ *
+ * invocation_move takes it out of the old place and puts it into the new; it alone writes the
+ * state, counts, and arms the deadline. QUEUED is the pool's list, RUNNING a worker's list, the rest are the
+ * pipeline's.
+ */
+#pragma once
+#include "gateway/base/clock.h"
+#include "gateway/base/deadline.h"
+#include "gateway/base/fields.h"
+#include "gateway/base/list.h"
+#include "gateway/base/turn.h"
+#include "gateway/base/url.h"
+#include "gateway/invocation/body.h"
+#include "gateway/invocation/failure.h"
+
+enum invocation_state {
+    INVOCATION_NEW,
+    INVOCATION_PRE,
+    INVOCATION_BODY,
+    INVOCATION_QUEUED,
+    INVOCATION_RUNNING,
+    INVOCATION_POST,
+    INVOCATION_DONE,
+    INVOCATION_STATES
+};
+
+enum trigger_kind { TRIGGER_HTTP };
+
+enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
+
+struct invocation;
+struct pipeline;
+struct route;
+struct worker;
+
+/* What makes invocations and delivers their outcomes. */
+struct source_ops {
+    const char *name;
+    /* Exactly once, always. The source takes from inv->outcome what it keeps (outcome_take_body); the invocation is
+     * freed when this returns. */
+    void (*finish)(struct invocation *inv);
+};
+
+/* The http event as the client sent it. Slices live in the invocation's arena. */
+struct request {
+    struct slice method;
+    struct slice target;  /* raw */
+    struct slice version; /* "HTTP/1.1" */
+    struct url url;
+    struct fields headers;
+    struct slice host;           /* the Host field, or the target's authority */
+    struct slice client_address; /* numeric; "unix:" for a local socket */
+    uint16_t client_port;
+    struct slice scheme; /* "http" */
+};
+
+/* How it ended: the handler's answer (failure NONE) or a failure. */
+struct outcome {
+    enum failure failure;
+    int status;
+    struct fields headers;  /* already filtered: no hop-by-hop, no Content-Length */
+    struct body *body;      /* consumer's end; NULL = empty. May still be arriving. */
+    struct slice detail;    /* of a failure; in the arena */
+    uint32_t retry_after_s; /* 0 = no Retry-After */
+    struct slice allow;     /* of a 405; in the arena or longer-lived */
+};
+
+#define INVOCATION_MAX_PARAMETERS 32
+
+struct invocation {
+    struct list_node node; /* its place */
+    enum invocation_state state;
+    struct pipeline *pipeline;
+    const struct source_ops *source;
+    void *source_context;
+    struct arena arena;
+
+    enum trigger_kind trigger;
+    char id[UUID_TEXT_SIZE];         /* ours, unguessable, the same for every attempt */
+    char attempt_id[UUID_TEXT_SIZE]; /* of this delivery to a worker */
+    unsigned attempts;
+    struct slice request_id; /* the client's X-Request-Id if sane, else id */
+    char trace_id[32];       /* W3C trace context, hex */
+    char parent_id[16];      /* the span the handler should take as its parent */
+    bool trace_sampled;
+
+    struct request request;
+    struct body *body;                                  /* request body, consumer's end; NULL = none */
+    const struct route *route;                          /* set by the ROUTE step */
+    struct slice parameters[INVOCATION_MAX_PARAMETERS]; /* values, in the order of route->parameter_names */
+
+    struct worker *worker; /* while RUNNING */
+    void *delivery;        /* the transport's own record while RUNNING */
+    struct outcome outcome;
+    enum cancel_reason cancelled;
+    size_t step;                /* the pipeline's position */
+    struct turn_task body_task; /* the pipeline's: its body has ended, go on */
+
+    struct deadline deadline;
+    uint64_t received_us, queued_us, started_us, completed_us; /* monotonic; 0 = not reached */
+    uint64_t received_wall_ms;
+};
+
+/* A new one, in state NEW with its id made (which is its request_id too); the source fills request, body, request_id
+ * and trace, then calls pipeline_run. Parameters, attempt_id and the url's segments hold whatever they held before. */
+struct invocation *invocation_new(struct pipeline *p, const struct source_ops *source, void *source_context);
+/* The trace context from a W3C traceparent (version 00, strictly), or a new one, not sampled, when it is absent or not
+ * valid. */
+void invocation_trace_from(struct invocation *inv, struct slice traceparent);
+/* Into `place` (the list of the new state). Notes the time of the state's first entry. The deadline belongs to the
+ * state that armed it: a move disarms it. */
+void invocation_move(struct invocation *inv, enum invocation_state state, struct list *place);
+/* on_due is called once this state has lasted after_ms more (0 = disarm). */
+void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(struct deadline *d));
+const char *invocation_state_name(enum invocation_state s);
+static inline struct slice invocation_id(const struct invocation *inv) {
+    return slice_make(inv->id, UUID_TEXT_SIZE);
+}
+
+/* Builds an outcome in inv's arena. The detail may be NULL. */
+struct outcome outcome_failure(struct invocation *inv, enum failure f, const char *detail_format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Moves the body out (the caller holds the consumer's end); NULL when there is none. */
+struct body *outcome_take_body(struct outcome *o);
+/* Lets go of the body, if there is one. */
+void outcome_release(struct outcome *o);
+/* Turns a failure into what a client sees: problem+json (RFC 9457), Retry-After, Allow. The pipeline calls it once,
+ * before the post hooks. */
+void outcome_explain(struct invocation *inv);
+
+/* Arrow 5: from local-api, supervisor or a deadline, for a QUEUED or RUNNING invocation. The first wins: false means it
+ * was late, was counted, and the outcome's body has been let go. Goes through POST and finish before it returns; inv is
+ * freed then. */
+bool invocation_complete(struct invocation *inv, struct outcome outcome);
+/* Arrow 2. Before RUNNING: it is finished (inv is freed). RUNNING: the source is detached at once and never called
+ * again; the worker is offered the cancellation, and the invocation ends when the handler answers or its deadline
+ * passes. */
+void invocation_cancel(struct invocation *inv, enum cancel_reason why);
+
+/* The pipeline's own: ends its life once the source has finished it. The memory is kept for the next one. */
+void invocation_recycle(struct invocation *inv);
+void invocation_free(struct invocation *inv); /* of a recycled one */

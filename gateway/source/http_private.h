@@ -1,0 +1,121 @@
+/* http_private.h - what the files of the HTTP server share; nobody else includes it.
+ *
+ * A connection and the exchange on it are one struct, allocated with the socket and used again for every
+ * request: HTTP/1.1 has one exchange at a time, so a request costs no allocation of ours.
+ *
+ * Two things say where an exchange is. `stage` is how far libmicrohttpd has read, which decides what it
+ * lets us do; `place` is the server's list that holds it, which decides what it is waiting for and
+ * since when:
+ *
+ *   stage  NONE -> HEAD -> BODY -> END -> NONE      (no body: HEAD is passed through at once)
+ *   place  HEADER, IDLE   the client owes a request
+ *          BODY           the client owes more of the body
+ *          PARKED         suspended: we owe an answer, or room for more of the body
+ *          WATCHED        parked for so long that a watch looks out for the client's leaving
+ *          SENDING        the client owes its reading
+ *          LINGER         answered by hand; what still comes is thrown away
+ *
+ * libmicrohttpd 0.9.75 accepts an answer at HEAD, but then closes the connection without
+ * reading the body, so that a client still sending sees a reset instead of the answer; between HEAD and END it
+ * accepts none. So an answer before END is either kept until the rest of a small body has come,
+ * or written by hand and followed by a lingering close (http_reply.c).
+ */
+#pragma once
+#include "gateway/base/buf.h"
+#include "gateway/source/http_server.h"
+#include <microhttpd.h>
+
+enum http_stage { STAGE_NONE, STAGE_HEAD, STAGE_BODY, STAGE_END };
+enum http_place { PLACE_IDLE, PLACE_HEADER, PLACE_BODY, PLACE_PARKED, PLACE_WATCHED, PLACE_SENDING, PLACE_LINGER, PLACES };
+
+#define TARGET_INLINE 192
+
+struct lane {
+    struct turn_task task;
+    struct http_server *server;
+    struct MHD_Daemon *daemon;
+    struct watch *watch;
+};
+
+struct http_exchange {
+    struct list_node place_node;
+    enum http_place place;
+    enum http_stage stage;
+    uint64_t since_ms; /* when it came to its place, or made progress there */
+    struct lane *lane;
+    struct MHD_Connection *mhd;
+    struct http_server *server;
+
+    bool open;    /* between on_head and on_done */
+    bool reading; /* the owner wants (more of) the body */
+    bool ended;   /* on_end was called */
+    bool replied; /* http_exchange_reply was called: what still comes of the body is thrown away */
+    bool queued;  /* libmicrohttpd has the answer */
+    bool by_hand; /* the answer went to the socket past libmicrohttpd */
+    bool suspended;
+    bool in_call; /* inside the access handler: suspending and queueing happen at its end */
+    bool broken;  /* nothing more may be sent or heard */
+
+    int64_t content_length;
+    struct slice method;
+    struct slice target;
+    struct slice version;
+    const char *raw_target; /* where libmicrohttpd had it; compared only */
+    void *user;
+
+    struct MHD_Response *response; /* made, not yet queued */
+    bool canned;                   /* it belongs to a struct http_canned */
+    unsigned status;
+    struct body *stream; /* an answer's body that libmicrohttpd pulls from; the consumer's end */
+    int outq;            /* bytes that the kernel still had to send when the sweep looked last */
+
+    struct http_group *group;
+    struct list_node group_node;
+    struct watch *watch;
+    int fd;
+    struct peer peer;
+    struct buf target_long;
+    char target_inline[TARGET_INLINE];
+};
+
+struct http_server {
+    struct http_server_config config;
+    struct loop *loop;
+    struct lane *lanes;
+    unsigned next_lane;
+    uint64_t now_ms; /* read once per pump and sweep */
+    bool draining;
+    size_t connections;
+    size_t exchanges;
+    struct list places[PLACES];
+    struct deadline sweep;
+    struct deadline look_out;
+    struct http_exchange *adding; /* handed to libmicrohttpd just now */
+    struct http_server_counters counters;
+};
+
+/* lane.c */
+int lane_start(struct lane *lane, struct http_server *s, struct error *e) MUST_CHECK;
+void lane_stop(struct lane *lane);
+void lane_wake(struct lane *lane);
+
+/* http_server.c */
+/* The one function that moves an exchange; each list stays ordered by time. */
+void exchange_place(struct http_exchange *x, enum http_place place);
+/* Ends both directions of the socket: libmicrohttpd finds the end of file and closes. */
+void exchange_break(struct http_exchange *x);
+void server_on_connection(void *server, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code);
+
+/* http_exchange.c */
+void exchange_suspend(struct http_exchange *x);
+void exchange_resume(struct http_exchange *x);
+void *exchange_on_target(void *server, const char *target, struct MHD_Connection *c);
+enum MHD_Result exchange_on_call(void *server, struct MHD_Connection *c, const char *url, const char *method,
+                                 const char *version, const char *upload_data, size_t *upload_size, void **context);
+void exchange_on_completed(void *server, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode code);
+
+/* http_reply.c */
+/* Hands x->response to libmicrohttpd; only at END, suspended or inside the access handler. */
+void reply_queue(struct http_exchange *x);
+/* Lets go of what an ended exchange still holds of its answer. */
+void reply_forget(struct http_exchange *x);

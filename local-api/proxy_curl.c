@@ -1,0 +1,178 @@
+#include "local-api/proxy_curl.h"
+#include <assert.h>
+#include <curl/curl.h>
+#include <stdlib.h>
+
+/* Idle connections kept for one worker. */
+#define IDLE_CONNECTIONS_MAX 64
+
+struct proxy_curl {
+    struct loop *loop;
+    CURLM *multi;
+    const struct proxy_curl_ops *ops;
+    void *context;
+    struct turn_task task;
+    struct deadline timer;
+    bool timer_due;
+    struct list sockets;
+    struct list ready; /* sockets on which something has happened */
+};
+
+struct proxy_socket {
+    struct list_node node;
+    struct proxy_curl *curl;
+    struct watch *watch;
+    curl_socket_t fd;
+    unsigned happened;
+};
+
+static void on_socket_event(void *context, unsigned events) {
+    struct proxy_socket *s = context;
+    s->happened |= events;
+    list_remove(&s->node);
+    list_push(&s->curl->ready, &s->node);
+    proxy_curl_wake(s->curl);
+}
+
+static void socket_close(struct proxy_socket *s) {
+    list_remove(&s->node);
+    watch_close(s->watch);
+    free(s);
+}
+
+/* Without a watch the transfer waits for its deadline; that happens only when libuv cannot poll a socket. */
+static struct proxy_socket *socket_open(struct proxy_curl *c, curl_socket_t fd) {
+    struct proxy_socket *s = xcalloc(1, sizeof *s);
+    s->curl = c;
+    s->fd = fd;
+    s->watch = watch_open(c->loop, fd, on_socket_event, s);
+    list_push(&c->sockets, &s->node);
+    curl_multi_assign(c->multi, fd, s);
+    return s;
+}
+
+static unsigned watch_events_of(int what) {
+    unsigned events = 0;
+    if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) events |= WATCH_READ;
+    if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) events |= WATCH_WRITE;
+    return events;
+}
+
+static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket) {
+    struct proxy_curl *c = context;
+    struct proxy_socket *s = socket;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (s) socket_close(s);
+        return 0;
+    }
+    if (!s) s = socket_open(c, fd);
+    if (s->watch) watch_set(s->watch, watch_events_of(what));
+    return 0;
+}
+
+static void on_timer_due(struct deadline *d) {
+    struct proxy_curl *c = container_of(d, struct proxy_curl, timer);
+    c->timer_due = true;
+    proxy_curl_wake(c);
+}
+
+static int on_curl_timer(CURLM *multi, long after_ms, void *context) {
+    struct proxy_curl *c = context;
+    struct deadlines *deadlines = loop_deadlines(c->loop);
+    (void)multi;
+    deadline_disarm(deadlines, &c->timer);
+    c->timer_due = after_ms == 0;
+    if (after_ms == 0) proxy_curl_wake(c);
+    if (after_ms > 0) deadline_arm(deadlines, &c->timer, clock_now_ms(loop_clock(c->loop)) + (uint64_t)after_ms);
+    return 0;
+}
+
+static void sockets_run(struct proxy_curl *c) {
+    int running;
+    for (struct list_node *node; (node = list_first(&c->ready));) {
+        struct proxy_socket *s = list_entry(node, struct proxy_socket, node);
+        int mask = 0;
+        if (s->happened & WATCH_READ) mask |= CURL_CSELECT_IN;
+        if (s->happened & WATCH_WRITE) mask |= CURL_CSELECT_OUT;
+        s->happened = 0;
+        list_remove(node);
+        list_push(&c->sockets, node);
+        curl_multi_socket_action(c->multi, s->fd, mask, &running);
+    }
+}
+
+static void timer_run(struct proxy_curl *c) {
+    int running;
+    if (!c->timer_due) return;
+    c->timer_due = false;
+    curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+static void report_done(struct proxy_curl *c) {
+    int left;
+    for (CURLMsg *m; (m = curl_multi_info_read(c->multi, &left));) {
+        if (m->msg != CURLMSG_DONE) continue;
+        CURL *easy = m->easy_handle;
+        CURLcode result = m->data.result;
+        void *transfer;
+        curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+        curl_multi_remove_handle(c->multi, easy);
+        c->ops->on_done(transfer, (int)result);
+    }
+}
+
+static void on_curl_task(struct turn_task *task) {
+    struct proxy_curl *c = container_of(task, struct proxy_curl, task);
+    sockets_run(c);
+    timer_run(c);
+    report_done(c);
+    c->ops->on_turn(c->context);
+}
+
+struct proxy_curl *proxy_curl_new(struct loop *l, const struct proxy_curl_ops *ops, void *context, struct error *e) {
+    CURLM *multi = curl_multi_init();
+    if (!multi) {
+        error_set(e, ERROR_SYSTEM, "libcurl cannot be set up");
+        return NULL;
+    }
+    struct proxy_curl *c = xcalloc(1, sizeof *c);
+    c->loop = l;
+    c->multi = multi;
+    c->ops = ops;
+    c->context = context;
+    c->task = (struct turn_task){.phase = TURN_LOCAL, .run = on_curl_task};
+    c->timer.on_due = on_timer_due;
+    list_init(&c->sockets);
+    list_init(&c->ready);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, c);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, c);
+    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
+    return c;
+}
+
+void proxy_curl_add(struct proxy_curl *c, void *easy) {
+    CURLMcode result = curl_multi_add_handle(c->multi, easy);
+    assert(result == CURLM_OK);
+    (void)result;
+}
+
+void proxy_curl_remove(struct proxy_curl *c, void *easy) {
+    curl_multi_remove_handle(c->multi, easy);
+}
+
+void proxy_curl_wake(struct proxy_curl *c) {
+    turn_add(loop_turn(c->loop), &c->task);
+}
+
+void proxy_curl_free(struct proxy_curl *c) {
+    if (!c) return;
+    curl_multi_cleanup(c->multi);
+    while (!list_empty(&c->sockets)) socket_close(list_entry(list_first(&c->sockets), struct proxy_socket, node));
+    while (!list_empty(&c->ready)) socket_close(list_entry(list_first(&c->ready), struct proxy_socket, node));
+    deadline_disarm(loop_deadlines(c->loop), &c->timer);
+    turn_remove(&c->task);
+    free(c);
+}

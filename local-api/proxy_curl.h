@@ -1,0 +1,23 @@
+/* proxy_curl.h - libcurl's multi interface on the loop: the transfers of one worker.
+ *
+ * Each worker has a multi handle of its own, so its connections are reused for it alone and are closed with it. Sockets
+ * become watches and libcurl's timer a deadline; both only note what happened. One task per turn lets
+ * libcurl work, reports the transfers that have ended, and then calls on_turn, the one place from which transfers
+ * may be added, paused and removed and the pool may be called. libcurl's own callbacks run inside that task and never do.
+ *
+ * An easy handle is a `void *` here, as it is in curl.h.
+ */
+#pragma once
+#include "gateway/loop/loop.h"
+
+struct proxy_curl;
+struct proxy_curl_ops {
+    void (*on_done)(void *transfer, int curl_code); /* removed already; `transfer` is its CURLOPT_PRIVATE */
+    void (*on_turn)(void *context);
+};
+struct proxy_curl *proxy_curl_new(struct loop *l, const struct proxy_curl_ops *ops, void *context, struct error *e);
+void proxy_curl_add(struct proxy_curl *c, void *easy);
+void proxy_curl_remove(struct proxy_curl *c, void *easy); /* of a transfer that has not been reported as done */
+/* on_turn is called in this or the next turn. */
+void proxy_curl_wake(struct proxy_curl *c);
+void proxy_curl_free(struct proxy_curl *c); /* no transfer may be left; closes the connections; NULL is fine */

@@ -1,0 +1,849 @@
+/* execgate.h - be a handler of execgate, in C or C++, with this one file.
+ *
+ * Include it where you need it; in exactly one file define EXECGATE_IMPLEMENTATION first (and, under a strict -std=c99,
+ * include it before any system header):
+ *
+ *     #define EXECGATE_IMPLEMENTATION
+ *     #include "execgate.h"
+ *
+ *     static void hello(const struct execgate_request *request, struct execgate_response *response, void *user)
+ *     {
+ *         const char *name = execgate_query_value(request, "name");
+ *         (void)user;
+ *         execgate_add_header(response, "Content-Type", "text/plain");
+ *         execgate_print(response, "Hello, %s!\n", name ? name : "world");
+ *     }
+ *     int main(void) { return execgate_run(hello, NULL) == 0 ? 0 : 1; }
+ *
+ * execgate starts the program and tells it in EXECGATE_RUNTIME_SOCKET (or EXECGATE_RUNTIME_API) where to take
+ * events. Each event is an HTTP request, each answer an HTTP response; an exchange carries the answers of the last
+ * batch there and brings the next batch back, so a busy handler makes two system calls for up to EXECGATE_CONCURRENCY
+ * events. Events of a batch are handled one after the other, and their answers leave together: give a handler that
+ * blocks `concurrency: 1` and more processes, and one that only computes a concurrency of 16.
+ *
+ * Everything a request points to, and the request and the response themselves, end when the handler function returns.
+ * Text is NUL-terminated. No state is global: several threads may each call execgate_run, and the handler function is
+ * then called by all of them.
+ */
+#pragma once
+#if defined(EXECGATE_IMPLEMENTATION) && !defined(_POSIX_C_SOURCE) && !defined(_GNU_SOURCE)
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include <stddef.h>
+
+#if defined(__GNUC__)
+#define EXECGATE_FORMAT(text, first) __attribute__((format(printf, text, first)))
+#else
+#define EXECGATE_FORMAT(text, first)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct execgate_response;
+struct execgate_client; /* private */
+
+struct execgate_request {
+    const char *id;      /* the invocation's id */
+    const char *trigger; /* "http", ... */
+    const char *route;   /* as the blueprint spells it: "GET /items/{id}" */
+    const char *method;
+    const char *target; /* as the client sent it: "/a%20b?x=1" */
+    const char *path;   /* decoded: "/a b" */
+    const char *query;  /* raw, without the question mark; "" when there is none */
+    const char *body;   /* a NUL follows, which body_size does not count */
+    size_t body_size;
+    long long deadline_ms; /* Unix time; 0 = none */
+    struct execgate_client *client;
+};
+
+typedef void execgate_handler(const struct execgate_request *request, struct execgate_response *response, void *user);
+
+/* Takes events and answers them until the gateway says drain or goes away; then 0. -1 when there is no gateway to
+ * talk to, or it is not understood (the reason is on stderr). */
+int execgate_run(execgate_handler *handler, void *user);
+
+/* --- the request --- */
+/* A header field's first value; NULL when absent. Names match in any case. */
+const char *execgate_header(const struct execgate_request *request, const char *name);
+/* The field at `index` from 0; NULL behind the last. */
+const char *execgate_header_at(const struct execgate_request *request, size_t index, const char **name);
+/* The decoded value of {name} or {name+} in the route; NULL when the route has none of that name. */
+const char *execgate_parameter(const struct execgate_request *request, const char *name);
+/* The decoded value of ?name=value, the first; NULL when absent. */
+const char *execgate_query_value(const struct execgate_request *request, const char *name);
+/* What is left until the deadline; never negative. */
+long long execgate_remaining_ms(const struct execgate_request *request);
+/* 1 once nobody waits for the answer any more: the client left, the deadline passed, or the gateway shuts down. For
+ * long work; asks over a connection of its own and never waits. */
+int execgate_cancelled(const struct execgate_request *request);
+
+/* --- the response: 200 and an empty body unless said otherwise. All return 0, or -1 when the call was refused --- */
+int execgate_status(struct execgate_response *response, int status);
+/* Adds a field, at any time before the answer leaves. Line breaks in a value, and names that are no token, are refused.
+ */
+int execgate_add_header(struct execgate_response *response, const char *name, const char *value);
+/* Both append to the body. */
+int execgate_write(struct execgate_response *response, const void *data, size_t size);
+int execgate_print(struct execgate_response *response, const char *format, ...) EXECGATE_FORMAT(2, 3);
+/* Appends the text as a JSON string, quotes included. */
+int execgate_write_json(struct execgate_response *response, const char *text, size_t size);
+/* Status, content type and body in one call. */
+int execgate_reply(struct execgate_response *response, int status, const char *content_type, const char *text);
+/* The handler failed: the client gets 502, the log this type and text. Replaces whatever was answered so far; in the
+ * middle of a stream it breaks the stream off. */
+void execgate_fail(struct execgate_response *response, const char *type, const char *format, ...) EXECGATE_FORMAT(3, 4);
+
+/* --- a body that is sent while it is made ---
+ * begin sends status and fields; from then on write sends first what execgate_print and execgate_write gathered and
+ * then `data` (NULL and 0 for none), and waits while the client is slow. -1 from write: nobody listens any more;
+ * return. end is implied by returning. */
+int execgate_stream_begin(struct execgate_response *response);
+int execgate_stream_write(struct execgate_response *response, const void *data, size_t size);
+int execgate_stream_end(struct execgate_response *response);
+
+#ifdef __cplusplus
+}
+#endif
+
+#ifdef EXECGATE_IMPLEMENTATION
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EG_MAX_EVENTS 64
+#define EG_MAX_FIELDS 256
+#define EG_MAX_HEAD 65536
+#define EG_HEAD_ROOM 160 /* in front of the gathered answers, for the head of the exchange that carries them */
+#define EG_FIRST_BUFFER 16384
+
+/* --- bytes that grow and are used again. Out of memory is noted, and seen when the bytes are to be used --- */
+struct eg_buffer {
+    char *p; /* a NUL follows the n bytes */
+    size_t n, capacity;
+    int failed;
+};
+
+static int eg_reserve(struct eg_buffer *b, size_t extra) {
+    size_t want = b->capacity ? b->capacity : 256;
+    if (b->n + extra < b->capacity) return 0;
+    while (want <= b->n + extra && want < (size_t)-1 / 4) want *= 2;
+    char *p = extra < (size_t)-1 / 8 ? (char *)realloc(b->p, want) : NULL;
+    if (!p) return b->failed = -1;
+    b->p = p;
+    b->capacity = want;
+    return 0;
+}
+
+static void eg_clear(struct eg_buffer *b) {
+    b->n = 0;
+    b->failed = 0;
+}
+
+static void eg_append(struct eg_buffer *b, const void *data, size_t size) {
+    if (eg_reserve(b, size)) return;
+    if (size) memcpy(b->p + b->n, data, size);
+    b->n += size;
+    b->p[b->n] = 0;
+}
+
+static void eg_append_text(struct eg_buffer *b, const char *text) {
+    eg_append(b, text, strlen(text));
+}
+
+static void eg_append_number(struct eg_buffer *b, size_t value) {
+    char digits[24], *end = digits + sizeof digits, *at = end;
+    do *--at = (char)('0' + value % 10);
+    while (value /= 10);
+    eg_append(b, at, (size_t)(end - at));
+}
+
+static void eg_append_format(struct eg_buffer *b, const char *format, va_list arguments) EXECGATE_FORMAT(2, 0);
+static void eg_append_format(struct eg_buffer *b, const char *format, va_list arguments) {
+    if (eg_reserve(b, 255)) return;
+    va_list again;
+    va_copy(again, arguments);
+    int n = vsnprintf(b->p + b->n, b->capacity - b->n, format, arguments);
+    if (n > 0 && (size_t)n >= b->capacity - b->n && eg_reserve(b, (size_t)n) == 0)
+        vsnprintf(b->p + b->n, b->capacity - b->n, format, again);
+    va_end(again);
+    if (n < 0)
+        b->failed = -1;
+    else if (!b->failed)
+        b->n += (size_t)n;
+}
+
+/* --- a connection to the gateway, and the reply that was read from it --- */
+struct eg_wire {
+    int fd; /* -1 = not open */
+    struct eg_buffer in;
+};
+struct eg_reply {
+    int status;
+    size_t head_size; /* in wire.in; the decoded body follows it */
+    size_t body_size;
+};
+
+static void eg_wire_close(struct eg_wire *w) {
+    if (w->fd >= 0) close(w->fd);
+    w->fd = -1;
+}
+
+static int eg_connect(int family, const void *address, socklen_t size) {
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    if (connect(fd, (const struct sockaddr *)address, size) == 0) return fd;
+    close(fd);
+    return -1;
+}
+
+static int eg_connect_unix(const char *path) {
+    struct sockaddr_un address;
+    memset(&address, 0, sizeof address);
+    address.sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address.sun_path) return -1;
+    memcpy(address.sun_path, path, strlen(path));
+    return eg_connect(AF_UNIX, &address, sizeof address);
+}
+
+/* `api` is "http://127.0.0.1:PORT". */
+static int eg_connect_tcp(const char *api) {
+    struct sockaddr_in address;
+    char host[32];
+    int port, on = 1;
+    memset(&address, 0, sizeof address);
+    if (sscanf(api, "http://%31[0-9.]:%d", host, &port) != 2 || port < 1 || port > 65535) return -1;
+    address.sin_family = AF_INET;
+    address.sin_port = htons((unsigned short)port);
+    if (inet_pton(AF_INET, host, &address.sin_addr) != 1) return -1;
+    int fd = eg_connect(AF_INET, &address, sizeof address);
+    if (fd >= 0) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+static int eg_wire_open(struct eg_wire *w) {
+    const char *path = getenv("EXECGATE_RUNTIME_SOCKET"), *api = getenv("EXECGATE_RUNTIME_API");
+    if (w->fd >= 0) return 0;
+    if (path && *path) w->fd = eg_connect_unix(path);
+    if (w->fd < 0 && api && *api) w->fd = eg_connect_tcp(api);
+    return w->fd < 0 ? -1 : 0;
+}
+
+static int eg_send(struct eg_wire *w, const char *data, size_t size) {
+    while (size > 0) {
+        ssize_t sent = send(w->fd, data, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent <= 0) return -1;
+        data += sent;
+        size -= (size_t)sent;
+    }
+    return 0;
+}
+
+/* Reads what is there, at least a byte. */
+static int eg_fill(struct eg_wire *w) {
+    if (w->in.capacity < w->in.n + 2 && eg_reserve(&w->in, EG_FIRST_BUFFER)) return -1;
+    ssize_t got;
+    do got = recv(w->fd, w->in.p + w->in.n, w->in.capacity - w->in.n - 1, 0);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0) return -1;
+    w->in.n += (size_t)got;
+    w->in.p[w->in.n] = 0;
+    return 0;
+}
+
+/* Makes sure that wire.in holds `size` bytes. */
+static int eg_fill_to(struct eg_wire *w, size_t size) {
+    if (w->in.n >= size) return 0;
+    if (eg_reserve(&w->in, size - w->in.n)) return -1;
+    while (w->in.n < size)
+        if (eg_fill(w)) return -1;
+    return 0;
+}
+
+/* The value of a field of the reply's head, and its size; NULL when absent. */
+static const char *eg_reply_field(const struct eg_wire *w, const struct eg_reply *r, const char *name, size_t *size) {
+    const char *line = w->in.p, *end = w->in.p + r->head_size, *next;
+    size_t n = strlen(name);
+    for (; line < end; line = next) {
+        const char *stop = (const char *)memchr(line, '\n', (size_t)(end - line));
+        next = stop ? stop + 1 : end;
+        if ((size_t)(next - line) <= n || line[n] != ':' || strncasecmp(line, name, n) != 0) continue;
+        line += n + 1;
+        line += strspn(line, " \t");
+        *size = strcspn(line, "\r\n");
+        return line;
+    }
+    return NULL;
+}
+
+static int eg_reply_says(const struct eg_wire *w, const struct eg_reply *r, const char *name, const char *value) {
+    size_t size = 0;
+    const char *text = eg_reply_field(w, r, name, &size);
+    return text && size == strlen(value) && strncasecmp(text, value, size) == 0;
+}
+
+/* The head of the final reply; interim ones (1xx) are dropped. */
+static int eg_head_read(struct eg_wire *w, struct eg_reply *r) {
+    const char *end;
+    for (;;) {
+        while (w->in.n == 0 || !(end = strstr(w->in.p, "\r\n\r\n")))
+            if (w->in.n > EG_MAX_HEAD || eg_fill(w)) return -1;
+        r->head_size = (size_t)(end - w->in.p) + 4;
+        if (strncmp(w->in.p, "HTTP/1.", 7) != 0 || r->head_size < 16) return -1;
+        r->status = atoi(w->in.p + 9);
+        if (r->status >= 200) return 0;
+        if (r->status < 100) return -1;
+        w->in.n -= r->head_size;
+        memmove(w->in.p, w->in.p + r->head_size, w->in.n + 1);
+    }
+}
+
+/* The end of the line at `at`, after its LF, reading on as needed; 0 = lost. */
+static size_t eg_line_end(struct eg_wire *w, size_t at) {
+    for (;;) {
+        const char *stop = (const char *)memchr(w->in.p + at, '\n', w->in.n - at);
+        if (stop) return (size_t)(stop - w->in.p) + 1;
+        if (w->in.n - at > EG_MAX_HEAD || eg_fill(w)) return 0;
+    }
+}
+
+/* RFC 9112 section 7.1, decoded in place. */
+static int eg_chunks_read(struct eg_wire *w, struct eg_reply *r) {
+    size_t at = r->head_size, next;
+    for (;;) {
+        char *stop;
+        next = eg_line_end(w, at);
+        if (!next) return -1;
+        size_t size = strtoul(w->in.p + at, &stop, 16);
+        if (stop == w->in.p + at) return -1;
+        if (size == 0) break;
+        if (size > (size_t)-1 / 8 || eg_fill_to(w, next + size + 2)) return -1;
+        memmove(w->in.p + r->head_size + r->body_size, w->in.p + next, size);
+        r->body_size += size;
+        at = next + size + 2;
+    }
+    do { /* trailer fields, up to the empty line */
+        at = next;
+        next = eg_line_end(w, at);
+        if (!next) return -1;
+    } while (next - at > 2);
+    return 0;
+}
+
+/* The whole reply. An exchange is over when its reply is, so nothing of a next one can be behind it. */
+static int eg_reply_read(struct eg_wire *w, struct eg_reply *r) {
+    size_t size = 0;
+    memset(r, 0, sizeof *r);
+    w->in.n = 0;
+    if (eg_head_read(w, r)) return -1;
+    if (r->status == 204) return 0;
+    if (eg_reply_says(w, r, "Transfer-Encoding", "chunked")) return eg_chunks_read(w, r);
+    const char *length = eg_reply_field(w, r, "Content-Length", &size);
+    if (!length) return -1;
+    r->body_size = strtoul(length, NULL, 10);
+    if (r->body_size > (size_t)-1 / 8) return -1;
+    return eg_fill_to(w, r->head_size + r->body_size);
+}
+
+/* --- the client: what one execgate_run owns. All buffers are kept from event to event --- */
+struct eg_field {
+    const char *name;
+    const char *value;
+    size_t name_size;
+};
+struct eg_form {
+    struct eg_buffer text; /* name NUL value NUL ... */
+    int loaded;
+};
+enum eg_state { EG_ANSWERING, EG_FAILED, EG_STREAMING, EG_STREAMED };
+
+struct execgate_response {
+    struct execgate_client *client;
+    enum eg_state state;
+    int status;
+    struct eg_buffer fields;
+    struct eg_buffer body;
+};
+struct execgate_client {
+    execgate_handler *handler;
+    void *user;
+    size_t max;
+    struct eg_wire main;    /* exchanges */
+    struct eg_wire stream;  /* streamed answers, and answers that must not wait for them */
+    struct eg_wire watch;   /* is the invocation cancelled? */
+    struct eg_buffer out;   /* EG_HEAD_ROOM, then the answers of this batch */
+    struct eg_buffer frame; /* what goes out on `stream` */
+    struct eg_buffer path;
+    struct eg_form parameters, query;
+    struct eg_field fields[EG_MAX_FIELDS];
+    size_t field_count;
+    struct execgate_request request;
+    struct execgate_response response;
+};
+
+/* --- the request --- */
+static int eg_hex(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Percent-decodes and appends; %00 stays as it is, so that text stays whole. Room was reserved. */
+static void eg_append_decoded(struct eg_buffer *b, const char *text, size_t size, char space) {
+    const char *end = text + size;
+    for (; text < end; text++) {
+        char c = *text == '+' ? space : *text;
+        if (c == '%' && end - text > 2 && eg_hex(text[1]) >= 0 && eg_hex(text[2]) >= 0) {
+            char decoded = (char)(eg_hex(text[1]) << 4 | eg_hex(text[2]));
+            if (decoded) {
+                c = decoded;
+                text += 2;
+            }
+        }
+        b->p[b->n++] = c;
+    }
+    b->p[b->n] = 0;
+}
+
+static int eg_form_load(struct eg_form *f, const char *text) {
+    f->loaded = 1;
+    f->text.n = 0;
+    if (eg_reserve(&f->text, 2 * strlen(text) + 2)) return -1;
+    while (*text) {
+        size_t size = strcspn(text, "&"), name = strcspn(text, "=&");
+        eg_append_decoded(&f->text, text, name, ' ');
+        f->text.n++;
+        eg_append_decoded(&f->text, text + name + (name < size), size - name - (name < size), ' ');
+        f->text.n++;
+        text += size + (text[size] == '&');
+    }
+    return 0;
+}
+
+static const char *eg_form_value(struct eg_form *f, const char *text, const char *name) {
+    if (!text || (!f->loaded && eg_form_load(f, text))) return NULL;
+    for (const char *at = f->text.p, *end = at + f->text.n; at < end; at += strlen(at) + 1) {
+        int found = strcmp(at, name) == 0;
+        at += strlen(at) + 1;
+        if (found) return at;
+    }
+    return NULL;
+}
+
+const char *execgate_header(const struct execgate_request *request, const char *name) {
+    const struct eg_field *field = request->client->fields, *end = field + request->client->field_count;
+    size_t size = strlen(name);
+    for (; field < end; field++)
+        if (field->name_size == size && strcasecmp(field->name, name) == 0) return field->value;
+    return NULL;
+}
+
+const char *execgate_header_at(const struct execgate_request *request, size_t index, const char **name) {
+    if (index >= request->client->field_count) return NULL;
+    *name = request->client->fields[index].name;
+    return request->client->fields[index].value;
+}
+
+const char *execgate_parameter(const struct execgate_request *request, const char *name) {
+    return eg_form_value(&request->client->parameters, execgate_header(request, "Execgate-Parameters"), name);
+}
+
+const char *execgate_query_value(const struct execgate_request *request, const char *name) {
+    return eg_form_value(&request->client->query, request->query, name);
+}
+
+long long execgate_remaining_ms(const struct execgate_request *request) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    long long left = request->deadline_ms - ((long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    return left > 0 ? left : 0;
+}
+
+/* The watch is a request that the gateway answers when there is something to tell; here one only looks. */
+int execgate_cancelled(const struct execgate_request *request) {
+    struct eg_wire *w = &request->client->watch;
+    char byte;
+    if (request->deadline_ms && execgate_remaining_ms(request) == 0) return 1;
+    if (w->fd < 0) {
+        eg_clear(&w->in);
+        eg_append_text(&w->in, "GET /v1/invocations/");
+        eg_append_text(&w->in, request->id);
+        eg_append_text(&w->in, "/cancelled HTTP/1.1\r\nHost: execgate\r\n\r\n");
+        if (w->in.failed || eg_wire_open(w) || eg_send(w, w->in.p, w->in.n)) return 1;
+    }
+    if (recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) return errno != EAGAIN && errno != EINTR;
+    return 1; /* a reply, or the end of the gateway */
+}
+
+/* Takes a line off; it is NUL-terminated in place of its CR. NULL when there is none. */
+static char *eg_line_take(char **at, const char *end) {
+    char *line = *at, *stop = (char *)memchr(line, '\n', (size_t)(end - line));
+    if (!stop || stop == line || stop[-1] != '\r') return NULL;
+    stop[-1] = 0;
+    *at = stop + 1;
+    return line;
+}
+
+static int eg_request_line(struct execgate_client *c, char *line) {
+    struct execgate_request *q = &c->request;
+    char *target = line ? strchr(line, ' ') : NULL, *version = target ? strchr(target + 1, ' ') : NULL;
+    if (!version) return -1;
+    *target++ = 0;
+    *version = 0;
+    size_t path_size = strcspn(target, "?");
+    c->path.n = 0;
+    if (eg_reserve(&c->path, path_size)) return -1;
+    eg_append_decoded(&c->path, target, path_size, '+');
+    q->method = line;
+    q->target = target;
+    q->path = c->path.p;
+    q->query = target + path_size + (target[path_size] == '?');
+    return 0;
+}
+
+static int eg_field_take(struct execgate_client *c, char *line) {
+    char *colon = strchr(line, ':');
+    if (!colon || c->field_count == EG_MAX_FIELDS) return -1;
+    struct eg_field *field = &c->fields[c->field_count++];
+    *colon = 0;
+    field->name = line;
+    field->name_size = (size_t)(colon - line);
+    field->value = colon + 1 + strspn(colon + 1, " \t");
+    return 0;
+}
+
+static const char *eg_header_or_empty(const struct execgate_request *request, const char *name) {
+    const char *value = execgate_header(request, name);
+    return value ? value : "";
+}
+
+/* One request message of a pipeline; returns where the next starts, NULL when it is malformed. */
+static char *eg_event_parse(struct execgate_client *c, char *at, const char *end) {
+    struct execgate_request *q = &c->request;
+    char *line = eg_line_take(&at, end);
+    c->field_count = 0;
+    c->parameters.loaded = c->query.loaded = 0;
+    if (eg_request_line(c, line)) return NULL;
+    while ((line = eg_line_take(&at, end)) && *line)
+        if (eg_field_take(c, line)) return NULL;
+    q->id = execgate_header(q, "Execgate-Invocation-Id");
+    if (!line || !q->id) return NULL;
+    q->trigger = eg_header_or_empty(q, "Execgate-Trigger");
+    q->route = eg_header_or_empty(q, "Execgate-Route");
+    q->deadline_ms = strtoll(eg_header_or_empty(q, "Execgate-Deadline"), NULL, 10);
+    q->body = at;
+    q->body_size = strtoul(eg_header_or_empty(q, "Content-Length"), NULL, 10);
+    return q->body_size <= (size_t)(end - at) ? at + q->body_size : NULL;
+}
+
+/* --- the response --- */
+int execgate_status(struct execgate_response *response, int status) {
+    if (response->state != EG_ANSWERING || status < 200 || status > 599) return -1;
+    response->status = status;
+    return 0;
+}
+
+/* RFC 9110 sections 5.1 and 5.5. */
+static int eg_field_is_valid(const char *name, const char *value) {
+    const char *at = name;
+    for (; *at; at++) {
+        char lower = (char)(*at | 0x20);
+        int plain = (lower >= 'a' && lower <= 'z') || (*at >= '0' && *at <= '9');
+        if (!plain && !strchr("!#$%&'*+-.^_`|~", *at)) return 0;
+    }
+    return at > name && value[strcspn(value, "\r\n")] == 0;
+}
+
+int execgate_add_header(struct execgate_response *response, const char *name, const char *value) {
+    struct eg_buffer *f = &response->fields;
+    if (response->state != EG_ANSWERING || !eg_field_is_valid(name, value)) return -1;
+    eg_append_text(f, name);
+    eg_append(f, ": ", 2);
+    eg_append_text(f, value);
+    eg_append(f, "\r\n", 2);
+    return f->failed;
+}
+
+int execgate_write(struct execgate_response *response, const void *data, size_t size) {
+    eg_append(&response->body, data, size);
+    return response->body.failed;
+}
+
+int execgate_print(struct execgate_response *response, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    eg_append_format(&response->body, format, arguments);
+    va_end(arguments);
+    return response->body.failed;
+}
+
+int execgate_write_json(struct execgate_response *response, const char *text, size_t size) {
+    static const char names[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *end = text + size, *stop, *named;
+    execgate_write(response, "\"", 1);
+    for (; text < end; text = stop + 1) {
+        for (stop = text; stop < end && (unsigned char)*stop >= 0x20 && *stop != '"' && *stop != '\\';) stop++;
+        execgate_write(response, text, (size_t)(stop - text));
+        if (stop == end) break;
+        named = *stop ? strchr(names, *stop) : NULL;
+        if (named)
+            execgate_print(response, "\\%c", letters[named - names]);
+        else
+            execgate_print(response, "\\u%04x", (unsigned)(unsigned char)*stop);
+    }
+    return execgate_write(response, "\"", 1);
+}
+
+int execgate_reply(struct execgate_response *response, int status, const char *content_type, const char *text) {
+    if (execgate_status(response, status) || execgate_add_header(response, "Content-Type", content_type)) return -1;
+    return execgate_write(response, text, strlen(text));
+}
+
+void execgate_fail(struct execgate_response *response, const char *type, const char *format, ...) {
+    va_list arguments;
+    int streaming = response->state == EG_STREAMING;
+    if (response->state == EG_STREAMED) return;
+    if (streaming) eg_wire_close(&response->client->stream);
+    response->state = EG_ANSWERING;
+    response->status = 500;
+    eg_clear(&response->fields);
+    eg_clear(&response->body);
+    if (execgate_add_header(response, "Execgate-Error", type)) execgate_add_header(response, "Execgate-Error", "Error");
+    va_start(arguments, format);
+    eg_append_format(&response->body, format, arguments);
+    va_end(arguments);
+    if (streaming) fprintf(stderr, "execgate: stream broken off: %s: %s\n", type, response->body.p);
+    response->state = streaming ? EG_STREAMED : EG_FAILED;
+}
+
+/* The head of the answer, up to its fields; the blank line is not included. */
+static void eg_append_head(struct eg_buffer *b, const struct execgate_response *response) {
+    eg_append_text(b, "HTTP/1.1 ");
+    eg_append_number(b, (size_t)response->status);
+    eg_append_text(b, " Answer\r\nExecgate-Invocation-Id: ");
+    eg_append_text(b, response->client->request.id);
+    eg_append(b, "\r\n", 2);
+    eg_append(b, response->fields.p, response->fields.n);
+}
+
+/* Puts the answer behind the others of this batch. */
+static int eg_answer_gather(struct execgate_client *c) {
+    struct execgate_response *r = &c->response;
+    if (r->fields.failed || r->body.failed) execgate_fail(r, "OutOfMemory", "the answer did not fit");
+    eg_append_head(&c->out, r);
+    eg_append_text(&c->out, "Content-Length: ");
+    eg_append_number(&c->out, r->body.n);
+    eg_append(&c->out, "\r\n\r\n", 4);
+    eg_append(&c->out, r->body.p, r->body.n);
+    return c->out.failed;
+}
+
+/* --- exchanges --- */
+static void eg_complain(const struct eg_wire *w, const struct eg_reply *r, const char *what) {
+    int shown = (int)(r->body_size < 500 ? r->body_size : 500);
+    fprintf(stderr, "execgate: %s: the gateway answered %d: %.*s\n", what, r->status, shown, w->in.p + r->head_size);
+}
+
+/* Carries the gathered answers there and a reply back; a lost connection is renewed once. -1 = the gateway is gone. */
+static int eg_exchange(struct execgate_client *c, struct eg_wire *w, size_t max, struct eg_reply *r) {
+    char head[EG_HEAD_ROOM];
+    int attempt = 0;
+    int size = snprintf(head, sizeof head,
+                        "POST /v1/exchange?max=%lu HTTP/1.1\r\nHost: execgate\r\nContent-Type: application/http\r\n"
+                        "Content-Length: %lu\r\n\r\n",
+                        (unsigned long)max, (unsigned long)(c->out.n - EG_HEAD_ROOM));
+    char *start = c->out.p + EG_HEAD_ROOM - size;
+    memcpy(start, head, (size_t)size);
+    for (; attempt < 2; attempt++) {
+        if (eg_wire_open(w)) return -1;
+        if (eg_send(w, start, c->out.n - (size_t)(start - c->out.p)) == 0 && eg_reply_read(w, r) == 0) break;
+        eg_wire_close(w);
+    }
+    if (attempt == 2) return -1;
+    if (eg_reply_says(w, r, "Connection", "close")) eg_wire_close(w);
+    c->out.n = EG_HEAD_ROOM;
+    return 0;
+}
+
+/* What a reply says about the answers that its exchange carried. */
+static void eg_reply_note(const struct eg_wire *w, const struct eg_reply *r) {
+    size_t size = 0;
+    const char *refused = eg_reply_field(w, r, "Execgate-Refused", &size);
+    if (refused) fprintf(stderr, "execgate: answers refused: %.*s\n", (int)size, refused);
+    if (r->status != 200) eg_complain(w, r, "exchange");
+}
+
+/* --- streaming --- */
+static int eg_stream_lost(struct execgate_response *response) {
+    eg_wire_close(&response->client->stream);
+    response->state = EG_STREAMED;
+    return -1;
+}
+
+/* Data, or the end, from a peer that has nothing to say. */
+static int eg_wire_is_stale(const struct eg_wire *w) {
+    char byte;
+    return w->fd >= 0 && (recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR));
+}
+
+/* Two parts as one chunk; nothing at all for an empty one, which would be the last. */
+static void eg_append_chunk(struct eg_buffer *b, const struct eg_buffer *first, const void *data, size_t size) {
+    char line[24];
+    if (first->n + size == 0) return;
+    snprintf(line, sizeof line, "%lx\r\n", (unsigned long)(first->n + size));
+    eg_append_text(b, line);
+    eg_append(b, first->p, first->n);
+    eg_append(b, data, size);
+    eg_append(b, "\r\n", 2);
+}
+
+/* Answers of earlier events must not wait for a stream: they leave before it. */
+static int eg_stream_open(struct execgate_client *c) {
+    struct eg_reply reply;
+    if (eg_wire_is_stale(&c->stream)) eg_wire_close(&c->stream);
+    if (c->out.n > EG_HEAD_ROOM) {
+        if (eg_exchange(c, &c->stream, 0, &reply)) return -1;
+        eg_reply_note(&c->stream, &reply);
+    }
+    return eg_wire_open(&c->stream);
+}
+
+/* Sends what frame holds. */
+static int eg_stream_send(struct execgate_response *response) {
+    struct execgate_client *c = response->client;
+    if (response->body.failed || response->fields.failed || c->frame.failed) return eg_stream_lost(response);
+    response->body.n = 0;
+    return eg_send(&c->stream, c->frame.p, c->frame.n) ? eg_stream_lost(response) : 0;
+}
+
+int execgate_stream_begin(struct execgate_response *response) {
+    struct execgate_client *c = response->client;
+    struct eg_buffer *head = &c->stream.in;
+    if (response->state != EG_ANSWERING) return -1;
+    if (eg_stream_open(c)) return eg_stream_lost(response);
+    response->state = EG_STREAMING;
+    eg_clear(head);
+    eg_append_head(head, response);
+    eg_append(head, "\r\n", 2);
+    eg_clear(&c->frame);
+    eg_append_text(&c->frame, "POST /v1/invocations/");
+    eg_append_text(&c->frame, c->request.id);
+    eg_append_text(&c->frame, "/response HTTP/1.1\r\nHost: execgate\r\nContent-Type: application/http\r\n"
+                              "Transfer-Encoding: chunked\r\n\r\n");
+    eg_append_chunk(&c->frame, head, response->body.p, response->body.n);
+    return head->failed ? eg_stream_lost(response) : eg_stream_send(response);
+}
+
+int execgate_stream_write(struct execgate_response *response, const void *data, size_t size) {
+    struct execgate_client *c = response->client;
+    if (response->state != EG_STREAMING) return -1;
+    if (eg_wire_is_stale(&c->stream)) return eg_stream_lost(response);
+    eg_clear(&c->frame);
+    eg_append_chunk(&c->frame, &response->body, data, size);
+    return eg_stream_send(response);
+}
+
+int execgate_stream_end(struct execgate_response *response) {
+    struct execgate_client *c = response->client;
+    struct eg_reply reply;
+    if (execgate_stream_write(response, NULL, 0)) return -1;
+    if (eg_send(&c->stream, "0\r\n\r\n", 5) || eg_reply_read(&c->stream, &reply)) return eg_stream_lost(response);
+    response->state = EG_STREAMED;
+    if (eg_reply_says(&c->stream, &reply, "Connection", "close")) eg_wire_close(&c->stream);
+    if (reply.status < 300) return 0;
+    eg_complain(&c->stream, &reply, "stream");
+    return -1;
+}
+
+/* --- the loop --- */
+static int eg_handle(struct execgate_client *c) {
+    struct execgate_response *r = &c->response;
+    r->state = EG_ANSWERING;
+    r->status = 200;
+    eg_clear(&r->fields);
+    eg_clear(&r->body);
+    c->handler(&c->request, r, c->user);
+    eg_wire_close(&c->watch);
+    if (r->state == EG_STREAMING) execgate_stream_end(r);
+    return r->state == EG_STREAMED ? 0 : eg_answer_gather(c);
+}
+
+/* The events of a reply, one after the other; each body is NUL-terminated while it is its turn. */
+static int eg_batch(struct execgate_client *c, const struct eg_reply *r) {
+    char *at = c->main.in.p + r->head_size, *end = at + r->body_size;
+    while (at < end) {
+        at = eg_event_parse(c, at, end);
+        if (!at) {
+            fprintf(stderr, "execgate: the gateway sent an event that is no request message\n");
+            return -1;
+        }
+        char first_of_next = *at;
+        *at = 0;
+        int failed = eg_handle(c);
+        *at = first_of_next;
+        if (failed) return -1;
+    }
+    return 0;
+}
+
+static int eg_loop(struct execgate_client *c) {
+    struct eg_reply reply;
+    int reached = 0, trouble = 0;
+    while (eg_exchange(c, &c->main, c->max, &reply) == 0) {
+        reached = 1;
+        eg_reply_note(&c->main, &reply);
+        if (eg_reply_says(&c->main, &reply, "Execgate-Drain", "true")) return 0;
+        trouble = reply.status == 200 ? 0 : trouble + 1;
+        if (trouble == 3) return -1;
+        if (!trouble && eg_batch(c, &reply)) return -1;
+    }
+    if (!reached)
+        fprintf(stderr,
+                "execgate: no gateway at EXECGATE_RUNTIME_SOCKET or EXECGATE_RUNTIME_API; does execgate run this?\n");
+    return reached ? 0 : -1;
+}
+
+static int eg_client_init(struct execgate_client *c, execgate_handler *handler, void *user) {
+    const char *concurrency = getenv("EXECGATE_CONCURRENCY");
+    long max = concurrency ? strtol(concurrency, NULL, 10) : 1;
+    c->handler = handler;
+    c->user = user;
+    c->max = max < 1 ? 1 : max > EG_MAX_EVENTS ? EG_MAX_EVENTS : (size_t)max;
+    c->main.fd = c->stream.fd = c->watch.fd = -1;
+    c->request.client = c->response.client = c;
+    if (eg_reserve(&c->out, EG_FIRST_BUFFER) || eg_reserve(&c->main.in, 4 * EG_FIRST_BUFFER)) return -1;
+    c->out.n = EG_HEAD_ROOM;
+    return 0;
+}
+
+static void eg_client_free(struct execgate_client *c) {
+    struct eg_buffer *buffers[] = {&c->main.in,         &c->stream.in,    &c->watch.in,   &c->out,
+                                   &c->frame,           &c->path,         &c->query.text, &c->parameters.text,
+                                   &c->response.fields, &c->response.body};
+    eg_wire_close(&c->main);
+    eg_wire_close(&c->stream);
+    eg_wire_close(&c->watch);
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->p);
+    free(c);
+}
+
+int execgate_run(execgate_handler *handler, void *user) {
+    struct execgate_client *c = (struct execgate_client *)calloc(1, sizeof *c);
+    if (!c) return -1;
+    int result = eg_client_init(c, handler, user) ? -1 : eg_loop(c);
+    eg_client_free(c);
+    return result;
+}
+#endif /* EXECGATE_IMPLEMENTATION */

@@ -1,0 +1,3 @@
+module execgate.example/counters
+
+go 1.21
