@@ -130,27 +130,38 @@ static void on_curl_task(struct turn_task *task) {
     c->ops->on_turn(c->context);
 }
 
+static bool multi_open(struct proxy_curl *c) {
+    c->multi = curl_multi_init();
+    if (!c->multi) return false;
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
+    curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
+    curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
+    curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
+    return true;
+}
+
+static void multi_close(struct proxy_curl *c) {
+    curl_multi_cleanup(c->multi);
+    while (!list_empty(&c->sockets)) socket_close(list_entry(list_first(&c->sockets), struct proxy_socket, node));
+    while (!list_empty(&c->ready)) socket_close(list_entry(list_first(&c->ready), struct proxy_socket, node));
+    deadline_disarm(loop_deadlines(c->loop), &c->timer);
+    c->timer_due = false;
+}
+
 struct proxy_curl *proxy_curl_new(struct loop *l, const struct proxy_curl_ops *ops, void *context, struct error *e) {
-    CURLM *multi = curl_multi_init();
-    if (!multi) {
-        error_set(e, ERROR_SYSTEM, "libcurl cannot be set up");
-        return NULL;
-    }
     struct proxy_curl *c = xcalloc(1, sizeof *c);
     c->loop = l;
-    c->multi = multi;
     c->ops = ops;
     c->context = context;
     c->task = (struct turn_task){.phase = TURN_LOCAL, .run = on_curl_task};
     c->timer.on_due = on_timer_due;
     list_init(&c->sockets);
     list_init(&c->ready);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, c);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, c);
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)IDLE_CONNECTIONS_MAX);
-    return c;
+    if (multi_open(c)) return c;
+    error_set(e, ERROR_SYSTEM, "libcurl cannot be set up");
+    free(c);
+    return NULL;
 }
 
 void proxy_curl_add(struct proxy_curl *c, void *easy) {
@@ -167,12 +178,14 @@ void proxy_curl_wake(struct proxy_curl *c) {
     turn_add(loop_turn(c->loop), &c->task);
 }
 
+void proxy_curl_disconnect(struct proxy_curl *c) {
+    multi_close(c);
+    if (!multi_open(c)) abort(); /* as xmalloc does */
+}
+
 void proxy_curl_free(struct proxy_curl *c) {
     if (!c) return;
-    curl_multi_cleanup(c->multi);
-    while (!list_empty(&c->sockets)) socket_close(list_entry(list_first(&c->sockets), struct proxy_socket, node));
-    while (!list_empty(&c->ready)) socket_close(list_entry(list_first(&c->ready), struct proxy_socket, node));
-    deadline_disarm(loop_deadlines(c->loop), &c->timer);
+    multi_close(c);
     turn_remove(&c->task);
     free(c);
 }

@@ -20,4 +20,6 @@ void proxy_curl_add(struct proxy_curl *c, void *easy);
 void proxy_curl_remove(struct proxy_curl *c, void *easy); /* of a transfer that has not been reported as done */
 /* on_turn is called in this or the next turn. */
 void proxy_curl_wake(struct proxy_curl *c);
+/* Closes the idle connections; no transfer may be left. A server that is told to end may wait for them. */
+void proxy_curl_disconnect(struct proxy_curl *c);
 void proxy_curl_free(struct proxy_curl *c); /* no transfer may be left; closes the connections; NULL is fine */

@@ -56,7 +56,7 @@ void problems_add(struct problems *p, struct position at, const char *format, ..
 }
 
 bool problems_full(const struct problems *p) {
-    return p->count >= PROBLEMS_MAX;
+    return p->dropped > 0;
 }
 
 void problems_hide_lines(struct problems *p, int first, int last) {

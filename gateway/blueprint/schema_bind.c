@@ -215,6 +215,7 @@ static bool key_is_fit(struct binder *b, const struct field *f, const struct nod
 static void bind_item(struct binder *b, const struct field *f, struct node *n, void *slot) {
     if (!f->object) {
         struct field element = *f;
+        element.kind = FIELD_TEXT;
         element.offset = 0;
         bind_text(b, &element, n, slot);
         return;

@@ -116,7 +116,7 @@ static void on_stop_signal(void *context, int signal_number) {
 static void on_status_signal(void *context, int signal_number) {
     (void)signal_number;
     struct gateway *g = context;
-    status_log(g->log, g->pools, g->blueprint->handler_count);
+    status_log(g->pools, g->blueprint->handler_count);
 }
 
 /* --- building --- */

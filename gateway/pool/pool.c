@@ -6,7 +6,8 @@
 /* Events that those who want could take at once, as far as `enough`. */
 static size_t pool_places(const struct pool *p, size_t enough) {
     size_t places = 0;
-    for (const struct list_node *node = list_first(&p->wanting); node && places < enough; node = list_next(&p->wanting, node))
+    for (const struct list_node *node = list_first(&p->wanting); node && places < enough;
+         node = list_next(&p->wanting, node))
         places += worker_room(list_entry(node, struct worker, wanting));
     return places;
 }
@@ -130,7 +131,8 @@ static void worker_kill_now(struct worker *w) {
 
 void pool_kill(struct pool *p) {
     /* STOPPING first: the others are on their way there. */
-    static const enum worker_state states[] = {WORKER_STOPPING, WORKER_STARTING, WORKER_IDLE, WORKER_BUSY, WORKER_BACKOFF};
+    static const enum worker_state states[] = {WORKER_STOPPING, WORKER_STARTING, WORKER_IDLE, WORKER_BUSY,
+                                               WORKER_BACKOFF};
     pool_drain(p);
     pool_flush_queue(p, FAILURE_SHUTTING_DOWN);
     for (size_t i = 0; i < ARRAY_LEN(states); i++)

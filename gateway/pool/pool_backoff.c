@@ -10,8 +10,8 @@ static bool worker_was_healthy(const struct worker *w, uint64_t now_ms) {
     return w->ready_ms && now_ms - w->ready_ms >= POOL_HEALTHY_MS;
 }
 
-/* A process per event may end as it likes: only that it could not be started says something about the handler. And one that
- * has long been healthy may leave when it holds nothing. */
+/* A process per event may end as it likes: only that it could not be started says something about the handler. And one
+ * that has long been healthy may leave when it holds nothing. */
 static bool worker_end_is_no_failure(const struct worker *w, uint64_t now_ms) {
     if (w->deferred && w->launched) return true;
     return w->exited && worker_holds(w) == 0 && worker_was_healthy(w, now_ms);

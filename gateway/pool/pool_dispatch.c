@@ -59,8 +59,8 @@ static void pool_give(struct pool *p, struct worker *w, size_t share) {
     if (worker_room(w) > 0 && !w->wanting.list) list_push(&p->wanting, &w->wanting);
 }
 
-/* One pass over those that want: each gets its even share of what is left, so that a batch is as large for the last as for
- * the first. What the full ones could not take goes round again. Costs as much as it delivers. */
+/* One pass over those that want: each gets its even share of what is left, so that a batch is as large for the last as
+ * for the first. What the full ones could not take goes round again. Costs as much as it delivers. */
 static void pool_share(struct pool *p) {
     while (!list_empty(&p->queue) && !list_empty(&p->wanting)) {
         for (size_t sharers = p->wanting.length; sharers > 0 && !list_empty(&p->queue); sharers--) {

@@ -1,5 +1,5 @@
-#include "gateway/pool/pool_state.h"
 #include "gateway/base/text.h"
+#include "gateway/pool/pool_state.h"
 #include <signal.h>
 
 /* A burst that the living absorb within this time starts nobody. */
@@ -92,7 +92,8 @@ static void worker_kill_for_memory(struct worker *w, uint64_t bytes) {
     struct buf most = {0};
     worker_over_memory(w, bytes, "handler over twice its memory limit, killed");
     text_append_size(&most, w->handler->processes.max_memory);
-    worker_blame(w, "it was killed: it used more than twice its memory limit (" SLICE_FMT ")", SLICE_ARG(buf_slice(&most)));
+    worker_blame(w, "it was killed: it used more than twice its memory limit (" SLICE_FMT ")",
+                 SLICE_ARG(buf_slice(&most)));
     buf_free(&most);
     p->counters.kills++;
     w->draining = true; /* dead in a moment: nothing more for it */

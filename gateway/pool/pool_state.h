@@ -46,12 +46,22 @@ struct pool {
     bool deferred; /* its launches are */
 };
 
-static inline uint64_t pool_now_ms(const struct pool *p) { return clock_now_ms(p->host.clock); }
-static inline size_t pool_count(const struct pool *p, enum worker_state s) { return p->workers[s].length; }
-static inline size_t pool_ready(const struct pool *p) { return pool_count(p, WORKER_IDLE) + pool_count(p, WORKER_BUSY); }
+static inline uint64_t pool_now_ms(const struct pool *p) {
+    return clock_now_ms(p->host.clock);
+}
+static inline size_t pool_count(const struct pool *p, enum worker_state s) {
+    return p->workers[s].length;
+}
+static inline size_t pool_ready(const struct pool *p) {
+    return pool_count(p, WORKER_IDLE) + pool_count(p, WORKER_BUSY);
+}
 /* What counts against `max`. */
-static inline size_t pool_live(const struct pool *p) { return pool_count(p, WORKER_STARTING) + pool_ready(p); }
-static inline void pool_wake(struct pool *p) { turn_add(p->host.turn, &p->dispatch); }
+static inline size_t pool_live(const struct pool *p) {
+    return pool_count(p, WORKER_STARTING) + pool_ready(p);
+}
+static inline void pool_wake(struct pool *p) {
+    turn_add(p->host.turn, &p->dispatch);
+}
 
 /* pool_dispatch.c */
 void pool_dispatch(struct pool *p);

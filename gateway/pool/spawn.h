@@ -1,9 +1,10 @@
 /* spawn.h - fork and exec without copying the gateway's page tables.
  *
- * vfork, with everything prepared before it and only async-signal-safe calls after it: default signal handlers and an empty mask,
- * own process group, PR_SET_PDEATHSIG (the process dies with the gateway, even when that is killed), directory,
- * descriptors 0-2 (and 3), close_range on the rest, exec. The errno of a failed step comes back through shared memory, so a missing
- * interpreter is an error here and not an exit code later. Call from the main thread only: the death signal is bound to it.
+ * vfork, with everything prepared before it and only async-signal-safe calls after it: default signal handlers and an
+ * empty mask, own process group, PR_SET_PDEATHSIG (the process dies with the gateway, even when that is killed),
+ * directory, descriptors 0-2 (and 3), close_range on the rest, exec. The errno of a failed step comes back through
+ * shared memory, so a missing interpreter is an error here and not an exit code later. Call from the main thread only:
+ * the death signal is bound to it.
  */
 #pragma once
 #include "gateway/base/error.h"

@@ -1,10 +1,10 @@
 /* supervisor.h - the launcher that starts real processes.
  *
- * A process is started by vfork (spawn.h) in its own process group and watched through a pidfd; its stdout and stderr are read
- * line by line into the log, tagged with handler, pid and, when it holds exactly one, the invocation id. Lines are
- * cut at 8 KiB; above a budget per second lines are dropped and counted, but always read, so that a flood neither
- * blocks the process nor drowns the log. The last lines of stderr are kept for the obituary. After the exit the rest of the group is
- * killed, and output that grandchildren hold open is waited for at most one second.
+ * A process is started by vfork (spawn.h) in its own process group and watched through a pidfd; its stdout and stderr
+ * are read line by line into the log, tagged with handler, pid and, when it holds exactly one, the invocation id. Lines
+ * are cut at 8 KiB; above a budget per second lines are dropped and counted, but always read, so that a flood neither
+ * blocks the process nor drowns the log. The last lines of stderr are kept for the obituary. After the exit the rest of
+ * the group is killed, and output that grandchildren hold open is waited for at most one second.
  */
 #pragma once
 #include "gateway/loop/loop.h"

@@ -4,8 +4,8 @@
  * invocation_complete with what came back. One table of functions per handler mode. No function
  * calls the pool back before it returns, except worker_launch from deliver.
  *
- * Life of a worker as its transport sees it: open (before the fork) -> started -> worker_offer ... deliver, flush ... ->
- * stopping -> exited -> close.
+ * Life of a worker as its transport sees it: open (before the fork) -> started -> worker_offer ... deliver, flush ...
+ * -> stopping -> exited -> close.
  */
 #pragma once
 #include "gateway/pool/worker.h"
@@ -21,10 +21,10 @@ struct launch {
     int stdin_fd;           /* -1 = /dev/null; closed by the launcher */
     int stdout_fd;          /* -1 = captured line by line; closed by the launcher */
     int inherited_fd;       /* -1 = none; becomes descriptor 3 with LISTEN_FDS=1, LISTEN_PID; closed by the launcher */
-    bool deferred;          /* set by open: there is no process until deliver calls worker_launch; it is an offer of one */
+    bool deferred; /* set by open: there is no process until deliver calls worker_launch; it is an offer of one */
 };
-/* The handler's command and directory, no descriptors, an empty environment. The pool adds the handler's variables and the
- * base ones (PATH, LANG) behind what the transport sets, so the transport's names cannot be overridden. */
+/* The handler's command and directory, no descriptors, an empty environment. The pool adds the handler's variables and
+ * the base ones (PATH, LANG) behind what the transport sets, so the transport's names cannot be overridden. */
 void launch_init(struct launch *l, const struct handler_config *handler);
 void launch_set(struct launch *l, const char *name, const char *value);
 void launch_set_format(struct launch *l, const char *name, const char *format, ...)
@@ -56,16 +56,17 @@ struct worker {
     struct deadline deadline; /* the state's own */
     int exit_status;          /* wait status, once exited */
     /* Facts that the table's events are made of. */
-    bool opened, deferred, launched;            /* transport->open succeeded; no process until an event comes; had a process */
-    bool exited, output_closed, finished;       /* gone; its output too; its transport too */
-    bool draining, terminated, failed;          /* takes no more; has been signalled; its end lengthens the back-off */
-    enum stop_reason stop_reason;               /* why it is in STOPPING */
-    struct slice last_type;                     /* of an init error; in `note` */
-    char reason[160];                           /* why it ended, for clients: no paths, no stderr */
-    char note[512];                             /* the same for the operator's log */
+    bool opened, deferred, launched; /* transport->open succeeded; no process until an event comes; had a process */
+    bool exited, output_closed, finished; /* gone; its output too; its transport too */
+    bool draining, terminated, failed;    /* takes no more; has been signalled; its end lengthens the back-off */
+    enum stop_reason stop_reason;         /* why it is in STOPPING */
+    struct slice last_type;               /* of an init error; in `note` */
+    char reason[160];                     /* why it ended, for clients: no paths, no stderr */
+    char note[512];                       /* the same for the operator's log */
 };
 
-/* An answer that is still being sent after its invocation was completed: keeps the worker's place and its deadline. Embedded in the transport's record. */
+/* An answer that is still being sent after its invocation was completed: keeps the worker's place and its deadline.
+ * Embedded in the transport's record. */
 struct answer_stream {
     struct list_node node;
     struct worker *worker;
@@ -81,13 +82,14 @@ struct transport_ops {
     void (*started)(struct worker *w); /* the process runs; NULL = nothing to do */
     /* Arrow 4: exactly one worker, once per attempt. May only gather; flush follows in the same turn. */
     void (*deliver)(struct worker *w, struct invocation *inv);
-    void (*flush)(struct worker *w);                            /* NULL = deliver sends at once */
-    void (*cancel)(struct worker *w, struct invocation *inv);   /* offered; NULL = the process cannot know */
+    void (*flush)(struct worker *w);                          /* NULL = deliver sends at once */
+    void (*cancel)(struct worker *w, struct invocation *inv); /* offered; NULL = the process cannot know */
     /* The invocation is being completed, by anybody: drop every pointer to it. NULL = none kept. */
     void (*forget)(struct worker *w, struct invocation *inv);
     void (*abort_stream)(struct worker *w, struct answer_stream *s); /* its deadline passed; fail the body */
-    void (*stopping)(struct worker *w, enum stop_reason why);   /* tell it to drain; NULL = signals only */
-    /* The process has exited. False = the transport still reads its output and will call worker_finished. NULL = true. */
+    void (*stopping)(struct worker *w, enum stop_reason why);        /* tell it to drain; NULL = signals only */
+    /* The process has exited. False = the transport still reads its output and will call worker_finished. NULL = true.
+     */
     bool (*exited)(struct worker *w, int wait_status);
     void (*close)(struct worker *w); /* frees w->transport; called once after open succeeded */
 };
@@ -96,14 +98,16 @@ struct transport_ops {
 /* How many events it can take now, beyond what it holds. The pool takes them off `want` as it delivers. */
 void worker_offer(struct worker *w, unsigned want);
 void worker_init_error(struct worker *w, struct slice type, struct slice message);
-/* For a deferred launch, from deliver: starts the process. The launch (launch_init, launch_set) is used up either way. After a
- * failure the transport only returns: the pool ends the invocation (503) and the worker. */
+/* For a deferred launch, from deliver: starts the process. The launch (launch_init, launch_set) is used up either way.
+ * After a failure the transport only returns: the pool ends the invocation (503) and the worker. */
 int worker_launch(struct worker *w, struct launch *launch, struct error *e) MUST_CHECK;
 void worker_finished(struct worker *w); /* after `exited` returned false; close follows at the end of the turn */
 /* Call before invocation_complete with a body that is still arriving; inv gives the deadline. */
 void worker_stream_begin(struct worker *w, struct answer_stream *s, const struct invocation *inv);
 void worker_stream_end(struct worker *w, struct answer_stream *s); /* idempotent */
-/* The process broke the protocol or cannot go on: what it holds dies, it is stopped, and a failure is counted. `why` is shown to clients. */
+/* The process broke the protocol or cannot go on: what it holds dies, it is stopped, and a failure is counted. `why` is
+ * shown to clients. */
 void worker_fail(struct worker *w, const char *why);
-/* Nobody needs what it does any more (the client left, its answer was refused): drain and stop it, no failure. SIGTERM once it holds nothing. */
+/* Nobody needs what it does any more (the client left, its answer was refused): drain and stop it, no failure. SIGTERM
+ * once it holds nothing. */
 void worker_stop(struct worker *w);

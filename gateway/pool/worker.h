@@ -31,19 +31,27 @@
 #include "gateway/blueprint/model.h"
 #include "gateway/invocation/pipeline.h"
 
-enum worker_state { WORKER_STARTING, WORKER_IDLE, WORKER_BUSY, WORKER_STOPPING, WORKER_BACKOFF, WORKER_GONE, WORKER_STATES };
+enum worker_state {
+    WORKER_STARTING,
+    WORKER_IDLE,
+    WORKER_BUSY,
+    WORKER_STOPPING,
+    WORKER_BACKOFF,
+    WORKER_GONE,
+    WORKER_STATES
+};
 
 enum worker_event {
-    WORKER_SPAWN_FAILED,  /* or the exec of a deferred launch */
-    WORKER_READY,         /* asks for work and holds nothing */
-    WORKER_TAKES,         /* was given an event */
-    WORKER_FAULT,         /* reported that it cannot start, or broke the protocol */
-    WORKER_TIMEOUT,       /* start, invocation, stream or settle deadline passed */
-    WORKER_EXIT,          /* of the process; its transport has read all it said */
-    WORKER_ENDED,         /* exit and end of output, and the transport has finished */
-    WORKER_ENDED_BADLY,   /* the same after a counted failure */
-    WORKER_STOP,          /* recycle, scale down, drain, shutdown; and: holds nothing any more while STOPPING */
-    WORKER_TICK,          /* the state's own deadline: end of the grace, end of the back-off */
+    WORKER_SPAWN_FAILED, /* or the exec of a deferred launch */
+    WORKER_READY,        /* asks for work and holds nothing */
+    WORKER_TAKES,        /* was given an event */
+    WORKER_FAULT,        /* reported that it cannot start, or broke the protocol */
+    WORKER_TIMEOUT,      /* start, invocation, stream or settle deadline passed */
+    WORKER_EXIT,         /* of the process; its transport has read all it said */
+    WORKER_ENDED,        /* exit and end of output, and the transport has finished */
+    WORKER_ENDED_BADLY,  /* the same after a counted failure */
+    WORKER_STOP,         /* recycle, scale down, drain, shutdown; and: holds nothing any more while STOPPING */
+    WORKER_TICK,         /* the state's own deadline: end of the grace, end of the back-off */
     WORKER_EVENTS
 };
 

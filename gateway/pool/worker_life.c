@@ -127,10 +127,14 @@ struct worker_act {
 };
 /* In this order: a failure is known before its victims' answers go out. */
 static const struct worker_act acts[] = {
-    {WORKER_ACT_COUNT_FAILURE, worker_count_failure}, {WORKER_ACT_FAIL_RUNNING, worker_fail_running},
-    {WORKER_ACT_OBITUARY, worker_obituary},           {WORKER_ACT_TERMINATE, worker_terminate},
-    {WORKER_ACT_KILL, worker_kill},                   {WORKER_ACT_COUNT_HEALTHY, worker_count_healthy},
-    {WORKER_ACT_DISPATCH, worker_wake_pool},          {WORKER_ACT_FREE, worker_await_burial},
+    {WORKER_ACT_COUNT_FAILURE, worker_count_failure},
+    {WORKER_ACT_FAIL_RUNNING, worker_fail_running},
+    {WORKER_ACT_OBITUARY, worker_obituary},
+    {WORKER_ACT_TERMINATE, worker_terminate},
+    {WORKER_ACT_KILL, worker_kill},
+    {WORKER_ACT_COUNT_HEALTHY, worker_count_healthy},
+    {WORKER_ACT_DISPATCH, worker_wake_pool},
+    {WORKER_ACT_FREE, worker_await_burial},
 };
 
 void worker_happens(struct worker *w, enum worker_event event) {
@@ -257,7 +261,8 @@ static void on_stream_due(struct deadline *d) {
 
 void worker_stream_begin(struct worker *w, struct answer_stream *s, const struct invocation *inv) {
     struct deadlines *deadlines = w->pool->host.deadlines;
-    uint64_t at_ms = deadline_armed(&inv->deadline) ? inv->deadline.at_ms : pool_now_ms(w->pool) + w->handler->timeout_ms;
+    uint64_t at_ms = deadline_armed(&inv->deadline) ? inv->deadline.at_ms
+                                                    : pool_now_ms(w->pool) + w->handler->timeout_ms;
     *s = (struct answer_stream){.worker = w, .deadline.on_due = on_stream_due};
     memcpy(s->id, inv->id, sizeof s->id);
     list_push(&w->streams, &s->node);

@@ -192,6 +192,11 @@ struct slice http_exchange_version(const struct http_exchange *x) {
     return x->version;
 }
 
+size_t http_exchange_head_size(const struct http_exchange *x) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    return info ? info->header_size : 0;
+}
+
 struct slice http_exchange_header(const struct http_exchange *x, struct slice name) {
     return lookup(x, MHD_HEADER_KIND, name);
 }
@@ -259,8 +264,7 @@ bool http_exchange_head_is_exact(const struct http_exchange *x) {
     if (x->raw_target != x->method.p + x->method.n + 1) return false;
     struct layout l = {x->version.p + x->version.n, true};
     MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, lay_out_field, &l);
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(x->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    return l.exact && info && l.end + 4 == x->method.p + info->header_size;
+    return l.exact && l.end + 4 == x->method.p + http_exchange_head_size(x);
 }
 
 const struct peer *http_exchange_peer(const struct http_exchange *x) {

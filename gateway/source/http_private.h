@@ -26,7 +26,16 @@
 #include <microhttpd.h>
 
 enum http_stage { STAGE_NONE, STAGE_HEAD, STAGE_BODY, STAGE_END };
-enum http_place { PLACE_IDLE, PLACE_HEADER, PLACE_BODY, PLACE_PARKED, PLACE_WATCHED, PLACE_SENDING, PLACE_LINGER, PLACES };
+enum http_place {
+    PLACE_IDLE,
+    PLACE_HEADER,
+    PLACE_BODY,
+    PLACE_PARKED,
+    PLACE_WATCHED,
+    PLACE_SENDING,
+    PLACE_LINGER,
+    PLACES
+};
 
 #define TARGET_INLINE 192
 
@@ -104,7 +113,8 @@ void lane_wake(struct lane *lane);
 void exchange_place(struct http_exchange *x, enum http_place place);
 /* Ends both directions of the socket: libmicrohttpd finds the end of file and closes. */
 void exchange_break(struct http_exchange *x);
-void server_on_connection(void *server, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode code);
+void server_on_connection(void *server, struct MHD_Connection *c, void **context,
+                          enum MHD_ConnectionNotificationCode code);
 
 /* http_exchange.c */
 void exchange_suspend(struct http_exchange *x);
@@ -112,7 +122,8 @@ void exchange_resume(struct http_exchange *x);
 void *exchange_on_target(void *server, const char *target, struct MHD_Connection *c);
 enum MHD_Result exchange_on_call(void *server, struct MHD_Connection *c, const char *url, const char *method,
                                  const char *version, const char *upload_data, size_t *upload_size, void **context);
-void exchange_on_completed(void *server, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode code);
+void exchange_on_completed(void *server, struct MHD_Connection *c, void **context,
+                           enum MHD_RequestTerminationCode code);
 
 /* http_reply.c */
 /* Hands x->response to libmicrohttpd; only at END, suspended or inside the access handler. */

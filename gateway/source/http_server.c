@@ -74,11 +74,16 @@ static void time_out_idle(struct http_exchange *x) {
     exchange_break(x);
 }
 
+/* LINGER, so that the owner has time to answer, and the client to read it. */
 static void time_out_body(struct http_exchange *x) {
     const struct http_server_ops *ops = x->server->config.ops;
     x->server->counters.body_timeouts++;
-    if (x->open && !x->replied && ops->on_body_timeout) ops->on_body_timeout(x);
-    if (x->place == PLACE_BODY) exchange_break(x);
+    if (!x->open || x->replied || !ops->on_body_timeout) {
+        exchange_break(x);
+        return;
+    }
+    exchange_place(x, PLACE_LINGER);
+    ops->on_body_timeout(x);
 }
 
 static void time_out_sending(struct http_exchange *x) {
@@ -210,8 +215,8 @@ void server_on_connection(void *server, struct MHD_Connection *c, void **context
                           enum MHD_ConnectionNotificationCode code) {
     struct http_server *s = server;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-        s->connections--;
         connection_free(*context);
+        if (s->connections-- == s->config.max_connections && s->config.ops->on_room) s->config.ops->on_room(s);
         return;
     }
     struct http_exchange *x = s->adding;

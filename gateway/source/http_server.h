@@ -31,10 +31,11 @@ struct http_server_ops {
     size_t (*on_data)(struct http_exchange *x, struct slice bytes);
     void (*on_end)(struct http_exchange *x);
     void (*on_gone)(struct http_exchange *x); /* NULL = just on_done */
-    /* The body made no progress for body_timeout_ms: a chance to reply 408, else the connection is broken off. NULL = break. */
+    /* The body made no progress for body_timeout_ms: two seconds to reply 408, then the connection is broken off. NULL = at once. */
     void (*on_body_timeout)(struct http_exchange *x);
     void (*on_done)(struct http_exchange *x, bool replied);
     /* A message that libmicrohttpd or a deadline ended before on_head is only counted. */
+    void (*on_room)(struct http_server *s); /* a connection ended while there were max_connections of them; NULL = not told */
 };
 
 struct http_server_config {
@@ -76,6 +77,7 @@ const struct http_server_counters *http_server_counters(const struct http_server
 struct slice http_exchange_method(const struct http_exchange *x);
 struct slice http_exchange_target(const struct http_exchange *x);  /* raw, as on the request line */
 struct slice http_exchange_version(const struct http_exchange *x); /* "HTTP/1.1" */
+size_t http_exchange_head_size(const struct http_exchange *x);     /* bytes of request line and fields as received */
 struct slice http_exchange_header(const struct http_exchange *x, struct slice name); /* the first */
 /* All fields in order, into an array in `a`; names and values are copied into `a` when `copy` says so. */
 enum http_copy { HTTP_BORROW, HTTP_COPY };

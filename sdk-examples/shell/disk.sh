@@ -4,7 +4,7 @@ set -eu
 
 path=/
 case "${QUERY_STRING:-}" in
-path=*) path=$(printf '%b' "$(printf %s "${QUERY_STRING#path=}" | sed -e 's/&.*//' -e 's/\\//g' -e 's/+/ /g' -e 's/%2[Ff]/\//g')") ;;
+path=*) path=$(printf %s "${QUERY_STRING#path=}" | sed -e 's/&.*//' -e 's/+/ /g' -e 's/%2[Ff]/\//g') ;;
 esac
 
 if [ ! -d "$path" ]; then

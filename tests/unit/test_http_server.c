@@ -35,7 +35,7 @@ struct bench {
     struct body *answer; /* producer's end of a streamed answer */
     struct buf received; /* by on_data */
     size_t take;         /* how much on_data takes at most */
-    size_t heads, ends, gone, done_replied, done_broken, data_calls;
+    size_t heads, ends, gone, done_replied, done_broken, data_calls, rooms;
     char trailer[32];
     char target[512];
     bool exact;
@@ -154,7 +154,17 @@ static void on_body_timeout(struct http_exchange *x) {
     reply_text(x, 408, "slow");
 }
 
-static const struct http_server_ops ops = {on_head, on_data, on_end, on_gone, on_body_timeout, on_done};
+static void on_room(struct http_server *s) {
+    ((struct bench *)http_server_context(s))->rooms++;
+}
+
+static const struct http_server_ops ops = {.on_head = on_head,
+                                           .on_data = on_data,
+                                           .on_end = on_end,
+                                           .on_gone = on_gone,
+                                           .on_body_timeout = on_body_timeout,
+                                           .on_done = on_done,
+                                           .on_room = on_room};
 
 static void on_accept(void *context, int take_fd, const struct peer *peer) {
     struct bench *b = context;
@@ -861,6 +871,9 @@ static void test_full_house(void **state) {
     assert_int_equal(http_server_counters(b->server)->refused_connections, 1);
     client_send(clients[99], GET("/hello"));
     client_expect(clients[99], "hello");
+    close(clients[0]->fd);
+    clients[0]->fd = -1;
+    wait_count(b, &b->rooms, 1);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) client_free(clients[i]);
     bench_free(b);
 }

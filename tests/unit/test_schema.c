@@ -185,7 +185,7 @@ static const struct mistake {
     {"parts: [{}, {}, {}]", 8, "3 are too many; the most is 2"},
     {"words: {y: 1}", 9, "expected something that begins with x as a key, found \"y\""},
     {"words: [x]", 8, "expected a map, found a list"},
-    {"words: {x: [1]}", 12, "found a list"},
+    {"words: {x: [1]}", 12, "words: expected text, found a list"},
     {"durration: 1s", 1, "unknown key \"durration\" in a sample; did you mean \"duration\"?"},
     {"zebra: 1", 1, "it takes: text, number, duration, size, flag, choice, command, part, parts, words"},
 };

@@ -19,10 +19,16 @@ struct Seen {
 /// The most frequent word, the first of them in the text when several are.
 fn favourite(text: &str) -> Option<(String, usize)> {
     let mut counts: HashMap<String, (usize, usize)> = HashMap::new();
-    for (position, word) in text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).enumerate() {
+    for (position, word) in text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty())
+        .enumerate()
+    {
         counts.entry(word.to_lowercase()).or_insert((0, position)).0 += 1;
     }
-    let best = counts.into_iter().max_by_key(|(_, (count, position))| (*count, usize::MAX - *position));
+    let best = counts
+        .into_iter()
+        .max_by_key(|(_, (count, position))| (*count, usize::MAX - *position));
     best.map(|(word, (count, _))| (word, count))
 }
 
@@ -42,7 +48,10 @@ fn statistics(text: &str) -> String {
 
 fn handle(event: &Event, seen: &mut Seen) -> Answer {
     if event.method == "GET" {
-        return Answer::json(200, format!("{{\"texts\":{},\"bytes\":{}}}\n", seen.texts, seen.bytes));
+        return Answer::json(
+            200,
+            format!("{{\"texts\":{},\"bytes\":{}}}\n", seen.texts, seen.bytes),
+        );
     }
     match std::str::from_utf8(event.body) {
         Ok(text) => {
@@ -50,7 +59,13 @@ fn handle(event: &Event, seen: &mut Seen) -> Answer {
             seen.bytes += text.len() as u64;
             Answer::json(200, statistics(text))
         }
-        Err(e) => Answer::json(400, format!("{{\"title\":\"The text is not UTF-8 at byte {}\"}}\n", e.valid_up_to())),
+        Err(e) => Answer::json(
+            400,
+            format!(
+                "{{\"title\":\"The text is not UTF-8 at byte {}\"}}\n",
+                e.valid_up_to()
+            ),
+        ),
     }
 }
 
@@ -68,7 +83,10 @@ mod tests {
 
     #[test]
     fn the_favourite_is_the_most_frequent_and_then_the_first() {
-        assert_eq!(favourite("One two, TWO one two"), Some(("two".to_string(), 3)));
+        assert_eq!(
+            favourite("One two, TWO one two"),
+            Some(("two".to_string(), 3))
+        );
         assert_eq!(favourite("b a a b"), Some(("b".to_string(), 2)));
         assert_eq!(favourite(" ,.; "), None);
     }

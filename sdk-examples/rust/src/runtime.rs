@@ -19,12 +19,25 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(status: u16, text: String) -> Answer {
-        Answer { status, content_type: "application/json", body: text.into_bytes() }
+        Answer {
+            status,
+            content_type: "application/json",
+            body: text.into_bytes(),
+        }
     }
 
     fn write(&self, id: &str, out: &mut Vec<u8>) -> io::Result<()> {
-        write!(out, "HTTP/1.1 {} Answer\r\nExecgate-Invocation-Id: {}\r\n", self.status, id)?;
-        write!(out, "Content-Type: {}\r\nContent-Length: {}\r\n\r\n", self.content_type, self.body.len())?;
+        write!(
+            out,
+            "HTTP/1.1 {} Answer\r\nExecgate-Invocation-Id: {}\r\n",
+            self.status, id
+        )?;
+        write!(
+            out,
+            "Content-Type: {}\r\nContent-Length: {}\r\n\r\n",
+            self.content_type,
+            self.body.len()
+        )?;
         out.write_all(&self.body)
     }
 }
@@ -38,7 +51,10 @@ struct Head {
 impl Head {
     /// `None` at the end of the input.
     fn read(input: &mut impl BufRead) -> io::Result<Option<Head>> {
-        let mut head = Head { start: String::new(), fields: Vec::new() };
+        let mut head = Head {
+            start: String::new(),
+            fields: Vec::new(),
+        };
         if input.read_line(&mut head.start)? == 0 {
             return Ok(None);
         }
@@ -48,18 +64,28 @@ impl Head {
             // Values are octets (RFC 9110 section 5.5), so a client's may be no UTF-8.
             let line = String::from_utf8_lossy(&bytes);
             let Some((name, value)) = line.trim_end().split_once(':') else {
-                return if line == "\r\n" { Ok(Some(head)) } else { Err(invalid("a head without its end")) };
+                return if line == "\r\n" {
+                    Ok(Some(head))
+                } else {
+                    Err(invalid("a head without its end"))
+                };
             };
-            head.fields.push((name.to_ascii_lowercase(), value.trim().to_string()));
+            head.fields
+                .push((name.to_ascii_lowercase(), value.trim().to_string()));
         }
     }
 
     fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn content_length(&self) -> usize {
-        self.field("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)
+        self.field("content-length")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0)
     }
 }
 
@@ -81,7 +107,9 @@ fn handle_batch(batch: &[u8], handler: &mut impl FnMut(&Event) -> Answer) -> io:
         }
         let (body, next) = rest.split_at(size);
         let method = head.start.split(' ').next().unwrap_or("");
-        let id = head.field("execgate-invocation-id").ok_or_else(|| invalid("an event without an id"))?;
+        let id = head
+            .field("execgate-invocation-id")
+            .ok_or_else(|| invalid("an event without an id"))?;
         handler(&Event { method, body }).write(id, &mut answers)?;
         rest = next;
     }
@@ -100,11 +128,17 @@ pub fn run(mut handler: impl FnMut(&Event) -> Answer) -> io::Result<()> {
         write!(message, "Content-Length: {}\r\n\r\n", answers.len())?;
         message.extend_from_slice(&answers);
         writer.write_all(&message)?;
-        let Some(reply) = Head::read(&mut reader)? else { return Ok(()) };
+        let Some(reply) = Head::read(&mut reader)? else {
+            return Ok(());
+        };
         let mut body = vec![0; reply.content_length()];
         reader.read_exact(&mut body)?;
         if !reply.start.starts_with("HTTP/1.1 200") {
-            return Err(invalid(&format!("{} {}", reply.start.trim_end(), String::from_utf8_lossy(&body))));
+            return Err(invalid(&format!(
+                "{} {}",
+                reply.start.trim_end(),
+                String::from_utf8_lossy(&body)
+            )));
         }
         if let Some(refused) = reply.field("execgate-refused") {
             eprintln!("answers refused: {refused}");

@@ -1,0 +1,63 @@
+#include "local-api/stream.h"
+#include "local-api/runtime_private.h"
+
+/* The client takes more, or has left, and then the rest is thrown away. */
+static void on_sink_wanted(void *context) {
+    struct call *c = context;
+    http_exchange_read(c->exchange);
+}
+
+void stream_begin(struct call *c, struct invocation *inv, struct outcome o, int64_t length, const struct call_ops *ops) {
+    c->sink = body_new(length, UINT64_MAX);
+    c->ops = ops;
+    body_on_wanted(c->sink, on_sink_wanted, c);
+    o.body = c->sink;
+    worker_stream_begin(c->endpoint->worker, &c->stream, inv);
+    endpoint_complete(c->endpoint, inv, o);
+}
+
+size_t stream_data(struct call *c, struct slice bytes) {
+    if (!c->sink || body_abandoned(c->sink) || body_state_of(c->sink) != BODY_OPEN) return bytes.n;
+    if (!body_wants(c->sink)) return 0;
+    body_append_copy(c->sink, bytes);
+    return bytes.n;
+}
+
+/* Its place in the worker is free again. */
+static void stream_release(struct call *c) {
+    struct body *sink = c->sink;
+    c->sink = NULL;
+    body_release_producer(sink);
+    if (!c->endpoint) return;
+    worker_stream_end(c->endpoint->worker, &c->stream);
+    endpoint_attend_soon(c->endpoint);
+}
+
+bool stream_finish(struct call *c) {
+    if (!c->sink) return false;
+    body_finish(c->sink);
+    stream_release(c);
+    return true;
+}
+
+void stream_fail(struct call *c, enum failure f, const char *why) {
+    if (!c->sink) return;
+    body_fail_as(c->sink, f, why);
+    stream_release(c);
+}
+
+void stream_left(struct call *c) {
+    stream_fail(c, FAILURE_HANDLER_DIED, "the handler's connection ended before its answer did");
+}
+
+void stream_abort(struct answer_stream *s) {
+    struct call *c = container_of(s, struct call, stream);
+    struct body *sink = c->sink;
+    if (!sink) return;
+    c->sink = NULL;
+    body_fail_as(sink, FAILURE_HANDLER_TIMEOUT, "the answer did not end in time");
+    body_release_producer(sink);
+    endpoint_attend_soon(c->endpoint);
+    /* What still comes is thrown away. */
+    http_exchange_read(c->exchange);
+}
