@@ -1,3 +1,4 @@
+#include "gateway/base/http_text.h"
 #include "gateway/base/json_write.h"
 #include "local-api/extension.h"
 #include "local-api/lambda_face.h"
@@ -57,11 +58,13 @@ struct route_table {
     const struct api_route *routes;
     const size_t *count;
 };
-static const struct route_table tables[] = {
-    {native_routes, &native_route_count}, {lambda_routes, &lambda_route_count}, {extension_routes, &extension_route_count}};
+static const struct route_table tables[] = {{native_routes, &native_route_count},
+                                            {lambda_routes, &lambda_route_count},
+                                            {extension_routes, &extension_route_count}};
 
 /* The row for the path and method; *known says whether the path has one at all. */
-static const struct api_route *table_find(const struct route_table *table, struct call *c, struct slice path, bool *known) {
+static const struct api_route *table_find(const struct route_table *table, struct call *c, struct slice path,
+                                          bool *known) {
     struct slice method = http_exchange_method(c->exchange);
     for (size_t i = 0; i < *table->count; i++) {
         const struct api_route *row = &table->routes[i];
@@ -151,7 +154,8 @@ void call_accept(struct call *c) {
     http_exchange_reply_canned(c->exchange, c->endpoint->api->accepted);
 }
 
-static void write_formatted(struct json_write *w, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+static void write_formatted(struct json_write *w, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
 
 static void write_formatted(struct json_write *w, const char *format, va_list arguments) {
     struct buf text = {0};
@@ -181,6 +185,7 @@ void call_problem(struct call *c, int status, const char *format, ...) {
     va_list arguments;
     c->ops = &idle_ops;
     json_open(&w, '{');
+    json_member(&w, SLICE("title"), slice_of(http_reason(status)));
     json_name(&w, SLICE("status"));
     json_number(&w, status);
     json_name(&w, SLICE("detail"));

@@ -1,6 +1,7 @@
 #include "local-api/endpoint.h"
 #include "local-api/extension.h"
 #include "local-api/runtime_private.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@ static void on_accept(void *context, int take_fd, const struct peer *peer) {
         return;
     }
     log_event(api->log, LOG_WARN, "refused a connection to the runtime API: another user's process",
-              LOG_TEXT("handler", ep->worker->handler->name), LOG_TEXT("peer", peer->address), LOG_INT("port", peer->port));
+              LOG_TEXT("handler", ep->worker->handler->name), LOG_TEXT("peer", peer->address),
+              LOG_INT("port", peer->port));
     close(take_fd);
 }
 

@@ -27,17 +27,17 @@ struct call_ops {
     /* Of a poll that is parked. */
     void (*add)(struct call *c, struct invocation *inv); /* an event for it, at most `room` times */
     void (*send)(struct call *c);                        /* nothing more comes in this turn: reply */
-    void (*drain)(struct call *c);                       /* no event will come any more: reply; NULL = held until the end */
-    void (*tell)(struct call *c);                        /* endpoint->cancelled has something for it: reply; NULL = not told */
+    void (*drain)(struct call *c); /* no event will come any more: reply; NULL = held until the end */
+    void (*tell)(struct call *c);  /* endpoint->cancelled has something for it: reply; NULL = not told */
 };
 
 struct call {
-    struct list_node node;      /* in one of the endpoint's lists */
-    struct endpoint *endpoint;  /* NULL once one of the two is over */
+    struct list_node node;     /* in one of the endpoint's lists */
+    struct endpoint *endpoint; /* NULL once one of the two is over */
     struct http_exchange *exchange;
     const struct call_ops *ops;
-    struct slice id;            /* the invocation in the path; lives as long as the exchange */
-    void *context;              /* the face's */
+    struct slice id; /* the invocation in the path; lives as long as the exchange */
+    void *context;   /* the face's */
 
     unsigned room, events; /* a poll's: can take, was given */
     struct buf out;        /* the reply in the making */
@@ -70,10 +70,10 @@ struct endpoint {
     struct list extensions;            /* extension.h */
     struct buf cancelled;              /* "ID, ID": for the next exchange */
     size_t cancelled_count;
-    bool tells_cancelled;           /* somebody uses the native face's exchange */
-    bool asked;                     /* it has asked for work */
+    bool tells_cancelled; /* somebody uses the native face's exchange */
+    bool asked;           /* it has asked for work */
     bool draining;
-    struct invocation *completing;  /* the one that this process answers just now; compared only */
+    struct invocation *completing; /* the one that this process answers just now; compared only */
     struct ended ended[ENDPOINT_ENDED_KEPT];
     size_t ended_count;
     struct turn_task attend; /* what may not be done while the pool is on the stack */
@@ -130,7 +130,8 @@ struct slice call_header(const struct call *c, struct slice name);
 void call_reply(struct call *c, int status, const char *content_type, struct buf *take_body);
 void call_accept(struct call *c); /* 202 */
 /* An error in Lambda's shape: {errorMessage, errorType}. */
-void call_refuse(struct call *c, int status, const char *type, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void call_refuse(struct call *c, int status, const char *type, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* An error of the native face: a problem document. */
 void call_problem(struct call *c, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Collects the body in c->in, at most `limit` bytes. False (and nothing is kept) above. */

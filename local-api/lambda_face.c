@@ -26,8 +26,8 @@ struct slice lambda_arn(const struct endpoint *ep, char *room, size_t size) {
 }
 
 struct slice lambda_trace(const struct invocation *inv, char room[LAMBDA_TRACE_SIZE]) {
-    int n = snprintf(room, LAMBDA_TRACE_SIZE, "Root=1-%.8s-%.24s;Parent=%.16s;Sampled=%c", inv->trace_id, inv->trace_id + 8,
-                     inv->parent_id, inv->trace_sampled ? '1' : '0');
+    int n = snprintf(room, LAMBDA_TRACE_SIZE, "Root=1-%.8s-%.24s;Parent=%.16s;Sampled=%c", inv->trace_id,
+                     inv->trace_id + 8, inv->parent_id, inv->trace_sampled ? '1' : '0');
     return slice_make(room, (size_t)n);
 }
 
@@ -80,7 +80,8 @@ static const char *state_name(const struct endpoint *ep) {
 }
 
 static void refuse_transition(struct call *c, const char *to) {
-    call_refuse(c, 403, "InvalidStateTransition", "Transition from %s to %s is not allowed", state_name(c->endpoint), to);
+    call_refuse(c, 403, "InvalidStateTransition", "Transition from %s to %s is not allowed", state_name(c->endpoint),
+                to);
 }
 
 static void refuse_id(struct call *c) {
@@ -115,7 +116,9 @@ static void refuse_size(struct call *c) {
     uint64_t limit = answer_limit(c);
     call_refuse(c, 413, "RequestEntityTooLarge", "Exceeded maximum allowed payload size (%" PRIu64 " bytes).", limit);
     if (!inv) return;
-    endpoint_complete(ep, inv, outcome_failure(inv, FAILURE_HANDLER_ANSWER_TOO_LARGE, "at most %" PRIu64 " bytes are accepted", limit));
+    endpoint_complete(
+        ep, inv,
+        outcome_failure(inv, FAILURE_HANDLER_ANSWER_TOO_LARGE, "at most %" PRIu64 " bytes are accepted", limit));
 }
 
 static size_t upload_data(struct call *c, struct slice bytes) {
@@ -243,7 +246,8 @@ static void response_begin(struct call *c) {
     struct invocation *inv = answered(c);
     if (!inv) return;
     if (!slice_is_none(mode) && !slice_equal(mode, SLICE("streaming"))) {
-        call_refuse(c, 400, "InvalidFunctionResponseMode", "Lambda-Runtime-Function-Response-Mode must be streaming or absent");
+        call_refuse(c, 400, "InvalidFunctionResponseMode",
+                    "Lambda-Runtime-Function-Response-Mode must be streaming or absent");
         return;
     }
     if (has_prelude(c)) {

@@ -46,7 +46,8 @@ static bool read_object(struct lambda_report *r, struct arena *a, struct slice b
     return json_read_end(&json);
 }
 
-struct lambda_report lambda_report_read(struct arena *a, struct slice type_header, struct slice body, struct slice unknown) {
+struct lambda_report lambda_report_read(struct arena *a, struct slice type_header, struct slice body,
+                                        struct slice unknown) {
     struct lambda_report r = {.type = unknown};
     if (!read_object(&r, a, body)) r = (struct lambda_report){.type = unknown, .message = body};
     r.type = lambda_error_type(type_header, r.type);
@@ -57,8 +58,9 @@ static struct slice cut(struct slice s) {
     return slice_make(s.p, s.n < LOGGED_BYTES ? s.n : LOGGED_BYTES);
 }
 
-void lambda_report_log(const struct endpoint *ep, const char *what, struct slice invocation, const struct lambda_report *r) {
-    log_event(ep->api->log, LOG_WARN, what, LOG_TEXT("handler", ep->worker->handler->name), LOG_INT("pid", ep->worker->pid),
-              LOG_SLICE("invocation", invocation), LOG_SLICE("error_type", r->type), LOG_SLICE("error", cut(r->message)),
-              LOG_SLICE("stack", cut(r->stack)));
+void lambda_report_log(const struct endpoint *ep, const char *what, struct slice invocation,
+                       const struct lambda_report *r) {
+    log_event(ep->api->log, LOG_WARN, what, LOG_TEXT("handler", ep->worker->handler->name),
+              LOG_INT("pid", ep->worker->pid), LOG_SLICE("invocation", invocation), LOG_SLICE("error_type", r->type),
+              LOG_SLICE("error", cut(r->message)), LOG_SLICE("stack", cut(r->stack)));
 }

@@ -125,7 +125,8 @@ static bool was_killed(const struct once *o) {
     return WIFSIGNALED(o->wait_status);
 }
 
-/* A document says itself what it is, so a non-zero status does not count; but one that was cut off must not look whole. */
+/* A document says itself what it is, so a non-zero status does not count; but one that was cut off must not look whole.
+ */
 static void document_end(struct once *o) {
     if (was_killed(o))
         body_fail(o->answer, "the handler process was killed");
@@ -311,8 +312,8 @@ static uint64_t deadline_wall_ms(struct clock *clock, const struct invocation *i
 static void once_launch(struct once *o, struct launch *launch) {
     struct error e;
     if (out_open(o, launch, &e) < 0 || in_open(o, launch, &e) < 0) {
-        log_event(o->context->log, LOG_ERROR, "handler cannot be started", LOG_TEXT("handler", o->worker->handler->name),
-                  LOG_TEXT("why", e.message));
+        log_event(o->context->log, LOG_ERROR, "handler cannot be started",
+                  LOG_TEXT("handler", o->worker->handler->name), LOG_TEXT("why", e.message));
         launch_discard(launch);
         o->start_failed = true;
     } else if (worker_launch(o->worker, launch, &e) < 0) {

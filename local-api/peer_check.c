@@ -117,7 +117,8 @@ static bool owner_from_credentials(int fd, uid_t *owner) {
 
 bool peer_is_user(struct peer_check *p, int fd, uid_t user) {
     uid_t owner;
-    bool known = family_of(fd) == AF_UNIX ? owner_from_credentials(fd, &owner)
-                                          : peer_owner_from_diagnostics(p, fd, &owner) || peer_owner_from_proc(fd, &owner);
+    bool known = family_of(fd) == AF_UNIX
+                     ? owner_from_credentials(fd, &owner)
+                     : peer_owner_from_diagnostics(p, fd, &owner) || peer_owner_from_proc(fd, &owner);
     return known && owner == user;
 }

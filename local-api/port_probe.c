@@ -93,7 +93,8 @@ static void on_probe_task(struct turn_task *task) {
         probe_conclude(p);
 }
 
-void port_probe_init(struct port_probe *p, struct loop *l, uint16_t port, void (*on_open)(void *context), void *context) {
+void port_probe_init(struct port_probe *p, struct loop *l, uint16_t port, void (*on_open)(void *context),
+                     void *context) {
     *p = (struct port_probe){.loop = l, .port = port, .on_open = on_open, .context = context};
     p->task = (struct turn_task){.phase = TURN_LOCAL, .run = on_probe_task};
     p->retry.on_due = on_retry_due;

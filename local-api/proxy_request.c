@@ -111,7 +111,8 @@ static struct slice line_of(const char *bytes, size_t n) {
     return slice_make(bytes, n);
 }
 
-/* Line by line: status lines, fields, and the blank line at the end, for each interim answer too; at last the trailers. */
+/* Line by line: status lines, fields, and the blank line at the end, for each interim answer too; at last the trailers.
+ */
 static size_t on_head_line(char *bytes, size_t size, size_t count, void *context) {
     struct proxy_request *r = context;
     struct slice line = line_of(bytes, size * count);
@@ -148,14 +149,12 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *context) {
     return body_append_copy(r->answer, slice_make(bytes, size * count)) ? size * count : 0;
 }
 
-static void on_request_done(void *transfer, int curl_code) {
+void proxy_request_done(void *transfer, int curl_code) {
     struct proxy_request *r = transfer;
     r->done = true;
     r->result = (CURLcode)curl_code;
     request_mark(r);
 }
-
-const struct proxy_curl_ops proxy_request_ops = {.on_done = on_request_done};
 
 /* --- the beginning --- */
 

@@ -28,9 +28,10 @@ struct proxy_upstream {
     struct list marked;
 };
 
-extern const struct proxy_curl_ops proxy_request_ops; /* on_done only */
+/* The on_done of its proxy_curl. */
+void proxy_request_done(void *transfer, int curl_code);
 static inline size_t proxy_requests(const struct proxy_upstream *u) { return u->resting.length + u->marked.length; }
-/* Takes the body out of the invocation, which stays in inv->delivery's hands until it is completed. */
+/* Takes the body out of the invocation; until that is completed, its `delivery` is the request. */
 void proxy_request_start(struct proxy_upstream *u, struct invocation *inv);
 void proxy_requests_settle(struct proxy_upstream *u);
 void proxy_request_cancel(struct invocation *inv);

@@ -116,7 +116,10 @@ static void server_conclude(struct server *s) {
     size_t held = proxy_requests(&s->upstream);
     bool refused = s->upstream.refused && !s->exited;
     s->upstream.refused = false;
-    if (held == 0 && s->stopping) proxy_curl_disconnect(s->upstream.curl);
+    if (held == 0 && s->stopping) {
+        s->stopping = false;
+        proxy_curl_disconnect(s->upstream.curl);
+    }
     if (refused) worker_fail(s->worker, "it does not accept connections any more");
     if (held == 0 && s->exited) worker_finished(s->worker);
 }
@@ -124,6 +127,7 @@ static void server_conclude(struct server *s) {
 static void on_server_turn(void *context) {
     struct server *s = context;
     size_t held = proxy_requests(&s->upstream);
+    if (s->inherits && !s->ready) on_port_open(s);
     proxy_requests_settle(&s->upstream);
     if (proxy_requests(&s->upstream) < held) server_offer(s);
     server_conclude(s);
@@ -176,8 +180,68 @@ static int server_open(struct worker *w, struct launch *launch, struct error *e)
     return 0;
 }
 
-/* Its own socket accepts from the beginning, so the first probe finds an inherited one ready. */
+/* An inherited socket accepts from the beginning: the system keeps connections until the process takes them. */
 static void server_started(struct worker *w) {
     struct server *s = w->transport;
-    port_probe_start(&s->probe);
+    if (s->inherits)
+        proxy_curl_wake(s->upstream.curl);
+    else
+        port_probe_start(&s->probe);
 }
+
+static void server_deliver(struct worker *w, struct invocation *inv) {
+    struct server *s = w->transport;
+    proxy_request_start(&s->upstream, inv);
+}
+
+static void server_cancel(struct worker *w, struct invocation *inv) {
+    (void)w;
+    proxy_request_cancel(inv);
+}
+
+static void server_forget(struct worker *w, struct invocation *inv) {
+    (void)w;
+    proxy_request_forget(inv);
+}
+
+static void server_abort_stream(struct worker *w, struct answer_stream *stream) {
+    (void)w;
+    proxy_request_abort_stream(stream);
+}
+
+static void server_stopping(struct worker *w, enum stop_reason why) {
+    struct server *s = w->transport;
+    (void)why;
+    port_probe_stop(&s->probe);
+    s->stopping = true;
+    proxy_curl_wake(s->upstream.curl);
+}
+
+/* What it had sent is still in the sockets. */
+static bool server_exited(struct worker *w, int wait_status) {
+    struct server *s = w->transport;
+    (void)wait_status;
+    s->exited = true;
+    port_probe_stop(&s->probe);
+    return proxy_requests(&s->upstream) == 0;
+}
+
+static void server_close(struct worker *w) {
+    struct server *s = w->transport;
+    port_probe_stop(&s->probe);
+    server_free(s);
+}
+
+const struct transport_ops server_transport = {
+    .name = "server",
+    .streams_request = true,
+    .open = server_open,
+    .started = server_started,
+    .deliver = server_deliver,
+    .cancel = server_cancel,
+    .forget = server_forget,
+    .abort_stream = server_abort_stream,
+    .stopping = server_stopping,
+    .exited = server_exited,
+    .close = server_close,
+};

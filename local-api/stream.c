@@ -7,7 +7,8 @@ static void on_sink_wanted(void *context) {
     http_exchange_read(c->exchange);
 }
 
-void stream_begin(struct call *c, struct invocation *inv, struct outcome o, int64_t length, const struct call_ops *ops) {
+void stream_begin(struct call *c, struct invocation *inv, struct outcome o, int64_t length,
+                  const struct call_ops *ops) {
     c->sink = body_new(length, UINT64_MAX);
     c->ops = ops;
     body_on_wanted(c->sink, on_sink_wanted, c);

@@ -81,8 +81,8 @@ int execgate_cancelled(const struct execgate_request *request);
 
 /* --- the response: 200 and an empty body unless said otherwise. All return 0, or -1 when the call was refused --- */
 int execgate_status(struct execgate_response *response, int status);
-/* Adds a field, at any time before the answer leaves. Line breaks in a value, and names that are no token, are refused.
- */
+/* Adds a field, at any time before the answer leaves. Refused: control characters, names that are no token, and the
+ * fields that are not the handler's to say (Content-Length, Transfer-Encoding, Execgate-*). */
 int execgate_add_header(struct execgate_response *response, const char *name, const char *value);
 /* Both append to the body. */
 int execgate_write(struct execgate_response *response, const void *data, size_t size);
@@ -555,25 +555,37 @@ int execgate_status(struct execgate_response *response, int status) {
     return 0;
 }
 
-/* RFC 9110 sections 5.1 and 5.5. */
-static int eg_field_is_valid(const char *name, const char *value) {
+/* RFC 9110 section 5.1: a token. */
+static int eg_name_is_valid(const char *name) {
     const char *at = name;
     for (; *at; at++) {
         char lower = (char)(*at | 0x20);
         int plain = (lower >= 'a' && lower <= 'z') || (*at >= '0' && *at <= '9');
         if (!plain && !strchr("!#$%&'*+-.^_`|~", *at)) return 0;
     }
-    return at > name && value[strcspn(value, "\r\n")] == 0;
+    return at > name;
+}
+
+/* RFC 9110 section 5.5: no control characters but the tab. */
+static int eg_value_is_valid(const char *value) {
+    for (; *value; value++)
+        if (((unsigned char)*value < 0x20 && *value != '\t') || *value == 0x7f) return 0;
+    return 1;
+}
+
+static int eg_append_field(struct eg_buffer *b, const char *name, const char *value) {
+    if (!eg_name_is_valid(name) || !eg_value_is_valid(value)) return -1;
+    eg_append_text(b, name);
+    eg_append(b, ": ", 2);
+    eg_append_text(b, value);
+    eg_append(b, "\r\n", 2);
+    return b->failed;
 }
 
 int execgate_add_header(struct execgate_response *response, const char *name, const char *value) {
-    struct eg_buffer *f = &response->fields;
-    if (response->state != EG_ANSWERING || !eg_field_is_valid(name, value)) return -1;
-    eg_append_text(f, name);
-    eg_append(f, ": ", 2);
-    eg_append_text(f, value);
-    eg_append(f, "\r\n", 2);
-    return f->failed;
+    if (response->state != EG_ANSWERING || strncasecmp(name, "Execgate-", 9) == 0) return -1;
+    if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0) return -1;
+    return eg_append_field(&response->fields, name, value);
 }
 
 int execgate_write(struct execgate_response *response, const void *data, size_t size) {
@@ -616,11 +628,11 @@ void execgate_fail(struct execgate_response *response, const char *type, const c
     int streaming = response->state == EG_STREAMING;
     if (response->state == EG_STREAMED) return;
     if (streaming) eg_wire_close(&response->client->stream);
-    response->state = EG_ANSWERING;
     response->status = 500;
     eg_clear(&response->fields);
     eg_clear(&response->body);
-    if (execgate_add_header(response, "Execgate-Error", type)) execgate_add_header(response, "Execgate-Error", "Error");
+    if (eg_append_field(&response->fields, "Execgate-Error", type))
+        eg_append_field(&response->fields, "Execgate-Error", "Error");
     va_start(arguments, format);
     eg_append_format(&response->body, format, arguments);
     va_end(arguments);
@@ -632,7 +644,7 @@ void execgate_fail(struct execgate_response *response, const char *type, const c
 static void eg_append_head(struct eg_buffer *b, const struct execgate_response *response) {
     eg_append_text(b, "HTTP/1.1 ");
     eg_append_number(b, (size_t)response->status);
-    eg_append_text(b, " Answer\r\nExecgate-Invocation-Id: ");
+    eg_append_text(b, " \r\nExecgate-Invocation-Id: ");
     eg_append_text(b, response->client->request.id);
     eg_append(b, "\r\n", 2);
     eg_append(b, response->fields.p, response->fields.n);

@@ -33,7 +33,8 @@ static int check(const struct arguments *a) {
     if (arguments_has(a, "json"))
         print_json(b);
     else
-        printf("%s: \"%s\" is a valid blueprint (%zu handlers, %zu routes)\n", b->file, b->name, b->handler_count, command_count_routes(b));
+        printf("%s: \"%s\" is a valid blueprint (%zu handlers, %zu routes)\n", b->file, b->name, b->handler_count,
+               command_count_routes(b));
     blueprint_release(b);
     return EXIT_OK;
 }

@@ -9,7 +9,8 @@ static void print_overview(FILE *out) {
     fputs("execgate turns plain executables into services.\n\n"
           "Usage: execgate COMMAND [OPTIONS] [FILE]\n\nCommands:\n",
           out);
-    for (size_t i = 0; i < command_count; i++) fprintf(out, "  %-10s %s\n", command_table[i]->name, command_table[i]->summary);
+    for (size_t i = 0; i < command_count; i++)
+        fprintf(out, "  %-10s %s\n", command_table[i]->name, command_table[i]->summary);
     fputs("\nFILE is a blueprint; without one, blueprint.yaml of the working directory is used.\n"
           "\"execgate COMMAND --help\" explains a command, \"execgate --version\" tells the version.\n\n"
           "Exit status: 0 success, 1 the blueprint has errors, 2 wrong usage, 3 the system refused\n"

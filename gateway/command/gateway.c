@@ -39,7 +39,9 @@ struct gateway {
     bool forced;
 };
 
-static void flush_log(struct turn_task *task) { log_flush(container_of(task, struct gateway, log_task)->log); }
+static void flush_log(struct turn_task *task) {
+    log_flush(container_of(task, struct gateway, log_task)->log);
+}
 
 static void on_log_pending(void *context) {
     struct gateway *g = context;
@@ -77,7 +79,8 @@ static void on_drain_check(struct deadline *d) {
 static void stop_now(struct gateway *g, const char *why) {
     if (g->forced) return;
     g->forced = true;
-    log_event(g->log, LOG_WARN, "stopping at once", LOG_TEXT("reason", why), LOG_INT("in_flight", g->pipeline.in_flight));
+    log_event(g->log, LOG_WARN, "stopping at once", LOG_TEXT("reason", why),
+              LOG_INT("in_flight", g->pipeline.in_flight));
     for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_kill(g->pools[i]);
     stop_processes(g);
 }
@@ -126,7 +129,8 @@ static int add_routes_of(struct gateway *g, size_t handler, size_t *next, struct
     for (size_t i = 0; i < h->http_trigger_count; i++) {
         const struct http_trigger_config *t = &h->http_triggers[i];
         struct route *r = &g->routes[(*next)++];
-        *r = (struct route){.handler = h, .trigger = t, .executor = pool_executor(g->pools[handler]), .key = slice_of(t->text)};
+        *r = (struct route){
+            .handler = h, .trigger = t, .executor = pool_executor(g->pools[handler]), .key = slice_of(t->text)};
         int status = router_add(g->router, t->method, t->pattern, r, e);
         if (status < 0) return status;
     }
@@ -228,8 +232,12 @@ int gateway_listen(struct gateway *g, const struct listener_config *listeners, s
     return 0;
 }
 
-size_t gateway_address_count(const struct gateway *g) { return http_source_listener_count(g->http); }
-const char *gateway_address(const struct gateway *g, size_t index) { return http_source_address(g->http, index); }
+size_t gateway_address_count(const struct gateway *g) {
+    return http_source_listener_count(g->http);
+}
+const char *gateway_address(const struct gateway *g, size_t index) {
+    return http_source_address(g->http, index);
+}
 
 bool gateway_serve(struct gateway *g) {
     for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_start(g->pools[i]);

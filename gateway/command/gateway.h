@@ -1,7 +1,7 @@
 /* gateway.h - a running gateway: every room built for one blueprint and wired together.
  *
- * gateway_new builds (loop, log, plugins, router, a pool per handler, the runtime API, the HTTP source), gateway_listen opens
- * the listeners, gateway_serve runs until it is told to stop. Stopping is graceful, in stages:
+ * gateway_new builds (loop, log, plugins, router, a pool per handler, the runtime API, the HTTP source), gateway_listen
+ * opens the listeners, gateway_serve runs until it is told to stop. Stopping is graceful, in stages:
  *
  *   SERVING -> DRAINING  no new requests; what is in flight goes on
  *           -> STOPPING  nothing in flight: processes are stopped, connections closed
@@ -18,9 +18,11 @@ struct gateway;
 /* Holds the blueprint. `log` stays the caller's. */
 struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log *log, struct error *e);
 /* Opens every listener; those of `listeners` instead of the blueprint's when count > 0. */
-int gateway_listen(struct gateway *g, const struct listener_config *listeners, size_t count, struct error *e) MUST_CHECK;
+int gateway_listen(struct gateway *g, const struct listener_config *listeners, size_t count,
+                   struct error *e) MUST_CHECK;
 size_t gateway_address_count(const struct gateway *g);
 const char *gateway_address(const struct gateway *g, size_t index);
-/* Starts the handlers' processes and serves until stopped by SIGTERM, SIGINT or SIGHUP. True when everything in flight was finished. */
+/* Starts the handlers' processes and serves until stopped by SIGTERM, SIGINT or SIGHUP. True when everything in flight
+ * was finished. */
 bool gateway_serve(struct gateway *g);
 void gateway_free(struct gateway *g); /* NULL is fine */

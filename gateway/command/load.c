@@ -24,7 +24,8 @@ void command_report(const struct arguments *a, const struct error *e) {
 }
 
 /* Every --var NAME=VALUE; false and an error when one has no '='. */
-static bool overrides_of(const struct arguments *a, struct variable_override *overrides, size_t *count, struct error *e) {
+static bool overrides_of(const struct arguments *a, struct variable_override *overrides, size_t *count,
+                         struct error *e) {
     *count = 0;
     for (size_t i = 0; i < a->value_count; i++) {
         if (strcmp(a->values[i].row->name, "var") != 0) continue;

@@ -25,7 +25,8 @@ static int unknown_option(const struct command *c, struct slice name, struct err
     const char *near = text_nearest(name, names, n);
     if (near)
         return error_set(e, ERROR_USAGE, "unknown option --" SLICE_FMT "; did you mean --%s?", SLICE_ARG(name), near);
-    return error_set(e, ERROR_USAGE, "unknown option --" SLICE_FMT "; see `execgate %s --help`", SLICE_ARG(name), c->name);
+    return error_set(e, ERROR_USAGE, "unknown option --" SLICE_FMT "; see `execgate %s --help`", SLICE_ARG(name),
+                     c->name);
 }
 
 static void add_value(struct arguments *a, const struct option_row *row, const char *value) {
@@ -35,7 +36,8 @@ static void add_value(struct arguments *a, const struct option_row *row, const c
 
 static int add_positional(struct arguments *a, const char *word, struct error *e) {
     if (a->positional_count >= a->command->max_positional)
-        return error_set(e, ERROR_USAGE, "unexpected argument \"%s\"; usage: execgate %s %s", word, a->command->name, a->command->synopsis);
+        return error_set(e, ERROR_USAGE, "unexpected argument \"%s\"; usage: execgate %s %s", word, a->command->name,
+                         a->command->synopsis);
     a->positional = xrealloc(a->positional, (a->positional_count + 1) * sizeof *a->positional);
     a->positional[a->positional_count++] = word;
     return 0;
@@ -59,7 +61,8 @@ static int add_option(struct arguments *a, char **words, int count, int *next, s
     }
     if (!row->argument && value) return error_set(e, ERROR_USAGE, "--%s takes no value", row->name);
     if (row->argument && !value) {
-        if (*next + 1 >= count) return error_set(e, ERROR_USAGE, "--%s needs a value: --%s %s", row->name, row->name, row->argument);
+        if (*next + 1 >= count)
+            return error_set(e, ERROR_USAGE, "--%s needs a value: --%s %s", row->name, row->name, row->argument);
         value = words[++*next];
     }
     add_value(a, row, value);
@@ -109,14 +112,14 @@ const char *arguments_file(const struct arguments *a) {
 
 static void print_option(struct buf *out, const struct option_row *row) {
     char left[64];
-    snprintf(left, sizeof left, "%c%c%c --%s%s%s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ', row->letter ? ',' : ' ',
-             row->name, row->argument ? " " : "", row->argument ? row->argument : "");
+    snprintf(left, sizeof left, "%c%c%c --%s%s%s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
+             row->letter ? ',' : ' ', row->name, row->argument ? " " : "", row->argument ? row->argument : "");
     buf_printf(out, "  %-28s %s\n", left, row->help);
 }
 
 void command_print_help(const struct command *c, struct buf *out) {
-    buf_printf(out, "%s\n\nUsage: execgate %s %s%s\n\n%s\n\nOptions:\n", c->summary, c->name, c->option_count ? "[OPTIONS] " : "",
-               c->synopsis, c->details);
+    buf_printf(out, "%s\n\nUsage: execgate %s %s%s\n\n%s\n\nOptions:\n", c->summary, c->name,
+               c->option_count ? "[OPTIONS] " : "", c->synopsis, c->details);
     for (size_t i = 0; i < c->option_count; i++) print_option(out, &c->options[i]);
     print_option(out, &help_row);
 }

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static const struct option_row run_options[] = {
-    {"listen", 'l', "ADDRESS", "Listen here instead of where the blueprint says: HOST:PORT, :PORT or unix:PATH; may be repeated"},
+    {"listen", 'l', "ADDRESS",
+     "Listen here instead of where the blueprint says: HOST:PORT, :PORT or unix:PATH; may be repeated"},
     {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
     {"json", 0, NULL, "Machine-readable: the log as JSON lines on stderr, one JSON line on stdout when ready"},
@@ -33,7 +34,8 @@ static struct log *open_log(const struct arguments *a, struct clock *clock, stru
         return NULL;
     }
     enum log_format format = LOG_FORMAT_JSON;
-    if (!arguments_has(a, "json") && isatty(STDERR_FILENO)) format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
+    if (!arguments_has(a, "json") && isatty(STDERR_FILENO))
+        format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
     return log_new(STDERR_FILENO, format, level, clock);
 }
 
@@ -51,6 +53,12 @@ static int listen_everywhere(struct gateway *g, const struct arguments *a, const
     return status;
 }
 
+/* A URL for a TCP listener; a Unix socket stands as it is. */
+static void append_address(struct buf *out, const char *address) {
+    if (strncmp(address, "unix:", 5) != 0) buf_append_text(out, "http://");
+    buf_append_text(out, address);
+}
+
 static void announce_json(const struct gateway *g, const struct blueprint *b) {
     struct buf out = {0};
     struct json_write w = json_write_to(&out);
@@ -61,7 +69,12 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
     json_number(&w, getpid());
     json_name(&w, SLICE("listeners"));
     json_open(&w, '[');
-    for (size_t i = 0; i < gateway_address_count(g); i++) json_text(&w, slice_of(gateway_address(g, i)));
+    for (size_t i = 0; i < gateway_address_count(g); i++) {
+        struct buf address = {0};
+        append_address(&address, gateway_address(g, i));
+        json_text(&w, buf_slice(&address));
+        buf_free(&address);
+    }
     json_close(&w, ']');
     json_name(&w, SLICE("routes"));
     json_number(&w, (int64_t)command_count_routes(b));
@@ -71,9 +84,16 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
 }
 
 static void announce_text(const struct gateway *g, const struct blueprint *b) {
-    printf("execgate " EXECGATE_VERSION " serves \"%s\" (%zu handlers, %zu routes) at\n", b->name, b->handler_count, command_count_routes(b));
-    for (size_t i = 0; i < gateway_address_count(g); i++) printf("  %s\n", gateway_address(g, i));
-    puts("Ctrl-C stops it; `execgate routes` lists what it answers.");
+    struct buf out = {0};
+    buf_printf(&out, "execgate " EXECGATE_VERSION " serves \"%s\" (%zu handlers, %zu routes) at\n", b->name,
+               b->handler_count, command_count_routes(b));
+    for (size_t i = 0; i < gateway_address_count(g); i++) {
+        buf_append_text(&out, "  ");
+        append_address(&out, gateway_address(g, i));
+        buf_append_char(&out, '\n');
+    }
+    buf_append_text(&out, "Ctrl-C stops it; `execgate routes` lists what it answers.\n");
+    command_print(&out, stdout);
 }
 
 static int serve(const struct arguments *a, struct blueprint *b, struct clock *clock, struct log *log) {
@@ -118,9 +138,10 @@ const struct command command_run = {
     .name = "run",
     .synopsis = "[FILE]",
     .summary = "Serve a blueprint",
-    .details = "Starts the handlers of the blueprint and serves its triggers until SIGTERM or SIGINT (Ctrl-C). What is\n"
-               "in flight is finished first; a second signal stops at once. SIGUSR1 writes the state of every pool\n"
-               "into the log. Port 0 picks a free port; the bound addresses are printed.",
+    .details =
+        "Starts the handlers of the blueprint and serves its triggers until SIGTERM or SIGINT (Ctrl-C). What is\n"
+        "in flight is finished first; a second signal stops at once. SIGUSR1 writes the state of every pool\n"
+        "into the log. Port 0 picks a free port; the bound addresses are printed.",
     .options = run_options,
     .option_count = ARRAY_LEN(run_options),
     .max_positional = 1,

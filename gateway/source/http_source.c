@@ -4,8 +4,7 @@
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
 
-/* Daemons that the connections are spread over: more make a resume cheaper when thousands wait, at 100 kB each or so.
- */
+/* Daemons that the connections are spread over, because a resume walks all of its daemon's waiting connections. */
 #define LANES 64
 #define SPARE_REQUESTS 256
 #define ALLOWED_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"

@@ -24,6 +24,8 @@ static void on_lane_ready(void *context, unsigned events) {
     lane_wake(context);
 }
 
+static void on_library_log(void *context, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+
 static void on_library_log(void *context, const char *format, va_list arguments) {
     struct http_server *s = context;
     char text[256];

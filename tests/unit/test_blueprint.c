@@ -224,7 +224,7 @@ static const struct bad {
     {"handlers: {a: {command: /a, mode: once, environment: {HTTP_PROXY: 1}}}\n", 3, 55, "RFC 3875"},
     {"defaults: {environment: {LISTEN_FDS: 1}}\nhandlers: {a: {command: /a}}\n", 3, 26, "LISTEN_FDS may not be set"},
     {"handlers: {a: {command: /a, environment: {A: [1]}}}\n", 3, 46, "expected text, found a list"},
-    {"handlers: {a: {command: /a, environment: {A: }}}\n", 3, 45, "write \"\" for an empty text"},
+    {"handlers: {a: {command: /a, environment: {A: }}}\n", 3, 46, "write \"\" for an empty text"},
     {"handlers: {a: {command: /a, environment: {A: \"${env.EXECGATE_TEST_NONE}\"}}}\n", 3, 46,
      "EXECGATE_TEST_NONE is not set"},
     {"handlers: {a: {command: /a}, a: {command: /b}}\n", 3, 30, "\"a\" stands twice in this map, first on line 3"},
@@ -423,8 +423,7 @@ static const char *const leaky[] = {
     "variables: {k: {secret: true, default: hunter2}}\nhandlers: {a: {command: /a, mode: \"${var.k}\"}}\n",
     "variables: {k: {secret: true, default: hunter2}}\nhandlers: {a: {command: /a, processes: {max: \"${var.k}\"}}}\n",
     "variables: {k: {secret: true, default: hunter2}}\nhandlers: {a: {command: /a, processes: \"${var.k}\"}}\n",
-    "variables: {k: {secret: true, default: hunter2}}\nhandlers: {a: {command: /a, triggers: [{http: \"GET "
-    "/${var.k}\"}]}}\n",
+    "variables: {k: {secret: true, default: hunter2}}\nhandlers: {a: {triggers: [{http: \"${var.k}\"}]}}\n",
     "variables: {k: {secret: true, default: hunter2}}\nlisten: [{http: \"${var.k}:80\"}]\n",
 };
 

@@ -208,9 +208,9 @@ static void check_and_answer(const struct execgate_request *q, struct execgate_r
 }
 
 static const char three_answers[] =
-    "HTTP/1.1 200 Answer\r\nExecgate-Invocation-Id: id-1\r\nContent-Length: 14\r\n\r\nanswer to id-1"
-    "HTTP/1.1 200 Answer\r\nExecgate-Invocation-Id: id-2\r\nContent-Length: 14\r\n\r\nanswer to id-2"
-    "HTTP/1.1 200 Answer\r\nExecgate-Invocation-Id: id-3\r\nContent-Length: 14\r\n\r\nanswer to id-3";
+    "HTTP/1.1 200 \r\nExecgate-Invocation-Id: id-1\r\nContent-Length: 14\r\n\r\nanswer to id-1"
+    "HTTP/1.1 200 \r\nExecgate-Invocation-Id: id-2\r\nContent-Length: 14\r\n\r\nanswer to id-2"
+    "HTTP/1.1 200 \r\nExecgate-Invocation-Id: id-3\r\nContent-Length: 14\r\n\r\nanswer to id-3";
 
 /* Reads exchanges until the client has answered `replies`, each cut in two by the caller's choice. */
 static void expect_three_answers(struct gateway *g, int fd) {
@@ -350,12 +350,12 @@ static void send_events(struct gateway *g, int fd, const char *const *ids, const
 static void script_answers(struct gateway *g) {
     static const char *const ids[] = {"plain", "full", "failed", "late-fail", NULL};
     static const char wanted[] =
-        "HTTP/1.1 200 Answer\r\nExecgate-Invocation-Id: plain\r\nContent-Length: 0\r\n\r\n"
-        "HTTP/1.1 404 Answer\r\nExecgate-Invocation-Id: full\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 34\r\n\r\n"
+        "HTTP/1.1 200 \r\nExecgate-Invocation-Id: plain\r\nContent-Length: 0\r\n\r\n"
+        "HTTP/1.1 404 \r\nExecgate-Invocation-Id: full\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: 35\r\n\r\n"
         "7 \"q\\\"b\\\\n\\nt\\tz\\u0000e\\u001b\xc3\xa9\" \"\""
-        "HTTP/1.1 500 Answer\r\nExecgate-Invocation-Id: failed\r\nExecgate-Error: Database\r\nContent-Length: "
+        "HTTP/1.1 500 \r\nExecgate-Invocation-Id: failed\r\nExecgate-Error: Database\r\nContent-Length: "
         "6\r\n\r\nno 42!"
-        "HTTP/1.1 500 Answer\r\nExecgate-Invocation-Id: late-fail\r\nExecgate-Error: Error\r\nContent-Length: "
+        "HTTP/1.1 500 \r\nExecgate-Invocation-Id: late-fail\r\nExecgate-Error: Error\r\nContent-Length: "
         "4\r\n\r\noops";
     int fd = gateway_accept(g);
     expect(g, request_read(g, fd) > 0, "no exchange");
@@ -378,6 +378,10 @@ static void answer_variously(const struct execgate_request *q, struct execgate_r
         *refused += execgate_add_header(r, "X B", "1") == -1;
         *refused += execgate_add_header(r, "", "1") == -1;
         *refused += execgate_add_header(r, "X-A", "2") != 0;
+        *refused += execgate_add_header(r, "content-length", "1") == -1;
+        *refused += execgate_add_header(r, "Transfer-Encoding", "chunked") == -1;
+        *refused += execgate_add_header(r, "execgate-error", "none") == -1;
+        *refused += execgate_add_header(r, "X-B", "\x7f") == -1;
         *refused += execgate_status(r, 99) == -1;
         execgate_status(r, 404);
     } else if (is(q->id, "failed")) {
@@ -396,7 +400,7 @@ static void answers_are_exact_and_cannot_be_split_by_their_fields(void **state) 
     gateway_start(&g, script_answers);
     assert_int_equal(execgate_run(answer_variously, &refused), 0);
     gateway_end(&g);
-    assert_int_equal(refused, 5);
+    assert_int_equal(refused, 9);
 }
 
 /* --- streaming --- */
@@ -435,7 +439,7 @@ static void script_stream(struct gateway *g) {
     if (!g->problem) expect(g, streamed_decode(g), "the stream does not end");
     if (!g->problem)
         expect(g,
-               strcmp(g->streamed, "HTTP/1.1 201 Answer\r\nExecgate-Invocation-Id: streamed\r\nX-A: 1\r\n\r\n"
+               strcmp(g->streamed, "HTTP/1.1 201 \r\nExecgate-Invocation-Id: streamed\r\nX-A: 1\r\n\r\n"
                                    "before, one, two, three") == 0,
                "not what was streamed");
     send_bytes(g, other, accepted, sizeof accepted - 1);

@@ -1,11 +1,6 @@
-#include "gateway/source/http_check.h"
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-// clang-format on
 #include "gateway/base/memory.h"
+#include "gateway/source/http_check.h"
+#include "tests/unit/unit.h"
 
 #define HOST                                                                                                           \
     { "Host", "test" }

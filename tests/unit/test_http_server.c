@@ -1,24 +1,9 @@
 /* A real server and raw client sockets on loopback, on one thread: the client's side is driven while the loop runs. */
-#include "gateway/base/buf.h"
-#include "gateway/base/memory.h"
 #include "gateway/source/http_server.h"
 #include "gateway/source/listener.h"
-// clang-format off
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-// clang-format on
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include "tests/support/client.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#define WAIT_MS 4000
 #define PARKED_MAX 64
 
 /* What the server under test does is chosen by the target's first segment. */
@@ -28,7 +13,6 @@ struct bench {
     struct http_server *server;
     struct listener *listener;
     struct http_group group;
-    struct deadline tick; /* lets conditions on the client's side be looked at again */
     struct http_exchange *parked[PARKED_MAX];
     size_t parked_count;
     struct http_canned *canned;
@@ -40,11 +24,6 @@ struct bench {
     char target[512];
     bool exact;
 };
-
-static void on_tick(struct deadline *d) {
-    struct bench *b = container_of(d, struct bench, tick);
-    deadline_arm(loop_deadlines(b->loop), d, clock_now_ms(b->clock) + 5);
-}
 
 static struct bench *bench_of(struct http_exchange *x) {
     return http_server_context(http_exchange_server(x));
@@ -178,8 +157,6 @@ static struct bench *bench_new(uint64_t timeout_ms) {
     b->loop = loop_new(b->clock, &e);
     assert_non_null(b->loop);
     b->take = SIZE_MAX;
-    b->tick.on_due = on_tick;
-    on_tick(&b->tick);
     http_group_init(&b->group, b);
     struct http_server_config config = {
         .ops = &ops, .phase = TURN_PUBLIC, .lanes = 3, .max_header = 16384, .max_connections = 100, .context = b};
@@ -210,117 +187,14 @@ static void bench_free(struct bench *b) {
     http_canned_free(b->canned);
     listener_close(b->listener);
     http_server_free(b->server);
-    deadline_disarm(loop_deadlines(b->loop), &b->tick);
     loop_free(b->loop);
     clock_system_free(b->clock);
     buf_free(&b->received);
     free(b);
 }
 
-/* --- the client --- */
-struct client {
-    struct bench *bench;
-    int fd;
-    struct buf in;
-    bool ended;
-    const char *until; /* text waited for */
-    size_t until_size; /* bytes waited for */
-};
-
-static struct client *client_new(struct bench *b) {
-    struct client *c = xcalloc(1, sizeof *c);
-    c->bench = b;
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(listener_port(b->listener))};
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(c->fd, (struct sockaddr *)&a, sizeof a), 0);
-    int on = 1;
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return c;
-}
-
-static void client_free(struct client *c) {
-    if (c->fd >= 0) close(c->fd);
-    buf_free(&c->in);
-    free(c);
-}
-
-static void client_send(struct client *c, const char *text) {
-    ssize_t n = (ssize_t)strlen(text);
-    assert_int_equal(send(c->fd, text, (size_t)n, MSG_NOSIGNAL), n);
-}
-
-static void client_pump(struct client *c) {
-    for (ssize_t n = 1; n > 0;) {
-        char *room = buf_reserve(&c->in, 65536);
-        n = recv(c->fd, room, 65536, MSG_DONTWAIT);
-        if (n > 0) c->in.n += (size_t)n;
-        if (n == 0 || (n < 0 && errno != EAGAIN)) c->ended = true;
-    }
-}
-
-static bool client_has(struct client *c, const char *text) {
-    return memmem(c->in.p ? c->in.p : "", c->in.n, text, strlen(text)) != NULL;
-}
-
-static bool has_text(void *context) {
-    struct client *c = context;
-    client_pump(c);
-    return client_has(c, c->until);
-}
-
-static void client_expect(struct client *c, const char *text) {
-    c->until = text;
-    if (!loop_run_until(c->bench->loop, has_text, c, WAIT_MS))
-        fail_msg("no \"%s\" in \"%.*s\"", text, (int)c->in.n, c->in.p ? c->in.p : "");
-    char *at = memmem(c->in.p, c->in.n, text, strlen(text));
-    buf_consume(&c->in, (size_t)(at - c->in.p) + strlen(text));
-}
-
-static bool has_ended(void *context) {
-    struct client *c = context;
-    client_pump(c);
-    return c->ended;
-}
-
-static void client_expect_end(struct client *c) {
-    assert_true(loop_run_until(c->bench->loop, has_ended, c, WAIT_MS));
-}
-
-static bool has_size(void *context) {
-    struct client *c = context;
-    client_pump(c);
-    return c->in.n >= c->until_size;
-}
-
-static void client_expect_size(struct client *c, size_t n) {
-    c->until_size = n;
-    assert_true(loop_run_until(c->bench->loop, has_size, c, WAIT_MS));
-}
-
-struct count {
-    const size_t *number;
-    size_t at_least;
-};
-
-static bool count_reached(void *context) {
-    struct count *c = context;
-    return *c->number >= c->at_least;
-}
-
-static void wait_count(struct bench *b, const size_t *number, size_t at_least) {
-    struct count c = {number, at_least};
-    if (!loop_run_until(b->loop, count_reached, &c, WAIT_MS)) fail_msg("count %zu, wanted %zu", *number, at_least);
-}
-
-static bool never(void *context) {
-    (void)context;
-    return false;
-}
-
-/* For showing that something does not happen: the loop runs on for a while. */
-static void run_on(struct bench *b, uint64_t ms) {
-    loop_run_until(b->loop, never, NULL, ms);
+static struct client *visitor(struct bench *b) {
+    return client_new(b->loop, listener_port(b->listener));
 }
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -328,7 +202,7 @@ static void run_on(struct bench *b, uint64_t ms) {
 static void test_keep_alive(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     for (int i = 0; i < 3; i++) {
         client_send(c, GET("/hello?a=%20b"));
         client_expect(c, "HTTP/1.1 200 OK\r\n");
@@ -337,7 +211,7 @@ static void test_keep_alive(void **state) {
     assert_string_equal(b->target, "/hello?a=%20b");
     assert_true(b->exact);
     assert_int_equal(http_server_counters(b->server)->connections, 1);
-    wait_count(b, &b->done_replied, 3);
+    wait_count(b->loop, &b->done_replied, 3);
     client_free(c);
     bench_free(b);
 }
@@ -345,7 +219,7 @@ static void test_keep_alive(void **state) {
 static void test_post_without_body_keeps_alive(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
     client_expect(c, "\r\n\r\nhello");
     client_send(c, "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n");
@@ -358,9 +232,9 @@ static void test_post_without_body_keeps_alive(void **state) {
 static void test_upload(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n01234");
-    wait_count(b, &b->received.n, 5);
+    wait_count(b->loop, &b->received.n, 5);
     client_send(c, "56789");
     client_expect(c, "\r\n\r\n0123456789");
     client_send(c, GET("/hello"));
@@ -372,7 +246,7 @@ static void test_upload(void **state) {
 static void test_chunked_upload_with_trailer(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "PUT /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
     client_send(c, "5;x=y\r\ndefgh\r\n0\r\nX-Sum: 42\r\n\r\n");
     client_expect(c, "\r\n\r\nabcdefgh");
@@ -386,10 +260,10 @@ static void test_chunked_upload_with_trailer(void **state) {
 static void test_parked_and_answered_later(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     for (size_t i = 1; i <= 3; i++) {
         client_send(c, GET("/park"));
-        wait_count(b, &b->parked_count, i);
+        wait_count(b->loop, &b->parked_count, i);
         reply_text(b->parked[i - 1], 200, "late");
         client_expect(c, "\r\n\r\nlate");
     }
@@ -400,18 +274,18 @@ static void test_parked_and_answered_later(void **state) {
 static void test_answers_out_of_order_and_pipelining(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *one = client_new(b), *two = client_new(b);
+    struct client *one = visitor(b), *two = visitor(b);
     client_send(one, GET("/park/1") GET("/hello") GET("/park/2"));
-    wait_count(b, &b->parked_count, 1);
+    wait_count(b->loop, &b->parked_count, 1);
     client_send(two, GET("/park/3"));
-    wait_count(b, &b->parked_count, 2);
+    wait_count(b->loop, &b->parked_count, 2);
     reply_text(b->parked[1], 200, "third");
     client_expect(two, "third");
     assert_false(client_has(one, "HTTP"));
     reply_text(b->parked[0], 200, "first");
     client_expect(one, "first");
     client_expect(one, "hello");
-    wait_count(b, &b->parked_count, 3);
+    wait_count(b->loop, &b->parked_count, 3);
     reply_text(b->parked[2], 200, "second");
     client_expect(one, "second");
     client_free(one);
@@ -427,11 +301,11 @@ static void test_no_wake_up_is_lost(void **state) {
     enum { N = 40 };
     struct client *clients[N];
     for (size_t i = 0; i < N; i++) {
-        clients[i] = client_new(b);
+        clients[i] = visitor(b);
         client_send(clients[i], GET("/park"));
     }
-    wait_count(b, &b->parked_count, N);
-    run_on(b, 150);
+    wait_count(b->loop, &b->parked_count, N);
+    run_on(b->loop, 150);
     for (size_t i = N; i > 0; i--) reply_text(b->parked[i - 1], 200, "awake");
     for (size_t i = 0; i < N; i++) client_expect(clients[i], "awake");
     for (size_t i = 0; i < N; i++) client_free(clients[i]);
@@ -441,10 +315,10 @@ static void test_no_wake_up_is_lost(void **state) {
 static void test_continue_is_held_until_read(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /park HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
-    wait_count(b, &b->parked_count, 1);
-    run_on(b, 50);
+    wait_count(b->loop, &b->parked_count, 1);
+    run_on(b->loop, 50);
     client_pump(c);
     assert_int_equal(c->in.n, 0);
     http_exchange_read(b->parked[0]);
@@ -460,7 +334,7 @@ static void test_continue_is_held_until_read(void **state) {
 static void test_refusal_without_the_upload(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /refuse HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
     client_expect(c, "HTTP/1.1 401 Unauthorized\r\n");
     client_expect(c, "Connection: close\r\n");
@@ -475,7 +349,7 @@ static void test_refusal_without_the_upload(void **state) {
 static void test_refusal_of_a_small_upload_keeps_alive(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /refuse HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc" GET("/hello"));
     client_expect(c, "HTTP/1.1 401 Unauthorized\r\n");
     client_expect(c, "\r\n\r\nno");
@@ -489,7 +363,7 @@ static void test_refusal_of_a_small_upload_keeps_alive(void **state) {
 static void test_refusal_of_a_large_upload_lingers(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /refuse HTTP/1.1\r\nHost: test\r\nContent-Length: 9000000\r\n\r\n");
     static char piece[50000];
     memset(piece, 'x', sizeof piece - 1);
@@ -498,11 +372,11 @@ static void test_refusal_of_a_large_upload_lingers(void **state) {
     client_expect(c, "\r\n\r\nno");
     for (int i = 0; i < 5; i++) {
         client_send(c, piece);
-        run_on(b, 10);
+        run_on(b->loop, 10);
     }
     client_expect_end(c);
     shutdown(c->fd, SHUT_WR);
-    wait_count(b, &b->done_replied, 1);
+    wait_count(b->loop, &b->done_replied, 1);
     client_free(c);
     bench_free(b);
 }
@@ -510,9 +384,9 @@ static void test_refusal_of_a_large_upload_lingers(void **state) {
 static void test_parked_then_refused(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /park HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    wait_count(b, &b->parked_count, 1);
+    wait_count(b->loop, &b->parked_count, 1);
     reply_text(b->parked[0], 403, "never");
     client_expect(c, "HTTP/1.1 403 Forbidden\r\n");
     client_expect(c, "\r\n\r\nnever");
@@ -524,17 +398,17 @@ static void test_parked_then_refused(void **state) {
 static void test_upload_back_pressure(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     b->take = 4;
     client_send(c, "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n0123456789");
-    wait_count(b, &b->parked_count, 1);
+    wait_count(b->loop, &b->parked_count, 1);
     size_t calls = b->data_calls;
-    run_on(b, 50);
+    run_on(b->loop, 50);
     assert_int_equal(b->data_calls, calls);
     assert_int_equal(b->received.n, 4);
     b->take = 3;
     http_exchange_read(b->parked[0]);
-    wait_count(b, &b->parked_count, 2);
+    wait_count(b->loop, &b->parked_count, 2);
     b->take = SIZE_MAX;
     http_exchange_read(b->parked[1]);
     client_expect(c, "\r\n\r\n0123456789");
@@ -545,10 +419,10 @@ static void test_upload_back_pressure(void **state) {
 static void test_answer_in_mid_upload(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     b->take = 4;
     client_send(c, "POST /echo HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n012345\r\n");
-    wait_count(b, &b->parked_count, 1);
+    wait_count(b->loop, &b->parked_count, 1);
     reply_text(b->parked[0], 413, "large");
     client_expect(c, "HTTP/1.1 413 ");
     client_expect(c, "\r\n\r\nlarge");
@@ -560,17 +434,17 @@ static void test_answer_in_mid_upload(void **state) {
 static void test_streamed_answer(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/stream"));
     client_expect(c, "Transfer-Encoding: chunked\r\n\r\n");
     body_append_copy(b->answer, SLICE("abc"));
     client_expect(c, "3\r\nabc\r\n");
-    run_on(b, 120);
+    run_on(b->loop, 120);
     body_append_copy(b->answer, SLICE("defg"));
     client_expect(c, "4\r\ndefg\r\n");
     body_finish(b->answer);
     client_expect(c, "0\r\n\r\n");
-    wait_count(b, &b->done_replied, 1);
+    wait_count(b->loop, &b->done_replied, 1);
     client_send(c, GET("/hello"));
     client_expect(c, "\r\n\r\nhello");
     client_free(c);
@@ -580,7 +454,7 @@ static void test_streamed_answer(void **state) {
 static void test_streamed_answer_to_http_1_0(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "GET /stream HTTP/1.0\r\n\r\n");
     client_expect(c, "Connection: close\r\n\r\n");
     body_append_copy(b->answer, SLICE("abc"));
@@ -594,7 +468,7 @@ static void test_streamed_answer_to_http_1_0(void **state) {
 static void test_streamed_answer_fails(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/stream"));
     client_expect(c, "Transfer-Encoding: chunked\r\n\r\n");
     body_append_copy(b->answer, SLICE("abc"));
@@ -602,7 +476,7 @@ static void test_streamed_answer_fails(void **state) {
     body_fail(b->answer, "gone");
     client_expect_end(c);
     assert_int_equal(c->in.n, 0);
-    wait_count(b, &b->done_broken, 1);
+    wait_count(b->loop, &b->done_broken, 1);
     client_free(c);
     bench_free(b);
 }
@@ -611,7 +485,7 @@ static void test_streamed_answer_fails(void **state) {
 static void test_streamed_answer_back_pressure(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/stream"));
     client_expect(c, "\r\n\r\n");
     static char piece[100000];
@@ -620,7 +494,7 @@ static void test_streamed_answer_back_pressure(void **state) {
     for (int i = 0; i < 400; i++) {
         for (; body_wants(b->answer) && produced < 60000000; produced += sizeof piece)
             body_append_copy(b->answer, slice_make(piece, sizeof piece));
-        run_on(b, 1);
+        run_on(b->loop, 1);
     }
     assert_in_range(produced, 100000, 40000000);
     body_finish(b->answer);
@@ -633,7 +507,7 @@ static void test_streamed_answer_back_pressure(void **state) {
 static void test_large_answer(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/big"));
     client_expect(c, "Content-Length: 3000000\r\n\r\n");
     client_expect_size(c, 3000000);
@@ -645,7 +519,7 @@ static void test_large_answer(void **state) {
 static void test_head(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "HEAD /hello HTTP/1.1\r\nHost: test\r\n\r\n");
     client_expect(c, "Content-Length: 5\r\n\r\n");
     client_send(c, "HEAD /big HTTP/1.1\r\nHost: test\r\n\r\n");
@@ -664,7 +538,7 @@ static void test_head(void **state) {
 static void test_head_of_a_stream(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "HEAD /stream HTTP/1.1\r\nHost: test\r\n\r\n" GET("/hello"));
     client_expect(c, "HTTP/1.1 200 OK\r\n");
     client_expect(c, "Connection: close\r\n\r\n");
@@ -678,21 +552,20 @@ static void test_head_of_a_stream(void **state) {
 static void test_client_leaves_while_parked(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/park"));
-    wait_count(b, &b->parked_count, 1);
-    run_on(b, 150);
-    close(c->fd);
-    c->fd = -1;
-    wait_count(b, &b->gone, 1);
-    wait_count(b, &b->done_broken, 1);
+    wait_count(b->loop, &b->parked_count, 1);
+    run_on(b->loop, 150);
+    client_leave(c);
+    wait_count(b->loop, &b->gone, 1);
+    wait_count(b->loop, &b->done_broken, 1);
     client_free(c);
-    c = client_new(b);
+    c = visitor(b);
     client_send(c, GET("/park"));
-    wait_count(b, &b->parked_count, 2);
+    wait_count(b->loop, &b->parked_count, 2);
     shutdown(c->fd, SHUT_WR);
-    wait_count(b, &b->gone, 2);
-    wait_count(b, &b->done_broken, 2);
+    wait_count(b->loop, &b->gone, 2);
+    wait_count(b->loop, &b->done_broken, 2);
     client_free(c);
     bench_free(b);
 }
@@ -700,12 +573,11 @@ static void test_client_leaves_while_parked(void **state) {
 static void test_client_leaves_a_stream(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/stream"));
     client_expect(c, "\r\n\r\n");
-    close(c->fd);
-    c->fd = -1;
-    wait_count(b, &b->done_broken, 1);
+    client_leave(c);
+    wait_count(b->loop, &b->done_broken, 1);
     assert_true(body_abandoned(b->answer));
     client_free(c);
     bench_free(b);
@@ -714,12 +586,11 @@ static void test_client_leaves_a_stream(void **state) {
 static void test_client_leaves_in_mid_upload(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n0123");
-    wait_count(b, &b->received.n, 4);
-    close(c->fd);
-    c->fd = -1;
-    wait_count(b, &b->done_broken, 1);
+    wait_count(b->loop, &b->received.n, 4);
+    client_leave(c);
+    wait_count(b->loop, &b->done_broken, 1);
     assert_int_equal(b->ends, 0);
     client_free(c);
     bench_free(b);
@@ -728,19 +599,19 @@ static void test_client_leaves_in_mid_upload(void **state) {
 static void test_abort(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/abort"));
     client_expect_end(c);
-    wait_count(b, &b->done_broken, 1);
+    wait_count(b->loop, &b->done_broken, 1);
     client_free(c);
-    c = client_new(b);
+    c = visitor(b);
     client_send(c, GET("/park"));
-    wait_count(b, &b->parked_count, 1);
+    wait_count(b->loop, &b->parked_count, 1);
     http_exchange_abort(b->parked[0]);
     reply_text(b->parked[0], 200, "too late");
     client_expect_end(c);
     assert_int_equal(c->in.n, 0);
-    wait_count(b, &b->done_broken, 2);
+    wait_count(b->loop, &b->done_broken, 2);
     client_free(c);
     bench_free(b);
 }
@@ -748,11 +619,11 @@ static void test_abort(void **state) {
 static void test_group_close(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *parked = client_new(b), *idle = client_new(b);
+    struct client *parked = visitor(b), *idle = visitor(b);
     client_send(parked, GET("/park"));
     client_send(idle, GET("/hello"));
     client_expect(idle, "hello");
-    wait_count(b, &b->parked_count, 1);
+    wait_count(b->loop, &b->parked_count, 1);
     http_group_close(&b->group);
     assert_null(http_exchange_group(b->parked[0]));
     client_expect_end(parked);
@@ -767,13 +638,13 @@ static void test_group_close(void **state) {
 static void test_drain(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *parked = client_new(b), *idle = client_new(b), *fresh = client_new(b);
+    struct client *parked = visitor(b), *idle = visitor(b), *fresh = visitor(b);
     client_send(parked, GET("/park"));
     client_send(idle, GET("/canned"));
     client_expect(idle, "HTTP/1.1 202 Accepted\r\n");
     client_expect(idle, "\r\n\r\n{}");
-    wait_count(b, &b->parked_count, 1);
-    wait_count(b, &b->done_replied, 1);
+    wait_count(b->loop, &b->parked_count, 1);
+    wait_count(b->loop, &b->done_replied, 1);
     http_server_drain(b->server);
     client_expect_end(idle);
     client_expect_end(fresh);
@@ -792,11 +663,11 @@ static void test_drain(void **state) {
 static void test_slow_header_is_cut(void **state) {
     (void)state;
     struct bench *b = bench_new(300);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "GET /hello HTTP/1.1\r\n");
     for (int i = 0; i < 300 && !c->ended; i++) {
         send(c->fd, "X", 1, MSG_NOSIGNAL);
-        run_on(b, 10);
+        run_on(b->loop, 10);
         client_pump(c);
     }
     assert_true(c->ended);
@@ -809,7 +680,7 @@ static void test_slow_header_is_cut(void **state) {
 static void test_slow_body_is_told(void **state) {
     (void)state;
     struct bench *b = bench_new(300);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, "POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n012");
     client_expect(c, "HTTP/1.1 408 Request Timeout\r\n");
     client_expect(c, "\r\n\r\nslow");
@@ -822,7 +693,7 @@ static void test_slow_body_is_told(void **state) {
 static void test_idle_connection_is_closed(void **state) {
     (void)state;
     struct bench *b = bench_new(300);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/hello"));
     client_expect(c, "hello");
     client_expect_end(c);
@@ -834,13 +705,13 @@ static void test_idle_connection_is_closed(void **state) {
 static void test_reader_that_does_not_read_is_cut(void **state) {
     (void)state;
     struct bench *b = bench_new(300);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/stream"));
     client_expect(c, "\r\n\r\n");
     static char piece[200000];
     for (int i = 0; i < 500 && b->done_broken == 0; i++) {
         if (body_wants(b->answer)) body_append_copy(b->answer, slice_make(piece, sizeof piece));
-        run_on(b, 10);
+        run_on(b->loop, 10);
     }
     assert_int_equal(b->done_broken, 1);
     assert_int_equal(http_server_counters(b->server)->send_timeouts, 1);
@@ -851,10 +722,10 @@ static void test_reader_that_does_not_read_is_cut(void **state) {
 static void test_parked_exchanges_have_no_timeout(void **state) {
     (void)state;
     struct bench *b = bench_new(300);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     client_send(c, GET("/park"));
-    wait_count(b, &b->parked_count, 1);
-    run_on(b, 1500);
+    wait_count(b->loop, &b->parked_count, 1);
+    run_on(b->loop, 1500);
     reply_text(b->parked[0], 200, "patience");
     client_expect(c, "patience");
     client_free(c);
@@ -865,15 +736,14 @@ static void test_full_house(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
     struct client *clients[101];
-    for (size_t i = 0; i < ARRAY_LEN(clients); i++) clients[i] = client_new(b);
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) clients[i] = visitor(b);
     client_expect_end(clients[100]);
     assert_int_equal(http_server_connections(b->server), 100);
     assert_int_equal(http_server_counters(b->server)->refused_connections, 1);
     client_send(clients[99], GET("/hello"));
     client_expect(clients[99], "hello");
-    close(clients[0]->fd);
-    clients[0]->fd = -1;
-    wait_count(b, &b->rooms, 1);
+    client_leave(clients[0]);
+    wait_count(b->loop, &b->rooms, 1);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++) client_free(clients[i]);
     bench_free(b);
 }
@@ -899,8 +769,8 @@ static void test_heads_that_are_not_exact(void **state) {
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct bench *b = bench_new(0);
-        struct client *c = client_new(b);
-        assert_int_equal(send(c->fd, rows[i].bytes.p, rows[i].bytes.n, 0), rows[i].bytes.n);
+        struct client *c = visitor(b);
+        client_send_slice(c, rows[i].bytes);
         client_expect(c, "hello");
         if (b->exact != rows[i].exact) fail_msg("row %zu", i);
         client_free(c);
@@ -911,7 +781,7 @@ static void test_heads_that_are_not_exact(void **state) {
 static void test_long_target(void **state) {
     (void)state;
     struct bench *b = bench_new(0);
-    struct client *c = client_new(b);
+    struct client *c = visitor(b);
     char text[600];
     memset(text, 'q', sizeof text);
     char request[800];

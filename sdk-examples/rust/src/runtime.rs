@@ -29,7 +29,7 @@ impl Answer {
     fn write(&self, id: &str, out: &mut Vec<u8>) -> io::Result<()> {
         write!(
             out,
-            "HTTP/1.1 {} Answer\r\nExecgate-Invocation-Id: {}\r\n",
+            "HTTP/1.1 {} \r\nExecgate-Invocation-Id: {}\r\n",
             self.status, id
         )?;
         write!(
