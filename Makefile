@@ -11,12 +11,12 @@ Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
 ROOMS := gateway/base gateway/loop gateway/blueprint gateway/invocation gateway/pool plugins gateway/source local-api gateway/observe gateway/command
-PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl
+PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto
 TEST_PACKAGES := cmocka jansson
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
-BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl procps
+BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
 BENCH_DEBS := wrk python3 util-linux

@@ -1,10 +1,13 @@
+#include "plugins/cors/cors.h"
 #include "plugins/limits/limits.h"
 #include "plugins/plugin.h"
 #include "plugins/request_id/request_id.h"
+#include <assert.h>
 
 /* The first is the first to see a request and the last to see its outcome. */
 const struct plugin *const plugin_table[] = {
     &request_id_plugin,
+    &cors_plugin,
     &limits_plugin,
 };
 const size_t plugin_count = ARRAY_LEN(plugin_table);
@@ -17,11 +20,27 @@ static void plugins_close_first(struct hook *hooks, size_t count) {
     }
 }
 
-int plugins_configure(const struct blueprint *b, struct hook *hooks, struct error *e) {
+struct sections plugins_sections(void) {
+    struct sections all = {.count = plugin_count};
+    assert(plugin_count <= SECTIONS_MAX);
+    for (size_t i = 0; i < plugin_count; i++) all.items[i] = plugin_table[i]->section;
+    return all;
+}
+
+static int plugin_open(size_t index, const struct plugin_host *host, struct hook *hook, struct error *e) {
+    const struct plugin *plugin = plugin_table[index];
+    const struct blueprint *b = host->blueprint;
+    void *settings = index < b->settings_count ? b->settings[index] : NULL;
+    *hook = (struct hook){
+        .name = plugin->name, .pre = plugin->pre_handle, .post = plugin->post_handle, .preflight = plugin->preflight};
+    if (plugin->open) return plugin->open(host, settings, &hook->self, e);
+    hook->self = settings;
+    return 0;
+}
+
+int plugins_open(const struct plugin_host *host, struct hook *hooks, struct error *e) {
     for (size_t i = 0; i < plugin_count; i++) {
-        const struct plugin *plugin = plugin_table[i];
-        hooks[i] = (struct hook){.name = plugin->name, .pre = plugin->pre_handle, .post = plugin->post_handle};
-        int result = plugin->configure ? plugin->configure(b, &hooks[i].self, e) : 0;
+        int result = plugin_open(i, host, &hooks[i], e);
         if (result == 0) continue;
         plugins_close_first(hooks, i);
         return result;

@@ -102,6 +102,29 @@ bool http_list_has(struct slice list, struct slice token) {
     return false;
 }
 
+void http_vary_add(struct fields *f, struct arena *a, struct slice name) {
+    struct field *first = NULL;
+    for (size_t i = 0; i < f->count; i++) {
+        struct field *field = &f->items[i];
+        if (!slice_equal_nocase(field->name, SLICE("Vary"))) continue;
+        if (http_list_has(field->value, name) || http_list_has(field->value, SLICE("*"))) return;
+        if (!first && field->value.n) first = field;
+    }
+    if (first)
+        first->value = arena_printf(a, SLICE_FMT ", " SLICE_FMT, SLICE_ARG(first->value), SLICE_ARG(name));
+    else
+        fields_add(f, a, SLICE("Vary"), name);
+}
+
+size_t http_fields_remove_prefixed(struct fields *f, struct slice prefix) {
+    size_t kept = 0;
+    for (size_t i = 0; i < f->count; i++)
+        if (!slice_starts_with_nocase(f->items[i].name, prefix)) f->items[kept++] = f->items[i];
+    size_t removed = f->count - kept;
+    f->count = kept;
+    return removed;
+}
+
 /* The IANA registry of HTTP status codes. */
 static const char *const reasons[] = {
     [100] = "Continue",

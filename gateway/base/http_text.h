@@ -18,6 +18,10 @@ bool http_is_named_by_connection(const struct fields *f, struct slice name);
 const char *http_reason(int status);
 /* True when a comma-separated list holds the token, without case (RFC 9110 5.6.1). */
 bool http_list_has(struct slice list, struct slice token);
+/* Adds a name to Vary, unless that name or `*` is there already (RFC 9110 12.5.5). */
+void http_vary_add(struct fields *f, struct arena *a, struct slice name);
+/* Removes every field whose name begins with `prefix`, without case; returns how many. */
+size_t http_fields_remove_prefixed(struct fields *f, struct slice prefix);
 /* IMF-fixdate (RFC 9110 5.6.7), 29 bytes plus NUL. */
 void http_date(uint64_t wall_ms, char text[30]);
 /* "12/Mar/2020:19:03:58 +0000", 26 bytes plus NUL. */

@@ -5,50 +5,14 @@
 
 #define SERVER_CONCURRENCY 64
 
-void document_complete(struct binder *b, struct blueprint_document *d) {
+void document_complete(const struct composition *c, struct arena *a, struct blueprint_document *d) {
     struct handler_document *handlers = d->handlers.items;
-    for (size_t i = 0; i < d->handlers.count; i++) schema_inherit(b, &defaults_schema, &handlers[i], &d->defaults);
-    schema_preset(&blueprint_schema, d);
+    for (size_t i = 0; i < d->handlers.count; i++) schema_inherit(a, &defaults_schema, &handlers[i], &d->defaults);
+    schema_preset(&c->blueprint, d);
 }
 
 static const char *node_text(const struct node *n) {
     return n ? n->text.p : "";
-}
-
-static void build_listener(struct binder *b, const struct node *n, struct blueprint *out) {
-    struct error e;
-    if (!n) return;
-    if (listener_parse(n->text, out->directory, &out->arena, &out->listeners[out->listener_count], &e) == 0) {
-        out->listener_count++;
-        return;
-    }
-    problems_add(b->problems, n->at, "http: %s", e.message);
-}
-
-static bool listeners_are_equal(const struct listener_config *l, const struct listener_config *r) {
-    if (l->kind != r->kind) return false;
-    if (l->kind == LISTENER_UNIX) return strcmp(l->path, r->path) == 0;
-    return l->port != 0 && l->port == r->port && strcmp(l->host, r->host) == 0;
-}
-
-static void refuse_equal_listener(struct binder *b, const struct node *n, struct blueprint *out) {
-    for (size_t i = 0; out->listener_count > 0 && i < out->listener_count - 1; i++) {
-        if (!listeners_are_equal(&out->listeners[i], &out->listeners[out->listener_count - 1])) continue;
-        problems_add(b->problems, n->at, "http: %s is listened on twice; remove one", out->listeners[i].text);
-        out->listener_count--;
-    }
-}
-
-static void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
-    static const struct node preset = {.kind = NODE_SCALAR, .text = {"127.0.0.1:8080", 14}};
-    const struct listener_document *listeners = d->listen.items;
-    out->listeners = arena_zalloc(&out->arena, (d->listen.count + 1) * sizeof *out->listeners);
-    for (size_t i = 0; i < d->listen.count; i++) {
-        size_t before = out->listener_count;
-        build_listener(b, listeners[i].http, out);
-        if (out->listener_count > before) refuse_equal_listener(b, listeners[i].http, out);
-    }
-    if (!d->listen.node) build_listener(b, &preset, out);
 }
 
 /* A path is relative to the blueprint; a bare name that is not in PATH stays bare, for check.c to complain about. */
@@ -81,26 +45,26 @@ static void build_environment(struct binder *b, const struct handler_document *d
     }
 }
 
-static void build_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+static void build_trigger(struct binder *b, struct trigger_document *d, struct handler_config *h,
                           struct blueprint *out) {
-    struct http_trigger_config t = {0};
+    struct http_trigger_config t = {.number = out->http_trigger_count};
     struct error e;
+    d->number = VALUE_UNSET;
     if (!d->http) return;
     if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
         problems_add(b->problems, d->http->at, "http: %s", e.message);
         return;
     }
-    t.max_body = d->max_body == VALUE_UNSET ? out->limits.max_body : d->max_body;
     t.line = d->http->at.line;
     t.column = d->http->at.column;
+    d->number = out->http_trigger_count++;
     h->http_triggers[h->http_trigger_count++] = t;
 }
 
-static void build_triggers(struct binder *b, const struct bound_items *triggers, struct handler_config *h,
-                           struct blueprint *out) {
-    const struct trigger_document *documents = triggers->items;
-    h->http_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->http_triggers);
-    for (size_t i = 0; i < triggers->count; i++) build_trigger(b, &documents[i], h, out);
+static void build_triggers(const struct composition *c, struct binder *b, const struct handler_document *d,
+                           struct handler_config *h, struct blueprint *out) {
+    h->http_triggers = arena_zalloc(&out->arena, (d->triggers.count + 1) * sizeof *h->http_triggers);
+    for (size_t i = 0; i < d->triggers.count; i++) build_trigger(b, composition_trigger(c, d, i), h, out);
 }
 
 /* What `defaults` says about concurrency is meant for those handlers that can have more than one event at once. */
@@ -129,14 +93,19 @@ static void build_handler(struct binder *b, const struct blueprint_document *d, 
     h->working_directory = directory ? path_resolve(&out->arena, out->directory, directory->text) : out->directory;
     build_command(&document->command, h, out);
     build_environment(b, document, h, out);
-    build_triggers(b, &document->triggers, h, out);
 }
 
-void blueprint_build(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
+void blueprint_build(const struct composition *c, struct binder *b, const struct blueprint_document *d,
+                     struct blueprint *out) {
+    const struct handler_document *handlers = d->handlers.items;
     out->name = node_text(d->name);
     out->limits = d->limits.values;
     build_listeners(b, d, out);
+    build_trusted_proxies(b, d, out);
     out->handlers = arena_zalloc(&out->arena, (d->handlers.count + 1) * sizeof *out->handlers);
     out->handler_count = d->handlers.count;
-    for (size_t i = 0; i < out->handler_count; i++) build_handler(b, d, i, out);
+    for (size_t i = 0; i < out->handler_count; i++) {
+        build_handler(b, d, i, out);
+        build_triggers(c, b, &handlers[i], &out->handlers[i], out);
+    }
 }

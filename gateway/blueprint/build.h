@@ -4,9 +4,14 @@
  * it leaves behind is only a model when no problem was added.
  */
 #pragma once
-#include "gateway/blueprint/document.h"
+#include "gateway/blueprint/compose.h"
 
 /* Handlers inherit from `defaults`, then everything unset gets its default. */
-void document_complete(struct binder *b, struct blueprint_document *d);
-/* Fills listeners, limits and handlers of `out`; its directory must be set. */
-void blueprint_build(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
+void document_complete(const struct composition *c, struct arena *a, struct blueprint_document *d);
+/* Fills listeners, proxies, limits and handlers of `out`; its directory must be set. */
+void blueprint_build(const struct composition *c, struct binder *b, const struct blueprint_document *d,
+                     struct blueprint *out);
+/* Its parts in build_listen.c. */
+void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
+void build_trusted_proxies(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
+void check_listener_files(struct problems *p, const struct blueprint_document *d, struct blueprint *model);

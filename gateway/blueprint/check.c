@@ -1,5 +1,6 @@
 #include "gateway/blueprint/check.h"
 #include "gateway/base/map.h"
+#include "gateway/blueprint/build.h"
 #include "gateway/blueprint/executable.h"
 #include "gateway/blueprint/route_text.h"
 
@@ -108,8 +109,9 @@ static void check_command(struct problems *p, const struct handler_document *h, 
     }
 }
 
-void check_files(struct problems *p, const struct blueprint_document *d, const struct blueprint *model) {
+void check_files(struct problems *p, const struct blueprint_document *d, struct blueprint *model) {
     const struct handler_document *handlers = d->handlers.items;
+    check_listener_files(p, d, model);
     for (size_t i = 0; i < model->handler_count; i++) {
         const struct node *directory = handlers[i].working_directory;
         struct error e;

@@ -11,7 +11,7 @@ static const char *const variable_types[] = {"string", "integer", "number", "boo
 static const char *const handler_modes[] = {"runtime", "once", "server", NULL};
 static const char *const server_sockets[] = {"port", "inherited", NULL};
 
-static const struct field variable_fields[] = {
+static const struct schema_field variable_fields[] = {
     {.name = "type",
      .kind = FIELD_ENUM,
      .offset = offsetof(struct variable_document, type),
@@ -55,29 +55,8 @@ static const struct object_schema variable_schema = {
     .origin_offset = offsetof(struct variable_document, origin),
 };
 
-static const struct field listener_fields[] = {
-    {.name = "http",
-     .kind = FIELD_TEXT,
-     .flags = FIELD_REQUIRED | FIELD_SHOWN,
-     .offset = offsetof(struct listener_document, http),
-     .rule = &rule_listener,
-     .about =
-         "Where to accept plain HTTP: `host:port` (a numeric address or `localhost`), `:port` (every IPv4 address), "
-         "`[v6]:port`, or `unix:path` (at most 107 bytes, relative to the blueprint). Port 0 picks a free one.",
-     .example = "127.0.0.1:8080"},
-};
-static const struct object_schema listener_schema = {
-    .name = "listener",
-    .title = "a listener",
-    .about = "An address that clients connect to.",
-    .fields = listener_fields,
-    .count = ARRAY_LEN(listener_fields),
-    .size = sizeof(struct listener_document),
-    .origin_offset = offsetof(struct listener_document, origin),
-};
-
 #define LIMIT(member) offsetof(struct limits_document, values.member)
-static const struct field limits_fields[] = {
+static const struct schema_field limits_fields[] = {
     {.name = "connections",
      .kind = FIELD_INTEGER,
      .offset = LIMIT(connections),
@@ -153,7 +132,7 @@ static const struct object_schema limits_schema = {
 };
 
 #define PROCESSES(member) offsetof(struct processes_document, values.member)
-static const struct field processes_fields[] = {
+static const struct schema_field processes_fields[] = {
     {.name = "min",
      .kind = FIELD_INTEGER,
      .offset = PROCESSES(min),
@@ -221,7 +200,7 @@ static const struct object_schema processes_schema = {
     .origin_offset = offsetof(struct processes_document, origin),
 };
 
-static const struct field trigger_fields[] = {
+static const struct schema_field trigger_fields[] = {
     {.name = "http",
      .kind = FIELD_TEXT,
      .flags = FIELD_REQUIRED | FIELD_SHOWN,
@@ -231,16 +210,8 @@ static const struct field trigger_fields[] = {
               "`{name+}` at the "
               "end the rest of the path. GET serves HEAD too.",
      .example = "GET /items/{id}"},
-    {.name = "maxBody",
-     .kind = FIELD_SIZE,
-     .offset = offsetof(struct trigger_document, max_body),
-     .least = 0,
-     .most = GIB,
-     .preset_note = "`limits.maxBody`",
-     .about = "The largest request body of this trigger.",
-     .example = "1MiB"},
 };
-static const struct object_schema trigger_schema = {
+const struct object_schema trigger_schema = {
     .name = "trigger",
     .title = "a trigger",
     .about = "What makes a handler run.",
@@ -278,7 +249,7 @@ static const struct object_schema trigger_schema = {
         .about = "How many processes, and how long they live.", .example = "{min: 1, max: 8}"                          \
     }
 
-static const struct field defaults_fields[] = {
+static const struct schema_field defaults_fields[] = {
     FIELD_ROW_TIMEOUT,
     FIELD_ROW_QUEUE_LIMIT,
     FIELD_ROW_ENVIRONMENT,
@@ -294,7 +265,7 @@ const struct object_schema defaults_schema = {
     .origin_offset = HANDLER(origin),
 };
 
-static const struct field handler_fields[] = {
+static const struct schema_field handler_fields[] = {
     {.name = "command",
      .kind = FIELD_COMMAND,
      .flags = FIELD_REQUIRED,
@@ -340,7 +311,7 @@ static const struct field handler_fields[] = {
      .about = "What makes the handler run.",
      .example = "[{http: GET /items}]"},
 };
-static const struct object_schema handler_schema = {
+const struct object_schema handler_schema = {
     .name = "handler",
     .title = "a handler",
     .about = "An executable and what makes it run.",
@@ -359,7 +330,7 @@ static const struct object_schema handler_schema = {
         .example = "{workers: {type: integer, default: 8}}"                                                            \
     }
 
-static const struct field blueprint_fields[] = {
+static const struct schema_field blueprint_fields[] = {
     {.name = "blueprint",
      .kind = FIELD_INTEGER,
      .flags = FIELD_REQUIRED,
@@ -384,6 +355,16 @@ static const struct field blueprint_fields[] = {
      .preset_note = "`[{http: 127.0.0.1:8080}]`",
      .about = "Where clients connect.",
      .example = "[{http: 127.0.0.1:8080}]"},
+    {.name = "trustedProxies",
+     .kind = FIELD_LIST,
+     .flags = FIELD_ONE_OR_MORE | FIELD_SHOWN,
+     .offset = BLUEPRINT(trusted_proxies),
+     .most = 1000,
+     .rule = &rule_network,
+     .preset_note = "none",
+     .about = "Networks of the proxies in front of execgate, `unix` for local sockets: whose word about the client's "
+              "address is believed.",
+     .example = "[10.0.0.0/8, \"fd00::/8\"]"},
     {.name = "limits",
      .kind = FIELD_OBJECT,
      .offset = BLUEPRINT(limits),
@@ -418,7 +399,7 @@ const struct object_schema blueprint_schema = {
     .origin_offset = BLUEPRINT(origin),
 };
 
-static const struct field variables_section_fields[] = {FIELD_ROW_VARIABLES};
+static const struct schema_field variables_section_fields[] = {FIELD_ROW_VARIABLES};
 const struct object_schema variables_section_schema = {
     .name = "blueprint",
     .title = "a blueprint",

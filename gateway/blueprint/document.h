@@ -23,9 +23,24 @@ enum variable_type {
     VARIABLE_SIZE
 };
 
+struct certificate_document {
+    struct node *origin;
+    struct node *certificate, *key;
+};
+struct client_certificates_document {
+    struct node *origin;
+    struct node *authority;
+    uint64_t mode; /* index of optional, required */
+};
 struct listener_document {
     struct node *origin;
-    struct node *http;
+    struct node *http, *https;
+    struct node *certificate, *key;
+    struct bound_items certificates; /* of struct certificate_document */
+    struct client_certificates_document client_certificates;
+    uint64_t min_version; /* enum listener_tls_version */
+    uint64_t proxy_protocol;
+    uint64_t redirect; /* unset, or 0 for https */
 };
 struct limits_document {
     struct node *origin;
@@ -38,7 +53,7 @@ struct processes_document {
 struct trigger_document {
     struct node *origin;
     struct node *http;
-    uint64_t max_body;
+    uint64_t number; /* http_trigger_config.number, set by build.c; VALUE_UNSET = it has none */
 };
 /* `defaults:` fills the same struct, as far as its table reaches. */
 struct handler_document {
@@ -57,8 +72,9 @@ struct blueprint_document {
     struct node *origin;
     uint64_t version;
     struct node *name;
-    struct bound_items listen;    /* of struct listener_document */
-    struct bound_items variables; /* of struct variable_document */
+    struct bound_items listen;          /* of struct listener_document */
+    struct bound_items trusted_proxies; /* of text */
+    struct bound_items variables;       /* of struct variable_document */
     struct limits_document limits;
     struct handler_document defaults;
     struct bound_items handlers; /* of struct handler_document */
@@ -68,6 +84,10 @@ struct blueprint_document {
 
 /* The whole of a blueprint. */
 extern const struct object_schema blueprint_schema;
+/* Its parts that sections add to (compose.h), and its listeners. */
+extern const struct object_schema handler_schema;
+extern const struct object_schema trigger_schema;
+extern const struct object_schema listener_schema;
 /* What `defaults` shares with a handler. */
 extern const struct object_schema defaults_schema;
 /* Only `variables:`, which is read before everything else. */

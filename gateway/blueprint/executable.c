@@ -96,3 +96,12 @@ int directory_check(const char *path, struct error *e) {
         return error_set(e, ERROR_BLUEPRINT, "%s may not be entered: %s", path, strerror(errno));
     return 0;
 }
+
+int file_check(const char *path, struct error *e) {
+    struct stat s;
+    int result = stat_path(path, &s, e);
+    if (result < 0) return result;
+    if (!S_ISREG(s.st_mode)) return error_set(e, ERROR_BLUEPRINT, "%s is not a regular file", path);
+    if (access(path, R_OK) < 0) return error_set(e, ERROR_BLUEPRINT, "%s may not be read: %s", path, strerror(errno));
+    return 0;
+}

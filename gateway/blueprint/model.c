@@ -13,20 +13,21 @@
 
 #define NOWHERE ((struct position){0, 0})
 
+static const struct blueprint_options plain_reading = {.check = BLUEPRINT_CHECK_TEXT};
+
 /* One run of the loader. */
 struct load {
     struct blueprint *blueprint;
     struct substitution substitution;
     struct binder binder;
-    const struct variable_override *overrides;
-    size_t override_count;
-    enum blueprint_check check;
+    const struct blueprint_options *options;
 };
 
 static const char *directory_of(struct arena *a, const char *file) {
     const char *slash = strrchr(file, '/');
     char resolved[PATH_MAX];
-    const char *name = slash ? arena_text(a, slice_make(file, (size_t)(slash - file) + 1)) : ".";
+    size_t length = slash && slash > file ? (size_t)(slash - file) : 1;
+    const char *name = slash ? arena_text(a, slice_make(file, length)) : ".";
     if (realpath(name, resolved)) return arena_text(a, slice_of(resolved));
     if (name[0] == '/' || !getcwd(resolved, sizeof resolved)) return name;
     return arena_printf(a, "%s/%s", resolved, name).p;
@@ -54,15 +55,19 @@ static bool version_is_known(struct load *l, const struct node *root) {
 }
 
 static void load_tree(struct load *l, struct node *root) {
-    struct blueprint_document document;
+    struct arena *arena = &l->blueprint->arena;
+    struct composition composed;
     if (!version_is_known(l, root)) return;
-    schema_clear(&blueprint_schema, &document);
-    variables_load(&l->binder, root, l->overrides, l->override_count);
-    schema_bind(&l->binder, &blueprint_schema, root, &document);
-    document_complete(&l->binder, &document);
-    blueprint_build(&l->binder, &document, l->blueprint);
-    check_consistency(l->binder.problems, &document, l->blueprint);
-    if (l->check == BLUEPRINT_CHECK_FILES) check_files(l->binder.problems, &document, l->blueprint);
+    composition_init(&composed, l->options, arena);
+    struct blueprint_document *document = arena_zalloc(arena, composed.blueprint.size);
+    schema_clear(&composed.blueprint, document);
+    variables_load(&l->binder, root, l->options->overrides, l->options->override_count);
+    schema_bind(&l->binder, &composed.blueprint, root, document);
+    document_complete(&composed, arena, document);
+    blueprint_build(&composed, &l->binder, document, l->blueprint);
+    check_consistency(l->binder.problems, document, l->blueprint);
+    if (l->options->check == BLUEPRINT_CHECK_FILES) check_files(l->binder.problems, document, l->blueprint);
+    composition_check(&composed, &l->binder, document, l->blueprint);
 }
 
 /* Without a tree nobody knows which lines define secrets, so none is quoted when one may. */
@@ -87,9 +92,9 @@ static struct blueprint *load_text(struct load *l, struct slice text, const char
     return NULL;
 }
 
-struct blueprint *blueprint_parse(struct slice text, const char *file, const struct variable_override *overrides,
-                                  size_t override_count, struct problems *problems) {
-    struct load l = {.overrides = overrides, .override_count = override_count, .check = BLUEPRINT_CHECK_TEXT};
+struct blueprint *blueprint_parse(struct slice text, const char *file, const struct blueprint_options *options,
+                                  struct problems *problems) {
+    struct load l = {.options = options ? options : &plain_reading};
     return load_text(&l, text, file, problems);
 }
 
@@ -110,9 +115,8 @@ static int read_blueprint(const char *file, struct buf *out) {
     return result;
 }
 
-struct blueprint *blueprint_load(const char *file, const struct variable_override *overrides, size_t override_count,
-                                 enum blueprint_check check, struct problems *problems) {
-    struct load l = {.overrides = overrides, .override_count = override_count, .check = check};
+struct blueprint *blueprint_load(const char *file, const struct blueprint_options *options, struct problems *problems) {
+    struct load l = {.options = options ? options : &plain_reading};
     struct buf text = {0};
     struct blueprint *b = NULL;
     int result = read_blueprint(file, &text);

@@ -10,21 +10,41 @@
 #pragma once
 #include "gateway/base/arena.h"
 #include "gateway/base/error.h"
+#include "gateway/blueprint/cidr.h"
+
+struct certificate_config {
+    const char *certificate; /* absolute path: PEM, the chain in order */
+    const char *key;         /* absolute path: PEM; may be the same file */
+};
+enum client_certificates { CLIENT_CERTIFICATES_NONE, CLIENT_CERTIFICATES_OPTIONAL, CLIENT_CERTIFICATES_REQUIRED };
+enum listener_tls_version { LISTENER_TLS_1_2, LISTENER_TLS_1_3 };
+struct tls_config {
+    const struct certificate_config *certificates; /* the first serves clients that name none of the others' hosts */
+    size_t certificate_count;                      /* at least 1 */
+    enum client_certificates client_certificates;
+    const char *client_authority; /* absolute path: PEM; NULL without client certificates */
+    enum listener_tls_version min_version;
+};
 
 enum listener_kind { LISTENER_TCP, LISTENER_UNIX };
+enum listener_scheme { LISTENER_HTTP, LISTENER_HTTPS };
 struct listener_config {
     enum listener_kind kind;
     const char *host; /* LISTENER_TCP: numeric address, IPv6 without brackets; "0.0.0.0", "::" */
     uint16_t port;    /* 0 = any free port */
     const char *path; /* LISTENER_UNIX: absolute */
     const char *text; /* as written */
+    enum listener_scheme scheme;
+    const struct tls_config *tls; /* LISTENER_HTTPS only, else NULL */
+    bool proxy_protocol;          /* each connection begins with a PROXY header, version 1 or 2 */
+    bool redirect;                /* LISTENER_HTTP only: answers nothing but redirects to https */
 };
 
 /* The numbers that bound work in flight; each can be set and seen. */
 struct limits_config {
     uint64_t connections;         /* open client connections, all listeners */
     uint64_t in_flight;           /* invocations between arrival and delivery */
-    uint64_t max_body;            /* request body, bytes; a trigger may override */
+    uint64_t max_body;            /* request body, bytes; a trigger may override (plugins/limits) */
     uint64_t max_answer;          /* a handler's whole (not streamed) answer, bytes */
     uint64_t max_header;          /* request line and fields, bytes */
     uint64_t header_timeout_ms;   /* from the request's first byte (or the connection) to its last header byte */
@@ -61,7 +81,7 @@ struct http_trigger_config {
     struct slice method;  /* "GET", ... or "ANY" */
     struct slice pattern; /* "/items/{id}" */
     const char *text;     /* as written: "GET /items/{id}" */
-    uint64_t max_body;    /* bytes */
+    size_t number;        /* counts the http triggers of all handlers, from 0: the index of plugins' settings */
     int line, column;     /* where it stands */
 };
 
@@ -92,11 +112,17 @@ struct blueprint {
     const char *name;
     struct listener_config *listeners;
     size_t listener_count;
+    struct cidr *trusted_proxies; /* peers whose Forwarded, X-Forwarded-* and PROXY headers are believed */
+    size_t trusted_proxy_count;
     struct limits_config limits;
     struct handler_config *handlers;
     size_t handler_count;
+    size_t http_trigger_count; /* of all handlers */
+    void **settings;           /* what each section made (section.h), in the order of the sections */
+    size_t settings_count;
 };
 
+struct sections;
 struct variable_override { /* --var name=value */
     struct slice name;
     struct slice value;
@@ -121,12 +147,19 @@ enum blueprint_check {
     BLUEPRINT_CHECK_FILES
 }; /* FILES: executables and directories must exist too */
 
+/* How a blueprint is read; zero-initialised is fine, and NULL means the same. */
+struct blueprint_options {
+    const struct variable_override *overrides;
+    size_t override_count;
+    enum blueprint_check check;
+    const struct sections *sections; /* what plugins add to the language (section.h); NULL = nothing */
+};
+
 /* Loads `file`. On success returns a blueprint with one reference; otherwise NULL and at least one problem. */
-struct blueprint *blueprint_load(const char *file, const struct variable_override *overrides, size_t override_count,
-                                 enum blueprint_check check, struct problems *problems);
+struct blueprint *blueprint_load(const char *file, const struct blueprint_options *options, struct problems *problems);
 /* The same from memory; `file` is used in messages and for relative paths. */
-struct blueprint *blueprint_parse(struct slice text, const char *file, const struct variable_override *overrides,
-                                  size_t override_count, struct problems *problems);
+struct blueprint *blueprint_parse(struct slice text, const char *file, const struct blueprint_options *options,
+                                  struct problems *problems);
 struct blueprint *blueprint_hold(struct blueprint *b);
 void blueprint_release(struct blueprint *b); /* NULL is fine */
 /* One --listen argument or `http:` value: "host:port", ":port", "[v6]:port", "unix:path". */

@@ -1,7 +1,7 @@
 #include "gateway/blueprint/report.h"
 #include "gateway/base/json_write.h"
 #include "gateway/base/text.h"
-#include "gateway/blueprint/document.h"
+#include "gateway/blueprint/compose.h"
 #include <stdio.h>
 
 /* Longer lines are data, and quoting them helps nobody. */
@@ -72,9 +72,20 @@ void problems_print_json(const struct problems *p, struct buf *out) {
     buf_append_char(out, '\n');
 }
 
-void blueprint_print_schema(struct buf *out) {
-    schema_write_json(out, &blueprint_schema);
+static void print_composed(struct buf *out, const struct sections *sections,
+                           void (*write)(struct buf *, const struct object_schema *)) {
+    const struct blueprint_options options = {.sections = sections};
+    struct composition composed;
+    struct arena arena;
+    arena_init(&arena, 16384);
+    composition_init(&composed, &options, &arena);
+    write(out, &composed.blueprint);
+    arena_free(&arena);
 }
-void blueprint_print_reference(struct buf *out) {
-    schema_write_reference(out, &blueprint_schema);
+
+void blueprint_print_schema(struct buf *out, const struct sections *sections) {
+    print_composed(out, sections, schema_write_json);
+}
+void blueprint_print_reference(struct buf *out, const struct sections *sections) {
+    print_composed(out, sections, schema_write_reference);
 }

@@ -26,10 +26,15 @@ enum field_kind {                 /* member type at `offset` */
                   FIELD_OBJECT,   /* the struct itself, as `object` describes it */
                   FIELD_LIST,     /* struct bound_items of `object`, or of text when there is none */
                   FIELD_MAP,      /* the same, with keys */
+                  FIELD_ANY,      /* struct node *: any value, every scalar in it resolved */
 };
 enum field_flags {
     FIELD_REQUIRED = 1,
-    FIELD_SHOWN = 2, /* appears in logs and answers: a secret may not be used */
+    FIELD_SHOWN = 2,       /* appears in logs and answers: a secret may not be used */
+    FIELD_ALTERNATIVE = 4, /* exactly one of the keys of the object that carry this flag must be given */
+    FIELD_ONE_OR_MORE = 8, /* FIELD_LIST: one item may stand for a list of one */
+    FIELD_OR_WORD = 16,    /* FIELD_OBJECT: one of `choices` may stand for it (`cors: off`) */
+    FIELD_AS_WRITTEN = 32, /* schema_preset leaves it alone */
 };
 
 /* What a text must look like. `pattern` says the same to a JSON Schema as `accepts` does here. */
@@ -40,7 +45,7 @@ struct text_rule {
 };
 
 struct object_schema;
-struct field {
+struct schema_field {
     const char *name;
     enum field_kind kind;
     unsigned flags;
@@ -48,7 +53,8 @@ struct field {
     uint64_t least, most;             /* numbers, durations, sizes; items of lists and maps (most 0 = any) */
     const char *preset;               /* the default as one would write it; NULL = none */
     const char *preset_note;          /* a default that depends on something else, in words */
-    const char *const *choices;       /* FIELD_ENUM; NULL-terminated */
+    const char *const *choices;       /* FIELD_ENUM, FIELD_OR_WORD; NULL-terminated */
+    size_t word_offset;               /* FIELD_OR_WORD: uint64_t, index of the choice plus 1; 0 = no word */
     const struct text_rule *rule;     /* FIELD_TEXT; of the items of a list or map of text */
     const struct text_rule *key_rule; /* FIELD_MAP */
     const struct object_schema *object;
@@ -59,11 +65,21 @@ struct object_schema {
     const char *name;  /* "handler": definition in the JSON Schema, heading in the reference */
     const char *title; /* "a handler" */
     const char *about;
-    const struct field *fields;
+    const struct schema_field *fields;
     size_t count;
     size_t size;          /* of the struct */
     size_t origin_offset; /* of a `struct node *` that is set to the map it was bound from */
+    /* An object with variants has the key `type`, which names one; `fields` are those that all variants share. */
+    const struct variant *variants; /* NULL = none */
+    size_t variant_count;
+    size_t variant_offset; /* uint64_t, index of the variant */
 };
+struct variant {
+    const char *name;                   /* the value of `type` */
+    const struct object_schema *object; /* the keys it adds; its title names the whole: "a jwt guard" */
+    size_t offset;                      /* of the variant's struct in the object's; variants may share a union */
+};
+#define VARIANT_KEY "type"
 
 struct bound_items {
     void *items;         /* array of structs, or of struct node * */
@@ -87,9 +103,9 @@ struct binder {
 void schema_clear(const struct object_schema *schema, void *target);
 /* Sets what the tree sets; every mistake is added to the problems. `label` is the key the map stands under. */
 void schema_bind(struct binder *b, const struct object_schema *schema, struct node *n, void *target);
-/* Sets in `target` what is unset there and set in `from`; maps of text are merged. `schema` lists the shared members.
- */
-void schema_inherit(struct binder *b, const struct object_schema *schema, void *target, const void *from);
+/* Sets in `target` what is unset there and set in `from`; maps of text are merged. `schema` lists the shared members,
+ * and has no variants. */
+void schema_inherit(struct arena *a, const struct object_schema *schema, void *target, const void *from);
 /* Fills in the defaults, in nested structs, lists and maps too. */
 void schema_preset(const struct object_schema *schema, void *target);
 

@@ -4,32 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static struct node **field_text(const struct field *f, void *target) {
-    return (struct node **)(void *)((char *)target + f->offset);
-}
-static struct bound_items *field_items(const struct field *f, void *target) {
-    return (struct bound_items *)(void *)((char *)target + f->offset);
-}
-static struct bound_command *field_command(const struct field *f, void *target) {
-    return (struct bound_command *)(void *)((char *)target + f->offset);
-}
-static void *field_object(const struct field *f, void *target) {
-    return (char *)target + f->offset;
-}
-
-void schema_clear(const struct object_schema *schema, void *target) {
-    memset(target, 0, schema->size);
-    for (size_t i = 0; i < schema->count; i++) {
-        const struct field *f = &schema->fields[i];
-        if (f->kind == FIELD_OBJECT)
-            schema_clear(f->object, field_object(f, target));
-        else if (field_is_number(f))
-            *field_number(f, target) = VALUE_UNSET;
-    }
-}
-
 /* "key: expected X, found Y" and a closing hint, "" for none. */
-static void report_unexpected(struct binder *b, const struct field *f, const struct node *n, const char *hint) {
+static void report_unexpected(struct binder *b, const struct schema_field *f, const struct node *n, const char *hint) {
     struct buf expected = {0};
     char shown[NODE_SHOWN_SIZE];
     value_write_expected(&expected, f);
@@ -38,7 +14,8 @@ static void report_unexpected(struct binder *b, const struct field *f, const str
     buf_free(&expected);
 }
 
-static void report_unexpected_with(struct binder *b, const struct field *f, const struct node *n, struct buf *hint) {
+static void report_unexpected_with(struct binder *b, const struct schema_field *f, const struct node *n,
+                                   struct buf *hint) {
     buf_append_char(hint, '\0');
     report_unexpected(b, f, n, hint->p);
     buf_free(hint);
@@ -51,7 +28,7 @@ static bool is_digits(struct slice s) {
     return s.n > 0;
 }
 
-static const char *choice_nearest(const struct field *f, struct slice text) {
+static const char *choice_nearest(const struct schema_field *f, struct slice text) {
     size_t count = 0;
     while (f->choices[count]) count++;
     return text_nearest(text, f->choices, count);
@@ -65,10 +42,10 @@ static void hint_boolean(struct buf *hint, struct slice text) {
 }
 
 /* A secret's value shows in a hint as little as anywhere else. */
-static void report_bad_value(struct binder *b, const struct field *f, const struct node *n) {
+static void report_bad_value(struct binder *b, const struct schema_field *f, const struct node *n) {
     struct buf hint = {0};
     bool open = n->kind == NODE_SCALAR && !n->secret;
-    const char *nearest = open && f->kind == FIELD_ENUM ? choice_nearest(f, n->text) : NULL;
+    const char *nearest = open && f->choices ? choice_nearest(f, n->text) : NULL;
     if (nearest) buf_printf(&hint, "; did you mean \"%s\"?", nearest);
     if (open && f->kind == FIELD_BOOLEAN) hint_boolean(&hint, n->text);
     if (open && is_digits(n->text) && n->text.n < 16) {
@@ -78,7 +55,7 @@ static void report_bad_value(struct binder *b, const struct field *f, const stru
     report_unexpected_with(b, f, n, &hint);
 }
 
-static void report_out_of_range(struct binder *b, const struct field *f, const struct node *n, uint64_t value) {
+static void report_out_of_range(struct binder *b, const struct schema_field *f, const struct node *n, uint64_t value) {
     struct buf bound = {0};
     char shown[NODE_SHOWN_SIZE];
     bool low = value < f->least;
@@ -89,12 +66,12 @@ static void report_out_of_range(struct binder *b, const struct field *f, const s
 }
 
 /* Quoted text is no number, unless the quotes are there for a ${...}. */
-static bool style_fits(const struct field *f, const struct node *n) {
+static bool style_fits(const struct schema_field *f, const struct node *n) {
     bool quotable = f->kind == FIELD_DURATION || f->kind == FIELD_SIZE || f->kind == FIELD_ENUM;
     return quotable || n->plain || n->substituted;
 }
 
-static void bind_number(struct binder *b, const struct field *f, struct node *n, void *target) {
+static void bind_number(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
     if (!substitute_node(b->substitution, n)) return;
     uint64_t value = 0;
     if (n->kind != NODE_SCALAR || !value_parse(f, n->text, &value)) {
@@ -113,7 +90,13 @@ static void bind_number(struct binder *b, const struct field *f, struct node *n,
     *field_number(f, target) = value;
 }
 
-static bool text_is_fit(struct binder *b, const struct field *f, struct node *n) {
+static bool secret_is_fit(struct binder *b, const struct schema_field *f, const struct node *n) {
+    if (!n->secret || !(f->flags & FIELD_SHOWN)) return true;
+    problems_add(b->problems, n->at, "%s: a secret may not be used here, because this value appears in logs", f->name);
+    return false;
+}
+
+static bool text_is_fit(struct binder *b, const struct schema_field *f, struct node *n) {
     if (!substitute_node(b->substitution, n)) return false;
     if (n->kind != NODE_SCALAR) {
         report_unexpected(b, f, n, "");
@@ -123,11 +106,7 @@ static bool text_is_fit(struct binder *b, const struct field *f, struct node *n)
         report_unexpected(b, f, n, f->rule ? "" : "; write \"\" for an empty text");
         return false;
     }
-    if (n->secret && (f->flags & FIELD_SHOWN)) {
-        problems_add(b->problems, n->at, "%s: a secret may not be used here, because this value appears in logs",
-                     f->name);
-        return false;
-    }
+    if (!secret_is_fit(b, f, n)) return false;
     if (f->rule && !f->rule->accepts(n->text)) {
         report_unexpected(b, f, n, "");
         return false;
@@ -135,11 +114,11 @@ static bool text_is_fit(struct binder *b, const struct field *f, struct node *n)
     return true;
 }
 
-static void bind_text(struct binder *b, const struct field *f, struct node *n, void *target) {
-    if (text_is_fit(b, f, n)) *field_text(f, target) = n;
+static void bind_text(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
+    if (text_is_fit(b, f, n)) *field_node(f, target) = n;
 }
 
-static bool bind_words(struct binder *b, const struct field *f, struct node *n, struct bound_command *out) {
+static bool bind_words(struct binder *b, const struct schema_field *f, struct node *n, struct bound_command *out) {
     if (n->kind == NODE_LIST) {
         out->words = n->items;
         out->count = n->count;
@@ -151,7 +130,7 @@ static bool bind_words(struct binder *b, const struct field *f, struct node *n, 
     return false;
 }
 
-static bool word_is_fit(struct binder *b, const struct field *f, struct node *word) {
+static bool word_is_fit(struct binder *b, const struct schema_field *f, struct node *word) {
     if (word->kind != NODE_SCALAR || node_is_null(word)) {
         char shown[NODE_SHOWN_SIZE];
         problems_add(b->problems, word->at, "%s: expected a word of the command, found %s", f->name,
@@ -161,7 +140,7 @@ static bool word_is_fit(struct binder *b, const struct field *f, struct node *wo
     return substitute_node(b->substitution, word);
 }
 
-static void bind_command(struct binder *b, const struct field *f, struct node *n, void *target) {
+static void bind_command(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
     struct bound_command bound = {.node = n};
     if (n->state == NODE_BROKEN) return;
     if (n->kind == NODE_MAP || node_is_null(n)) {
@@ -186,10 +165,17 @@ static void bind_command(struct binder *b, const struct field *f, struct node *n
     *field_command(f, target) = bound;
 }
 
-static bool items_are_fit(struct binder *b, const struct field *f, struct node *n) {
+/* Whether what was found may stand for a list of itself. */
+static bool is_single_item(const struct schema_field *f, const struct node *n) {
+    if (!(f->flags & FIELD_ONE_OR_MORE) || n->kind == NODE_LIST) return false;
+    return f->object ? n->kind == NODE_MAP : n->kind == NODE_SCALAR && !node_is_null(n);
+}
+
+static bool items_are_fit(struct binder *b, const struct schema_field *f, struct node *n) {
     enum node_kind wanted = f->kind == FIELD_LIST ? NODE_LIST : NODE_MAP;
+    if (is_single_item(f, n)) return true;
     if (n->kind != wanted) {
-        bool is_item = f->kind == FIELD_LIST && n->kind == NODE_MAP;
+        bool is_item = f->kind == FIELD_LIST && n->kind == NODE_MAP && f->object;
         report_unexpected(b, f, n, is_item ? "; begin each item with \"- \"" : "");
         return false;
     }
@@ -204,7 +190,7 @@ static bool items_are_fit(struct binder *b, const struct field *f, struct node *
     return false;
 }
 
-static bool key_is_fit(struct binder *b, const struct field *f, const struct node *key) {
+static bool key_is_fit(struct binder *b, const struct schema_field *f, const struct node *key) {
     if (!f->key_rule || f->key_rule->accepts(key->text)) return true;
     char shown[NODE_SHOWN_SIZE];
     problems_add(b->problems, key->at, "%s: expected %s as a key, found %s", f->name, f->key_rule->expected,
@@ -212,9 +198,9 @@ static bool key_is_fit(struct binder *b, const struct field *f, const struct nod
     return false;
 }
 
-static void bind_item(struct binder *b, const struct field *f, struct node *n, void *slot) {
+static void bind_item(struct binder *b, const struct schema_field *f, struct node *n, void *slot) {
     if (!f->object) {
-        struct field element = *f;
+        struct schema_field element = *f;
         element.kind = FIELD_TEXT;
         element.offset = 0;
         bind_text(b, &element, n, slot);
@@ -224,159 +210,65 @@ static void bind_item(struct binder *b, const struct field *f, struct node *n, v
     schema_bind(b, f->object, n, slot);
 }
 
-static void bind_items(struct binder *b, const struct field *f, struct node *n, void *target) {
+static struct bound_items single_item(struct arena *a, struct node *n) {
+    struct node **nodes = arena_alloc(a, sizeof(struct node *));
+    nodes[0] = n;
+    return (struct bound_items){.nodes = nodes, .count = 1, .node = n};
+}
+
+static void bind_items(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
     if (!items_are_fit(b, f, n)) return;
     size_t size = f->object ? f->object->size : sizeof(struct node *);
     struct bound_items *bound = field_items(f, target);
-    char *items = arena_zalloc(b->arena, n->count * size + 1);
-    *bound = (struct bound_items){.items = items, .keys = n->keys, .nodes = n->items, .count = n->count, .node = n};
-    for (size_t i = 0; i < n->count && !problems_full(b->problems); i++) {
-        if (n->keys) key_is_fit(b, f, n->keys[i]);
-        bind_item(b, f, n->items[i], items + i * size);
+    *bound = (struct bound_items){.keys = n->keys, .nodes = n->items, .count = n->count, .node = n};
+    if (is_single_item(f, n)) *bound = single_item(b->arena, n);
+    char *items = arena_zalloc(b->arena, bound->count * size + 1);
+    bound->items = items;
+    for (size_t i = 0; i < bound->count && !problems_full(b->problems); i++) {
+        if (bound->keys) key_is_fit(b, f, bound->keys[i]);
+        bind_item(b, f, bound->nodes[i], items + i * size);
     }
 }
 
-static void bind_object(struct binder *b, const struct field *f, struct node *n, void *target) {
-    schema_bind(b, f->object, n, field_object(f, target));
+static void bind_word(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
+    if (!substitute_node(b->substitution, n)) return;
+    for (uint64_t i = 0; f->choices[i]; i++) {
+        if (!slice_equal(n->text, slice_of(f->choices[i]))) continue;
+        *field_word(f, target) = i + 1;
+        return;
+    }
+    report_bad_value(b, f, n);
 }
 
-static void bind_field(struct binder *b, const struct field *f, struct node *n, void *target) {
-    static void (*const binders[])(struct binder *, const struct field *, struct node *, void *) = {
+static void bind_object(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
+    if (!(f->flags & FIELD_OR_WORD) || n->kind == NODE_MAP)
+        schema_bind(b, f->object, n, field_object(f, target));
+    else if (n->kind == NODE_SCALAR)
+        bind_word(b, f, n, target);
+    else
+        report_unexpected(b, f, n, "");
+}
+
+static bool any_is_fit(struct binder *b, const struct schema_field *f, struct node *n) {
+    bool fit = true;
+    if (n->kind == NODE_SCALAR) {
+        if (!substitute_node(b->substitution, n)) return false;
+        return secret_is_fit(b, f, n);
+    }
+    for (size_t i = 0; i < n->count; i++) fit = any_is_fit(b, f, n->items[i]) && fit;
+    return fit;
+}
+
+static void bind_any(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
+    if (any_is_fit(b, f, n)) *field_node(f, target) = n;
+}
+
+void schema_bind_field(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
+    static void (*const binders[])(struct binder *, const struct schema_field *, struct node *, void *) = {
         [FIELD_TEXT] = bind_text,       [FIELD_INTEGER] = bind_number, [FIELD_DURATION] = bind_number,
         [FIELD_SIZE] = bind_number,     [FIELD_BOOLEAN] = bind_number, [FIELD_ENUM] = bind_number,
         [FIELD_COMMAND] = bind_command, [FIELD_OBJECT] = bind_object,  [FIELD_LIST] = bind_items,
-        [FIELD_MAP] = bind_items,
+        [FIELD_MAP] = bind_items,       [FIELD_ANY] = bind_any,
     };
     binders[f->kind](b, f, n, target);
-}
-
-static const struct field *field_find(const struct object_schema *schema, struct slice name) {
-    for (size_t i = 0; i < schema->count; i++) {
-        if (slice_equal(slice_of(schema->fields[i].name), name)) return &schema->fields[i];
-    }
-    return NULL;
-}
-
-#define SCHEMA_MAX_FIELDS 64
-
-static const char *field_nearest(const struct object_schema *schema, struct slice name) {
-    const char *names[SCHEMA_MAX_FIELDS];
-    assert(schema->count <= SCHEMA_MAX_FIELDS);
-    for (size_t i = 0; i < schema->count; i++) names[i] = schema->fields[i].name;
-    return text_nearest(name, names, schema->count);
-}
-
-/* Returns the key that was probably meant, or NULL. */
-static const char *report_unknown_key(struct binder *b, const struct object_schema *schema, const struct node *key) {
-    char shown[NODE_SHOWN_SIZE];
-    const char *nearest = field_nearest(schema, key->text);
-    if (nearest) {
-        problems_add(b->problems, key->at, "unknown key %s in %s; did you mean \"%s\"?", node_show(key, shown),
-                     schema->title, nearest);
-        return nearest;
-    }
-    struct buf names = {0};
-    for (size_t i = 0; i < schema->count; i++) buf_printf(&names, "%s%s", i ? ", " : "", schema->fields[i].name);
-    problems_add(b->problems, key->at, "unknown key %s in %s; it takes: " SLICE_FMT, node_show(key, shown),
-                 schema->title, SLICE_ARG(buf_slice(&names)));
-    buf_free(&names);
-    return NULL;
-}
-
-/* `misspelt` was already reported under the name it was given. */
-static void report_missing(struct binder *b, const struct object_schema *schema, const struct node *n,
-                           const char *misspelt) {
-    for (size_t i = 0; i < schema->count; i++) {
-        const struct field *f = &schema->fields[i];
-        if (!(f->flags & FIELD_REQUIRED) || node_get(n, f->name)) continue;
-        if (misspelt && strcmp(misspelt, f->name) == 0) continue;
-        problems_add(b->problems, n->at, "%s needs the key \"%s\", for example `%s: %s`", schema->title, f->name,
-                     f->name, f->example ? f->example : "...");
-    }
-}
-
-void schema_bind(struct binder *b, const struct object_schema *schema, struct node *n, void *target) {
-    if (n->kind != NODE_MAP) {
-        char shown[NODE_SHOWN_SIZE];
-        bool broken = n->kind == NODE_SCALAR && !substitute_node(b->substitution, n);
-        if (!broken)
-            problems_add(b->problems, n->at, "expected %s as a map of keys, found %s", schema->title,
-                         node_show(n, shown));
-        return;
-    }
-    const char *misspelt = NULL;
-    memcpy((char *)target + schema->origin_offset, &n, sizeof n);
-    for (size_t i = 0; i < n->count && !problems_full(b->problems); i++) {
-        const struct field *f = field_find(schema, n->keys[i]->text);
-        if (f) {
-            bind_field(b, f, n->items[i], target);
-            continue;
-        }
-        const char *meant = report_unknown_key(b, schema, n->keys[i]);
-        if (meant) misspelt = meant;
-    }
-    report_missing(b, schema, n, misspelt);
-}
-
-static size_t items_find(const struct bound_items *items, struct slice key) {
-    for (size_t i = 0; i < items->count; i++) {
-        if (slice_equal(items->keys[i]->text, key)) return i;
-    }
-    return items->count;
-}
-
-/* Maps of text only; own entries win. */
-static void inherit_items(struct binder *b, struct bound_items *to, const struct bound_items *from) {
-    if (!from->node) return;
-    struct bound_items merged = {.node = to->node ? to->node : from->node};
-    size_t room = to->count + from->count + 1;
-    struct node **items = arena_alloc(b->arena, room * sizeof *items);
-    merged.items = items;
-    merged.keys = arena_alloc(b->arena, room * sizeof *merged.keys);
-    merged.nodes = items;
-    const struct bound_items *sources[] = {to, from};
-    for (size_t s = 0; s < ARRAY_LEN(sources); s++) {
-        for (size_t i = 0; i < sources[s]->count; i++) {
-            if (s == 1 && items_find(to, from->keys[i]->text) < to->count) continue;
-            merged.keys[merged.count] = sources[s]->keys[i];
-            items[merged.count++] = ((struct node *const *)sources[s]->items)[i];
-        }
-    }
-    *to = merged;
-}
-
-void schema_inherit(struct binder *b, const struct object_schema *schema, void *target, const void *from) {
-    for (size_t i = 0; i < schema->count; i++) {
-        const struct field *f = &schema->fields[i];
-        const char *source = (const char *)from + f->offset;
-        if (f->kind == FIELD_OBJECT) {
-            schema_inherit(b, f->object, field_object(f, target), source);
-        } else if (f->kind == FIELD_MAP && !f->object) {
-            inherit_items(b, field_items(f, target), (const struct bound_items *)(const void *)source);
-        } else {
-            assert(field_is_number(f));
-            uint64_t *number = field_number(f, target);
-            if (*number == VALUE_UNSET) memcpy(number, source, sizeof *number);
-        }
-    }
-}
-
-static void preset_items(const struct field *f, struct bound_items *items) {
-    if (!f->object) return;
-    for (size_t i = 0; i < items->count; i++) schema_preset(f->object, (char *)items->items + i * f->object->size);
-}
-
-void schema_preset(const struct object_schema *schema, void *target) {
-    for (size_t i = 0; i < schema->count; i++) {
-        const struct field *f = &schema->fields[i];
-        if (f->kind == FIELD_OBJECT) {
-            schema_preset(f->object, field_object(f, target));
-        } else if (f->kind == FIELD_LIST || f->kind == FIELD_MAP) {
-            preset_items(f, field_items(f, target));
-        } else if (field_is_number(f) && f->preset && *field_number(f, target) == VALUE_UNSET) {
-            bool parsed = value_parse(f, slice_of(f->preset), field_number(f, target));
-            assert(parsed);
-            (void)parsed;
-        }
-    }
 }

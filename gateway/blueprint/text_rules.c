@@ -37,6 +37,20 @@ static bool any_text_accepts(struct slice s) {
     return s.n > 0;
 }
 
+static bool is_network_character(char c) {
+    return character_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' || c == '.';
+}
+
+static bool network_accepts(struct slice s) {
+    size_t address = 0, digits = 0;
+    if (slice_equal(s, SLICE("unix"))) return true;
+    while (address < s.n && is_network_character(s.p[address])) address++;
+    if (address == 0) return false;
+    if (address == s.n) return true;
+    for (size_t i = address + 1; i < s.n && character_is_digit(s.p[i]); i++) digits++;
+    return s.p[address] == '/' && digits >= 1 && digits <= 3 && address + 1 + digits == s.n;
+}
+
 const struct text_rule rule_name = {
     "a name (lower-case letters, digits and '-', beginning with a letter or digit, at most 64)",
     "^[a-z0-9][a-z0-9-]{0,63}$",
@@ -53,6 +67,11 @@ const struct text_rule rule_environment_name = {
     environment_name_accepts,
 };
 const struct text_rule rule_path = {"a path", "^.+$", any_text_accepts};
+const struct text_rule rule_network = {
+    "a network such as 10.0.0.0/8, 2001:db8::/32 or unix",
+    "^(unix|[0-9A-Fa-f:.]+(/[0-9]{1,3})?)$",
+    network_accepts,
+};
 /* These two are parsed later, with better messages than a rule can give. */
 const struct text_rule rule_listener = {
     "host:port, :port, [v6]:port or unix:path",

@@ -8,6 +8,7 @@ extern const struct text_rule rule_environment_name; /* of an environment variab
 extern const struct text_rule rule_path;
 extern const struct text_rule rule_listener;
 extern const struct text_rule rule_route;
+extern const struct text_rule rule_network; /* of trustedProxies */
 
 bool character_is_letter(char c);
 bool character_is_digit(char c);

@@ -77,7 +77,7 @@ static const struct value_type {
 
 static bool value_fits(const struct value_type *type, struct slice text) {
     uint64_t ignored;
-    const struct field field = {.kind = type->kind};
+    const struct schema_field field = {.kind = type->kind};
     if (type->fits) return type->fits(text);
     return type->kind == FIELD_TEXT || value_parse(&field, text, &ignored);
 }

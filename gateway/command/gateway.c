@@ -176,10 +176,26 @@ static int build_pools(struct gateway *g, struct error *e) {
     return 0;
 }
 
+static struct executor *executor_of(void *context, const char *handler_name) {
+    struct gateway *g = context;
+    for (size_t i = 0; i < g->blueprint->handler_count; i++)
+        if (strcmp(g->blueprint->handlers[i].name, handler_name) == 0) return pool_executor(g->pools[i]);
+    return NULL;
+}
+
 static int build_hooks(struct gateway *g, struct error *e) {
+    const struct plugin_host host = {.clock = loop_clock(g->loop),
+                                     .log = g->log,
+                                     .deadlines = loop_deadlines(g->loop),
+                                     .turn = loop_turn(g->loop),
+                                     .loop = g->loop,
+                                     .pipeline = &g->pipeline,
+                                     .blueprint = g->blueprint,
+                                     .executor_of = executor_of,
+                                     .context = g};
     g->hooks = xcalloc(plugin_count + 1, sizeof *g->hooks);
     g->hooks[0] = access_log_hook(g->log);
-    int status = plugins_configure(g->blueprint, g->hooks + 1, e);
+    int status = plugins_open(&host, g->hooks + 1, e);
     g->pipeline.hooks = g->hooks;
     g->pipeline.hook_count = status < 0 ? 0 : plugin_count + 1;
     return status;

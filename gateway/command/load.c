@@ -2,6 +2,7 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/report.h"
+#include "plugins/plugin.h"
 #include <stdlib.h>
 
 void command_print(struct buf *out, FILE *to) {
@@ -61,7 +62,9 @@ struct blueprint *command_load(const struct arguments *a, enum blueprint_check c
         command_report(a, &e);
         *exit_status = EXIT_USAGE;
     } else {
-        b = blueprint_load(arguments_file(a), overrides, count, check, &problems);
+        const struct sections sections = plugins_sections();
+        const struct blueprint_options options = {overrides, count, check, &sections};
+        b = blueprint_load(arguments_file(a), &options, &problems);
         if (!b) print_problems(a, &problems);
         if (!b) *exit_status = EXIT_BLUEPRINT;
     }

@@ -1,17 +1,19 @@
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/report.h"
 #include "gateway/command/load.h"
+#include "plugins/plugin.h"
 
 static const struct option_row schema_options[] = {
     {"markdown", 0, NULL, "Print the reference of docs/blueprint.md instead of JSON Schema"},
 };
 
 static int schema(const struct arguments *a) {
+    const struct sections sections = plugins_sections();
     struct buf out = {0};
     if (arguments_has(a, "markdown"))
-        blueprint_print_reference(&out);
+        blueprint_print_reference(&out, &sections);
     else
-        blueprint_print_schema(&out);
+        blueprint_print_schema(&out, &sections);
     command_print(&out, stdout);
     return EXIT_OK;
 }

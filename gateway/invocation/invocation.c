@@ -24,6 +24,7 @@ static void request_clear(struct request *r) {
     r->url.segment_count = 0;
     r->headers = (struct fields){0};
     r->host = r->client_address = r->scheme = SLICE_NONE;
+    r->client_certificate = r->client_fingerprint = SLICE_NONE;
     r->client_port = 0;
 }
 
@@ -40,6 +41,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->delivery = NULL;
     inv->outcome = (struct outcome){0};
     inv->cancelled = CANCEL_NONE;
+    inv->preflight = false;
     inv->step = 0;
     inv->body_task = (struct turn_task){0};
     inv->deadline = (struct deadline){0};

@@ -63,7 +63,9 @@ struct request {
     struct slice host;           /* the Host field, or the target's authority */
     struct slice client_address; /* numeric; "unix:" for a local socket */
     uint16_t client_port;
-    struct slice scheme; /* "http" */
+    struct slice scheme;             /* "http" or "https" */
+    struct slice client_certificate; /* its subject as RFC 2253 text; absent when the client showed none */
+    struct slice client_fingerprint; /* of that certificate: SHA-256, lower-case hex; absent likewise */
 };
 
 /* How it ended: the handler's answer (failure NONE) or a failure. */
@@ -105,6 +107,7 @@ struct invocation {
     void *delivery;        /* the transport's own record while RUNNING */
     struct outcome outcome;
     enum cancel_reason cancelled;
+    bool preflight;             /* answered as a CORS preflight for `route`; nothing ran */
     size_t step;                /* the pipeline's position */
     struct turn_task body_task; /* the pipeline's: its body has ended, go on */
 

@@ -25,11 +25,29 @@ static enum step_result step_refuse(struct invocation *inv, enum failure f, uint
     return STEP_REPLY;
 }
 
+/* A CORS preflight (Fetch Standard, "CORS protocol") asks on behalf of another method, so it is answered by the rules
+ * of that method's route, whatever serves OPTIONS itself. */
+static bool preflight_is_answered(struct invocation *inv) {
+    const struct pipeline *p = inv->pipeline;
+    const struct request *r = &inv->request;
+    if (!slice_equal(r->method, SLICE("OPTIONS")) || slice_is_none(fields_get(&r->headers, SLICE("Origin"))))
+        return false;
+    struct slice method = fields_get(&r->headers, SLICE("Access-Control-Request-Method"));
+    struct router_match match = {.values = inv->parameters};
+    if (slice_is_none(method)) return false;
+    if (router_match(p->router, method, &r->url, &inv->arena, &match) != ROUTER_FOUND) return false;
+    for (size_t i = 0; i < p->hook_count && !inv->preflight; i++)
+        inv->preflight = p->hooks[i].preflight && p->hooks[i].preflight(p->hooks[i].self, inv, match.route);
+    if (inv->preflight) inv->route = match.route;
+    return inv->preflight;
+}
+
 static enum step_result step_route(struct invocation *inv) {
     struct pipeline *p = inv->pipeline;
     struct router_match match = {.values = inv->parameters};
     if (p->draining) return step_refuse(inv, FAILURE_SHUTTING_DOWN, RETRY_AFTER_S);
     if (p->in_flight > p->in_flight_limit) return step_refuse(inv, FAILURE_OVERLOADED, RETRY_AFTER_S);
+    if (preflight_is_answered(inv)) return STEP_REPLY;
     switch (router_match(p->router, inv->request.method, &inv->request.url, &inv->arena, &match)) {
     case ROUTER_FOUND: inv->route = match.route; return STEP_NEXT;
     case ROUTER_NO_PATH: return step_refuse(inv, FAILURE_NOT_FOUND, 0);

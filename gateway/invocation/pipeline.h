@@ -19,6 +19,9 @@ struct hook {
     void *self;
     enum step_result (*pre)(void *self, struct invocation *inv); /* NULL = none */
     void (*post)(void *self, struct invocation *inv);            /* NULL = none */
+    /* Asked by the ROUTE step, before any pre: answers a CORS preflight for a request to `route` by setting
+     * inv->outcome. False = it is an ordinary OPTIONS. NULL = none. */
+    bool (*preflight)(void *self, struct invocation *inv, const struct route *route);
 };
 
 /* Where admitted invocations run; a pool is one. */

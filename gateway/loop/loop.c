@@ -167,9 +167,10 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
     if (events & UV_READABLE) happened |= WATCH_READ;
     if (events & UV_WRITABLE) happened |= WATCH_WRITE;
     if (events & UV_DISCONNECT) happened |= WATCH_GONE;
+    happened &= w->events;
     /* libuv has stopped polling; every interest is told, and the owner's next system call finds the reason. */
-    if (status < 0) happened = w->events;
-    w->on_event(w->context, happened & w->events);
+    if (status < 0) happened = w->events | WATCH_FAILED;
+    w->on_event(w->context, happened);
 }
 
 struct watch *watch_open(struct loop *l, int fd, void (*on_event)(void *context, unsigned events), void *context) {

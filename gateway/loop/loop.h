@@ -26,7 +26,12 @@ void loop_stop(struct loop *l);
 /* Runs until done(context) is true or `limit_ms` passed; returns done's last word. For tests and orderly ends. */
 bool loop_run_until(struct loop *l, bool (*done)(void *context), void *context, uint64_t limit_ms);
 
-enum watch_events { WATCH_READ = 1, WATCH_WRITE = 2, WATCH_GONE = 4 /* the peer hung up (POLLRDHUP) */ };
+enum watch_events {
+    WATCH_READ = 1,
+    WATCH_WRITE = 2,
+    WATCH_GONE = 4,  /* the peer hung up (POLLRDHUP) */
+    WATCH_FAILED = 8 /* told, never asked for: the watch hears no more until it is set anew */
+};
 struct watch;
 /* Starts with no interest; NULL when the descriptor cannot be polled. */
 struct watch *watch_open(struct loop *l, int fd, void (*on_event)(void *context, unsigned events), void *context);
@@ -34,4 +39,5 @@ void watch_set(struct watch *w, unsigned events); /* 0 = pause */
 void watch_close(struct watch *w);                /* NULL is fine */
 
 /* on_signal is called on the loop. One callback per signal. */
-int loop_on_signal(struct loop *l, int signal_number, void (*on_signal)(void *context, int signal_number), void *context, struct error *e) MUST_CHECK;
+int loop_on_signal(struct loop *l, int signal_number, void (*on_signal)(void *context, int signal_number),
+                   void *context, struct error *e) MUST_CHECK;

@@ -56,10 +56,13 @@ static void on_look_out(struct deadline *d) {
     if (!list_empty(&s->places[PLACE_PARKED])) deadline_soon(s, &s->look_out, LOOK_OUT_MS);
 }
 
-/* The kernel still empties its buffer: the client reads, slowly, while libmicrohttpd has nothing to do. */
+/* The kernel still empties its buffer: the client reads, slowly, while libmicrohttpd has nothing to do. Behind TLS
+ * there are two such buffers, the pair's and the client's. */
 static bool exchange_sends(struct http_exchange *x) {
-    int outq = 0;
-    if (ioctl(x->fd, SIOCOUTQ, &outq) != 0 || outq == x->outq) return false;
+    int outq = 0, wire = 0;
+    if (ioctl(x->fd, SIOCOUTQ, &outq) != 0) return false;
+    if (x->peer.tls && x->peer.tls->wire >= 0 && ioctl(x->peer.tls->wire, SIOCOUTQ, &wire) == 0) outq += wire;
+    if (outq == x->outq) return false;
     x->outq = outq;
     return true;
 }
@@ -185,6 +188,7 @@ static void connection_free(struct http_exchange *x) {
     list_remove(&x->place_node);
     list_remove(&x->group_node);
     watch_close(x->watch);
+    peer_tls_release(x->peer.tls);
     buf_free(&x->target_long);
     free(x);
 }
@@ -192,6 +196,7 @@ static void connection_free(struct http_exchange *x) {
 bool http_server_add(struct http_server *s, struct http_group *g, int take_fd, const struct peer *peer) {
     if (s->connections >= s->config.max_connections) {
         s->counters.refused_connections++;
+        peer_tls_release(peer->tls);
         close(take_fd);
         return false;
     }
@@ -216,7 +221,8 @@ void server_on_connection(void *server, struct MHD_Connection *c, void **context
     struct http_server *s = server;
     if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
         connection_free(*context);
-        if (s->connections-- == s->config.max_connections && s->config.ops->on_room) s->config.ops->on_room(s);
+        s->connections--;
+        if (s->config.ops->on_room) s->config.ops->on_room(s);
         return;
     }
     struct http_exchange *x = s->adding;

@@ -1,6 +1,8 @@
 #include "gateway/source/http_source.h"
 #include "gateway/base/memory.h"
 #include "gateway/source/http_check.h"
+#include "gateway/source/http_redirect.h"
+#include "gateway/source/stage.h"
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
 
@@ -9,14 +11,28 @@
 #define SPARE_REQUESTS 256
 #define ALLOWED_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
+/* A listener and what its connections have in common. It outlives its socket: connections that are still open need it.
+ */
+struct public_listener {
+    struct http_source *source;
+    struct listener *socket; /* NULL = no longer accepts */
+    struct http_group group; /* its connections */
+    struct stage_plan plan;
+    enum listener_scheme scheme;
+    bool redirects;
+};
+
 struct http_source {
     struct loop *loop;
     struct pipeline *pipeline;
     struct limits_config limits;
+    const struct cidr *trusted;
+    size_t trusted_count;
     struct http_server *server;
-    struct http_group group; /* all connections */
-    struct listener **listeners;
+    struct stages *stages;
+    struct public_listener **listeners;
     size_t listener_count;
+    bool full;         /* the listeners wait for room */
     struct list spare; /* struct request_delivery that wait for use */
 };
 
@@ -95,7 +111,11 @@ static void request_copy(struct request *r, struct arena *a, const struct http_e
     http_exchange_fields(x, a, HTTP_COPY, &r->headers);
     r->client_address = arena_copy(a, slice_of(peer->address));
     r->client_port = peer->port;
-    r->scheme = SLICE("http");
+    r->scheme = peer->tls ? SLICE("https") : SLICE("http");
+    if (peer->tls && peer->tls->subject) {
+        r->client_certificate = arena_copy(a, slice_of(peer->tls->subject));
+        r->client_fingerprint = arena_copy(a, slice_of(peer->tls->fingerprint));
+    }
     r->host = fields_get(&r->headers, SLICE("Host"));
 }
 
@@ -115,6 +135,24 @@ static struct http_verdict check_request(const struct http_source *s, const stru
                                      "a line of the head is folded, holds a NUL or does not end with CRLF"};
     struct http_head head = {r->method, r->target, r->version, &r->headers};
     return http_check(&head);
+}
+
+/* Where clients find us over TLS: the first such listener's port, the usual one when there is none. */
+static uint16_t https_port(const struct http_source *s) {
+    for (size_t i = 0; i < s->listener_count; i++) {
+        const struct public_listener *l = s->listeners[i];
+        if (l->scheme == LISTENER_HTTPS && l->socket && listener_port(l->socket)) return listener_port(l->socket);
+    }
+    return HTTPS_PORT;
+}
+
+/* True when the listener does nothing but send clients elsewhere. */
+static bool request_redirect(struct request_delivery *d, struct outcome *o) {
+    const struct http_group *group = http_exchange_group(d->exchange);
+    const struct public_listener *l = group ? group->context : NULL;
+    if (!l || !l->redirects) return false;
+    *o = http_redirect(d->invocation, https_port(l->source));
+    return true;
 }
 
 /* True when the invocation may go its way; else *refusal is its outcome. */
@@ -139,7 +177,7 @@ static bool request_admit(struct request_delivery *d, struct outcome *refusal) {
     }
     /* The target's authority is stronger than the Host field (RFC 9112 3.2.2). */
     if (!slice_is_none(r->url.authority)) r->host = r->url.authority;
-    return true;
+    return !request_redirect(d, refusal);
 }
 
 static void request_open_body(struct request_delivery *d) {
@@ -209,16 +247,43 @@ static void on_done(struct http_exchange *x, bool replied) {
 
 /* --- listeners --- */
 
+/* Every client counts, whether it speaks HTTP already or not. */
+static bool source_is_full(const struct http_source *s) {
+    return http_server_connections(s->server) + stages_count_outside(s->stages) >= s->limits.connections;
+}
+
+static void source_follow(struct http_source *s) {
+    bool full = source_is_full(s);
+    if (full == s->full) return;
+    s->full = full;
+    for (size_t i = 0; i < s->listener_count; i++) {
+        struct listener *l = s->listeners[i]->socket;
+        if (!l) continue;
+        if (full)
+            listener_pause(l);
+        else
+            listener_resume(l);
+    }
+}
+
 static void on_accept(void *context, int take_fd, const struct peer *peer) {
+    struct public_listener *l = context;
+    stages_add(l->source->stages, &l->plan, take_fd, peer);
+    source_follow(l->source);
+}
+
+static void on_ready(void *context, void *listener, int take_fd, const struct peer *peer) {
     struct http_source *s = context;
-    http_server_add(s->server, &s->group, take_fd, peer);
-    if (http_server_connections(s->server) < s->limits.connections) return;
-    for (size_t i = 0; i < s->listener_count; i++) listener_pause(s->listeners[i]);
+    struct public_listener *l = listener;
+    http_server_add(s->server, &l->group, take_fd, peer);
+}
+
+static void on_stage_closed(void *context) {
+    source_follow(context);
 }
 
 static void on_room(struct http_server *server) {
-    struct http_source *s = http_server_context(server);
-    for (size_t i = 0; i < s->listener_count; i++) listener_resume(s->listeners[i]);
+    source_follow(http_server_context(server));
 }
 
 static const struct http_server_ops server_ops = {.on_head = on_head,
@@ -229,6 +294,30 @@ static const struct http_server_ops server_ops = {.on_head = on_head,
                                                   .on_done = on_done,
                                                   .on_room = on_room};
 
+static struct http_server *server_new(struct http_source *s, struct error *e) {
+    struct http_server_config config = {.ops = &server_ops,
+                                        .phase = TURN_PUBLIC,
+                                        .lanes = LANES,
+                                        .max_header = s->limits.max_header,
+                                        .max_connections = s->limits.connections,
+                                        .header_timeout_ms = s->limits.header_timeout_ms,
+                                        .body_timeout_ms = s->limits.body_timeout_ms,
+                                        .idle_timeout_ms = s->limits.idle_timeout_ms,
+                                        .log = s->pipeline->log,
+                                        .context = s};
+    return http_server_new(s->loop, &config, e);
+}
+
+static struct stages *source_stages_new(struct http_source *s, struct error *e) {
+    struct stages_config config = {.loop = s->loop,
+                                   .log = s->pipeline->log,
+                                   .timeout_ms = s->limits.header_timeout_ms,
+                                   .on_ready = on_ready,
+                                   .on_closed = on_stage_closed,
+                                   .context = s};
+    return stages_new(&config, e);
+}
+
 struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits,
                                     struct error *e) {
     struct http_source *s = xcalloc(1, sizeof *s);
@@ -236,25 +325,41 @@ struct http_source *http_source_new(struct loop *l, struct pipeline *p, const st
     s->pipeline = p;
     s->limits = *limits;
     list_init(&s->spare);
-    http_group_init(&s->group, s);
-    struct http_server_config config = {.ops = &server_ops,
-                                        .phase = TURN_PUBLIC,
-                                        .lanes = LANES,
-                                        .max_header = limits->max_header,
-                                        .max_connections = limits->connections,
-                                        .header_timeout_ms = limits->header_timeout_ms,
-                                        .body_timeout_ms = limits->body_timeout_ms,
-                                        .idle_timeout_ms = limits->idle_timeout_ms,
-                                        .log = p->log,
-                                        .context = s};
-    s->server = http_server_new(l, &config, e);
-    if (s->server) return s;
+    s->server = server_new(s, e);
+    if (s->server) s->stages = source_stages_new(s, e);
+    if (s->stages) return s;
     http_source_free(s);
     return NULL;
 }
 
+void http_source_trust(struct http_source *s, const struct cidr *proxies, size_t count) {
+    s->trusted = count ? proxies : NULL;
+    s->trusted_count = count;
+}
+
+static void public_listener_free(struct public_listener *l) {
+    listener_close(l->socket);
+    tls_close(l->plan.tls);
+    free(l);
+}
+
+static struct public_listener *public_listener_new(struct http_source *s, const struct listener_config *c,
+                                                   struct error *e) {
+    struct public_listener *l = xcalloc(1, sizeof *l);
+    *l = (struct public_listener){.source = s, .scheme = c->scheme, .redirects = c->redirect};
+    http_group_init(&l->group, l);
+    l->plan = (struct stage_plan){
+        .proxy_protocol = c->proxy_protocol, .trusted = s->trusted, .trusted_count = s->trusted_count, .listener = l};
+    bool good = true;
+    if (c->scheme == LISTENER_HTTPS) good = (l->plan.tls = tls_open(c->tls, s->loop, s->pipeline->log, e)) != NULL;
+    if (good) l->socket = listener_open(s->loop, c, on_accept, l, e);
+    if (l->socket) return l;
+    public_listener_free(l);
+    return NULL;
+}
+
 int http_source_listen(struct http_source *s, const struct listener_config *c, struct error *e) {
-    struct listener *l = listener_open(s->loop, c, on_accept, s, e);
+    struct public_listener *l = public_listener_new(s, c, e);
     if (!l) return -ERROR_SYSTEM;
     s->listeners = xrealloc(s->listeners, (s->listener_count + 1) * sizeof *s->listeners);
     s->listeners[s->listener_count++] = l;
@@ -266,25 +371,37 @@ size_t http_source_listener_count(const struct http_source *s) {
 }
 
 const char *http_source_address(const struct http_source *s, size_t index) {
-    return listener_address(s->listeners[index]);
+    return listener_address(s->listeners[index]->socket);
 }
 
-static void source_close_listeners(struct http_source *s) {
-    for (size_t i = 0; i < s->listener_count; i++) listener_close(s->listeners[i]);
-    s->listener_count = 0;
+enum listener_scheme http_source_scheme(const struct http_source *s, size_t index) {
+    return s->listeners[index]->scheme;
+}
+
+static void source_stop_accepting(struct http_source *s) {
+    for (size_t i = 0; i < s->listener_count; i++) {
+        listener_close(s->listeners[i]->socket);
+        s->listeners[i]->socket = NULL;
+    }
 }
 
 void http_source_drain(struct http_source *s) {
-    source_close_listeners(s);
+    source_stop_accepting(s);
+    stages_drain(s->stages);
     http_server_drain(s->server);
 }
 
 bool http_source_is_idle(const struct http_source *s) {
-    return http_server_connections(s->server) == 0;
+    return http_server_connections(s->server) == 0 && stages_are_idle(s->stages);
 }
 
 void http_source_abort(struct http_source *s) {
-    http_group_close(&s->group);
+    for (size_t i = 0; i < s->listener_count; i++) http_group_close(&s->listeners[i]->group);
+    stages_abort(s->stages);
+}
+
+const struct tls_pumps_counters *http_source_tls_counters(const struct http_source *s) {
+    return stages_tls_counters(s->stages);
 }
 
 const struct http_server_counters *http_source_counters(const struct http_source *s) {
@@ -293,9 +410,11 @@ const struct http_server_counters *http_source_counters(const struct http_source
 
 void http_source_free(struct http_source *s) {
     if (!s) return;
-    source_close_listeners(s);
+    source_stop_accepting(s);
+    stages_free(s->stages);
     http_server_free(s->server);
     list_each (&s->spare, node) free(list_entry(node, struct request_delivery, node));
+    for (size_t i = 0; i < s->listener_count; i++) public_listener_free(s->listeners[i]);
     free(s->listeners);
     free(s);
 }

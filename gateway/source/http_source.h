@@ -2,18 +2,24 @@
  *
  * on_head checks the head strictly (http_check.h), builds the invocation with everything copied into its arena,
  * and runs the pipeline; the body is read only once something wants it. finish turns the outcome into the
- * reply. A client that leaves cancels its invocation. It owns the public listeners and the public http_server.
+ * reply. A client that leaves cancels its invocation. It owns the public listeners, the stages that their connections
+ * pass (stage.h: PROXY header, TLS) and the public http_server.
  */
 #pragma once
 #include "gateway/invocation/pipeline.h"
 #include "gateway/source/http_server.h"
+#include "gateway/source/tls_pump.h"
 
 struct http_source;
-struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits, struct error *e);
-/* May be called several times. */
+struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits,
+                                    struct error *e);
+/* Whose PROXY headers are believed, of the listeners opened from now on; count 0 = everybody's. Lent. */
+void http_source_trust(struct http_source *s, const struct cidr *proxies, size_t count);
+/* May be called several times. `c->tls` must outlive the source. */
 int http_source_listen(struct http_source *s, const struct listener_config *c, struct error *e) MUST_CHECK;
 size_t http_source_listener_count(const struct http_source *s);
-const char *http_source_address(const struct http_source *s, size_t index);
+const char *http_source_address(const struct http_source *s, size_t index); /* until http_source_drain */
+enum listener_scheme http_source_scheme(const struct http_source *s, size_t index);
 /* Stops accepting; what is in flight goes on and each connection closes after its reply. */
 void http_source_drain(struct http_source *s);
 /* No connection is open any more. */
@@ -21,4 +27,5 @@ bool http_source_is_idle(const struct http_source *s);
 /* Breaks every connection off. */
 void http_source_abort(struct http_source *s);
 const struct http_server_counters *http_source_counters(const struct http_source *s);
+const struct tls_pumps_counters *http_source_tls_counters(const struct http_source *s);
 void http_source_free(struct http_source *s); /* after it is idle; NULL is fine */

@@ -35,19 +35,13 @@ struct listener {
 };
 
 static void peer_describe(struct peer *peer, const union any_address *a) {
-    *peer = (struct peer){.local = a->any.sa_family == AF_UNIX};
-    if (peer->local) {
-        memcpy(peer->address, "unix:", sizeof "unix:");
-    } else if (a->any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &a->v4.sin_addr, peer->address, sizeof peer->address);
-        peer->port = ntohs(a->v4.sin_port);
-    } else if (IN6_IS_ADDR_V4MAPPED(&a->v6.sin6_addr)) {
-        inet_ntop(AF_INET, &a->v6.sin6_addr.s6_addr[12], peer->address, sizeof peer->address);
-        peer->port = ntohs(a->v6.sin6_port);
-    } else {
-        inet_ntop(AF_INET6, &a->v6.sin6_addr, peer->address, sizeof peer->address);
-        peer->port = ntohs(a->v6.sin6_port);
-    }
+    *peer = (struct peer){0};
+    if (a->any.sa_family == AF_UNIX)
+        peer_set_local(peer);
+    else if (a->any.sa_family == AF_INET)
+        peer_set_ipv4(peer, &a->v4.sin_addr, ntohs(a->v4.sin_port));
+    else
+        peer_set_ipv6(peer, &a->v6.sin6_addr, ntohs(a->v6.sin6_port));
 }
 
 static void listener_interest(struct listener *l) {

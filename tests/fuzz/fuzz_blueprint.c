@@ -2,6 +2,7 @@
 #include "gateway/base/json_read.h"
 #include "gateway/base/text.h"
 #include "gateway/blueprint/report.h"
+#include "plugins/plugin.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -32,8 +33,10 @@ static void check_problems(const struct problems *p) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const struct variable_override override = {SLICE("workers"), SLICE("5")};
+    const struct sections sections = plugins_sections();
+    const struct blueprint_options options = {.overrides = &override, .override_count = 1, .sections = &sections};
     struct problems p = {0};
-    struct blueprint *b = blueprint_parse(slice_make((const char *)data, size), "/nowhere/fuzz.yaml", &override, 1, &p);
+    struct blueprint *b = blueprint_parse(slice_make((const char *)data, size), "/nowhere/fuzz.yaml", &options, &p);
     if (b)
         check_model(b);
     else

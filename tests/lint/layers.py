@@ -8,6 +8,7 @@ LIBRARY_ROOMS = {
     "microhttpd.h": {"gateway/source"},
     "yaml.h": {"gateway/blueprint"},
     "curl/curl.h": {"local-api"},
+    "openssl/ssl.h": {"gateway/source"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 

@@ -141,7 +141,8 @@ static inline void house_cancel(struct executor *e, struct invocation *inv) {
     house_note(house_of(e), "cancel");
 }
 
-static const struct executor_ops house_executor_ops = {house_room, house_submit, house_completed, house_cancel};
+static const struct executor_ops house_executor_ops = {
+    .room = house_room, .submit = house_submit, .completed = house_completed, .cancel = house_cancel};
 
 static inline void house_add_hook(struct house *h, size_t i, const char *name) {
     h->hook_states[i] = (struct house_hook){.house = h, .name = name, .result = STEP_NEXT};
@@ -158,7 +159,6 @@ static inline void house_open(struct house *h) {
     list_init(&h->running);
     h->executor.ops = &house_executor_ops;
     h->handler = (struct handler_config){.name = "hands"};
-    h->trigger = (struct http_trigger_config){.max_body = 1000};
     h->route = (struct route){&h->handler, &h->trigger, &h->executor, SLICE("POST /items/{id}"), NULL, 0};
     h->router = router_new();
     assert_int_equal(router_add(h->router, SLICE("POST"), SLICE("/items/{id}"), &h->route, &e), 0);

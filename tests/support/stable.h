@@ -219,7 +219,6 @@ static inline void stable_open(struct stable *s) {
     assert_true(s->log_fd >= 0);
     s->log = log_new(s->log_fd, LOG_FORMAT_TEXT, LOG_INFO, &s->clock.clock);
     s->handler = stable_handler();
-    s->trigger = (struct http_trigger_config){.max_body = 1000};
     s->launcher = (struct launcher){fake_start, fake_signal, fake_memory, fake_last_lines, fake_release};
     s->transport = (struct transport_ops){
         .name = "fake",

@@ -12,7 +12,8 @@
 
 static struct blueprint *parse_with(const char *text, const struct variable_override *overrides, size_t count,
                                     struct problems *p) {
-    return blueprint_parse(slice_of(text), "/srv/shop/shop.yaml", overrides, count, p);
+    const struct blueprint_options options = {.overrides = overrides, .override_count = count};
+    return blueprint_parse(slice_of(text), "/srv/shop/shop.yaml", &options, p);
 }
 static struct blueprint *parse(const char *text, struct problems *p) {
     return parse_with(text, NULL, 0, p);
@@ -73,7 +74,7 @@ static void test_paths_are_relative_to_the_file(void **state) {
     struct blueprint *b = blueprint_parse(
         SLICE("blueprint: 1\nname: a\nlisten: [{http: 'unix:run/s'}]\nhandlers:\n"
               "  a: {command: [./bin/a, ./x], workingDirectory: sub}\n  b: {command: /bin/b}\n"),
-        "a.yaml", NULL, 0, &p);
+        "a.yaml", NULL, &p);
     assert_non_null(b);
     assert_string_equal(b->directory, cwd);
     snprintf(expected, sizeof expected, "%s/bin/a", cwd);
@@ -113,7 +114,6 @@ static void test_whole_example(void **state) {
                                       "    triggers:\n"
                                       "      - http: GET /items/{id}\n"
                                       "      - http: ANY /files/{path+}\n"
-                                      "        maxBody: 1MiB\n"
                                       "  cgi: {command: /bin/cgi, mode: once}\n"
                                       "  web: {command: /bin/web, mode: server, socket: inherited}\n");
     const struct handler_config *h = &b->handlers[0];
@@ -134,10 +134,10 @@ static void test_whole_example(void **state) {
     assert_slice(h->http_triggers[0].method, "GET");
     assert_slice(h->http_triggers[0].pattern, "/items/{id}");
     assert_string_equal(h->http_triggers[0].text, "GET /items/{id}");
-    assert_int_equal(h->http_triggers[0].max_body, 2 << 20);
+    assert_int_equal(h->http_triggers[0].number, 0);
     assert_int_equal(h->http_triggers[0].line, 20);
     assert_int_equal(h->http_triggers[0].column, 15);
-    assert_int_equal(h->http_triggers[1].max_body, 1 << 20);
+    assert_int_equal(h->http_triggers[1].number, 1);
     assert_int_equal(b->handlers[1].processes.concurrency, 1); /* what `defaults` says is for the others */
     assert_int_equal(b->handlers[2].processes.concurrency, 3);
     assert_int_equal(b->handlers[2].server_socket, SERVER_SOCKET_INHERITED);
@@ -179,19 +179,20 @@ static const struct bad {
     {"handlers: {a: {comand: /a}}\n", 3, 16, "unknown key \"comand\" in a handler; did you mean \"command\"?"},
     {"handlers: {a: {command: /a, attach: x}}\n", 3, 29,
      "unknown key \"attach\" in a handler; it takes: command, mode"},
-    {"cors: {}\n", 3, 1, "unknown key \"cors\" in a blueprint; it takes: blueprint, name, listen, limits"},
+    {"cors: {}\n", 3, 1, "unknown key \"cors\" in a blueprint; it takes: blueprint, name, listen, trustedProxies"},
     {"auth: {}\n", 3, 1, "unknown key \"auth\""},
-    {"trustedProxies: []\n", 3, 1, "unknown key \"trustedProxies\""},
     {"queues: {}\n", 3, 1, "unknown key \"queues\""},
     {"websockets: {}\n", 3, 1, "unknown key \"websockets\""},
     {"defaults: {mode: once}\n", 3, 12, "unknown key \"mode\" in `defaults`"},
     {"defaults: {timeout: 2d}\n", 3, 21, "the most is 1d"},
     {"handlers: {a: {command: /a, triggers: [{queue: x}]}}\n", 3, 41,
-     "unknown key \"queue\" in a trigger; it takes: http, maxBody"},
+     "unknown key \"queue\" in a trigger; it takes: http"},
     {"handlers: {a: {command: /a, triggers: {http: GET /}}}\n", 3, 39, "begin each item with \"- \""},
     {"handlers: {a: {command: /a, triggers: [{http: GET /, guard: none}]}}\n", 3, 54, "unknown key \"guard\""},
     {"listen: []\n", 3, 9, "listen: expected at least 1"},
-    {"listen: [{https: \"0.0.0.0:1\"}]\n", 3, 11, "unknown key \"https\" in a listener"},
+    {"listen: [{}]\n", 3, 10,
+     "a listener needs one of the keys \"http\", \"https\", for example `http: 127.0.0.1:8080`"},
+    {"listen: [{htps: \"0.0.0.0:1\"}]\n", 3, 11, "unknown key \"htps\" in a listener; did you mean \"https\"?"},
     {"listen: [{http: 8080}]\n", 3, 17, "expected host:port, :port, [v6]:port or unix:path, found \"8080\""},
     {"listen: [{http: \"example.com:80\"}]\n", 3, 17, "\"example.com\" is no numeric address"},
     {"listen: [{http: \"::1:80\"}]\n", 3, 17, "put an IPv6 address in brackets"},
@@ -335,7 +336,7 @@ static void test_too_many_problems(void **state) {
         struct buf text = {0};
         buf_append_text(&text, "blueprint: 1\nname: a\nhandlers: {a: {command: /a}}\n");
         for (unsigned i = 0; i < count; i++) buf_printf(&text, "key%u: 1\n", i);
-        assert_null(blueprint_parse(buf_slice(&text), "a.yaml", NULL, 0, &p));
+        assert_null(blueprint_parse(buf_slice(&text), "a.yaml", NULL, &p));
         bool cut = count > PROBLEMS_MAX;
         assert_int_equal(p.count, PROBLEMS_MAX + cut);
         if (cut) assert_non_null(strstr(p.items[PROBLEMS_MAX].message, "only the first 50 are shown"));
@@ -383,11 +384,11 @@ static void test_typed_variables(void **state) {
         "  c: {type: boolean, default: true}\n  d: {type: duration, default: 5m}\n"
         "  e: {type: size, default: 64KiB}\n  f: {default: \"${env.EXECGATE_TEST_NONE:-x}\"}\n"
         "handlers: {h: {command: [/a, \"${var.a}${var.b}${var.c}\", \"${var.f}\"], timeout: \"${var.d}\",\n"
-        "  triggers: [{http: GET /, maxBody: \"${var.e}\"}]}}\n");
+        "  processes: {maxMemory: \"${var.e}\"}}}\n");
     assert_string_equal(b->handlers[0].command[1], "-5-1.5e3true");
     assert_string_equal(b->handlers[0].command[2], "x");
     assert_int_equal(b->handlers[0].timeout_ms, 300000);
-    assert_int_equal(b->handlers[0].http_triggers[0].max_body, 65536);
+    assert_int_equal(b->handlers[0].processes.max_memory, 65536);
     blueprint_release(b);
 }
 
@@ -658,7 +659,7 @@ static struct blueprint *folder_load(const struct folder *f, const char *content
     char path[128];
     folder_write(f, "blueprint.yaml", content, 0600);
     snprintf(path, sizeof path, "%s/blueprint.yaml", f->path);
-    return blueprint_load(path, NULL, 0, BLUEPRINT_CHECK_FILES, p);
+    return blueprint_load(path, &(struct blueprint_options){.check = BLUEPRINT_CHECK_FILES}, p);
 }
 
 static void test_executables_are_checked(void **state) {
@@ -727,9 +728,9 @@ static void test_loading_a_good_file(void **state) {
 static void test_unreadable_files(void **state) {
     struct folder *f = *state;
     struct problems p = {0};
-    assert_null(blueprint_load("/no/such/blueprint.yaml", NULL, 0, BLUEPRINT_CHECK_TEXT, &p));
+    assert_null(blueprint_load("/no/such/blueprint.yaml", NULL, &p));
     assert_problem(&p, 0, 0, "cannot read the blueprint: No such file or directory");
-    assert_null(blueprint_load(f->path, NULL, 0, BLUEPRINT_CHECK_TEXT, &p));
+    assert_null(blueprint_load(f->path, NULL, &p));
     assert_int_equal(p.count, 1);
     assert_problem(&p, 0, 0, "Is a directory; name the file in it");
     problems_free(&p);
@@ -741,13 +742,13 @@ static void test_hostile_texts_finish_quickly(void **state) {
     struct buf text = {0};
     for (size_t i = 0; i < 1000000; i++) buf_append_char(&text, '[');
     clock_t before = clock();
-    assert_null(blueprint_parse(buf_slice(&text), "deep.yaml", NULL, 0, &p));
+    assert_null(blueprint_parse(buf_slice(&text), "deep.yaml", NULL, &p));
     assert_true((double)(clock() - before) / CLOCKS_PER_SEC < 2.0);
     assert_int_equal(p.count, 1);
     assert_problem(&p, 1, 65, "nested more than 64 levels deep");
     buf_free(&text);
     buf_append_text(&text, "blueprint: 1\nname: a\nhandlers:\n  a: &a {command: [x, *a]}\n  b: *a\n");
-    assert_null(blueprint_parse(buf_slice(&text), "cycle.yaml", NULL, 0, &p));
+    assert_null(blueprint_parse(buf_slice(&text), "cycle.yaml", NULL, &p));
     assert_problem(&p, 4, 23, "aliases (*a) are not allowed");
     assert_problem(&p, 5, 6, "aliases");
     buf_free(&text);

@@ -3,8 +3,15 @@
 #include "gateway/source/http_source.h"
 #include "plugins/limits/limits.h"
 #include "plugins/request_id/request_id.h"
+#include "tests/support/blueprint_text.h"
 #include "tests/support/client.h"
 #include <stdio.h>
+
+static const char one_route[] = "blueprint: 1\nname: test\n"
+                                "handlers:\n"
+                                "  hands:\n"
+                                "    command: /bin/true\n"
+                                "    triggers: [{http: 'ANY /items/{id}', maxBody: 100B}]\n";
 
 struct office {
     struct clock *clock;
@@ -12,8 +19,8 @@ struct office {
     struct log *log;
     struct pipeline pipeline;
     struct router *router;
-    struct http_trigger_config trigger;
-    struct handler_config handler;
+    struct blueprint *blueprint;
+    struct handler_config *handler;
     struct route route;
     struct hook hooks[2];
     struct executor executor;
@@ -59,7 +66,10 @@ static const struct executor_ops executor_ops = {
     .room = room, .submit = submit, .completed = completed, .cancel = cancel};
 
 static void office_hook(struct office *o, size_t i, const struct plugin *plugin) {
-    o->hooks[i] = (struct hook){plugin->name, o, plugin->pre_handle, plugin->post_handle};
+    o->hooks[i] = (struct hook){.name = plugin->name,
+                                .self = o->blueprint->settings[i],
+                                .pre = plugin->pre_handle,
+                                .post = plugin->post_handle};
 }
 
 static int setup(void **state) {
@@ -69,6 +79,8 @@ static int setup(void **state) {
     o->loop = loop_new(o->clock, &e);
     o->log = log_new(STDERR_FILENO, LOG_FORMAT_TEXT, LOG_OFF, o->clock);
     pipeline_init(&o->pipeline, o->clock, o->log, loop_deadlines(o->loop), loop_turn(o->loop));
+    const struct sections sections = {{request_id_plugin.section, limits_plugin.section}, 2};
+    o->blueprint = blueprint_of_text(one_route, &sections);
     office_hook(o, 0, &request_id_plugin);
     office_hook(o, 1, &limits_plugin);
     o->pipeline.hooks = o->hooks;
@@ -76,8 +88,8 @@ static int setup(void **state) {
     list_init(&o->queued);
     list_init(&o->running);
     o->executor.ops = &executor_ops;
-    o->trigger.max_body = 100;
-    o->route = (struct route){.handler = &o->handler, .trigger = &o->trigger, .executor = &o->executor};
+    o->handler = &o->blueprint->handlers[0];
+    o->route = (struct route){.handler = o->handler, .trigger = o->handler->http_triggers, .executor = &o->executor};
     o->router = router_new();
     assert_int_equal(router_add(o->router, SLICE("ANY"), SLICE("/items/{id}"), &o->route, &e), 0);
     o->pipeline.router = o->router;
@@ -106,6 +118,7 @@ static int teardown(void **state) {
     loop_free(o->loop);
     log_free(o->log);
     clock_system_free(o->clock);
+    blueprint_release(o->blueprint);
     free(o);
     return 0;
 }

@@ -3,13 +3,21 @@
 #include "plugins/limits/limits.h"
 #include "plugins/plugin.h"
 #include "plugins/request_id/request_id.h"
+#include "tests/support/blueprint_text.h"
 #include "tests/support/house.h"
 #include <sys/mman.h>
 #include <unistd.h>
 
+static const char one_route[] = "blueprint: 1\nname: test\n"
+                                "handlers:\n"
+                                "  hands:\n"
+                                "    command: /bin/true\n"
+                                "    triggers: [{http: 'POST /items/{id}', maxBody: 1000B}]\n";
+
 struct world {
     struct house house;
-    struct hook hooks[8];
+    struct blueprint *blueprint;
+    struct hook hooks[SECTIONS_MAX + 1];
     struct log *log;
     int fd;
     char line[2048];
@@ -17,14 +25,16 @@ struct world {
 
 static void world_open(struct world *w) {
     struct error e;
-    struct blueprint blueprint = {.name = "test"};
+    const struct sections sections = plugins_sections();
     house_open(&w->house);
     w->fd = memfd_create("log", MFD_CLOEXEC);
     assert_true(w->fd >= 0);
     w->log = log_new(w->fd, LOG_FORMAT_JSON, LOG_INFO, &w->house.clock.clock);
     w->hooks[0] = access_log_hook(w->log);
     assert_true(plugin_count + 1 <= ARRAY_LEN(w->hooks));
-    assert_int_equal(plugins_configure(&blueprint, w->hooks + 1, &e), 0);
+    w->blueprint = blueprint_of_text(one_route, &sections);
+    const struct plugin_host host = {.clock = &w->house.clock.clock, .log = w->log, .blueprint = w->blueprint};
+    assert_int_equal(plugins_open(&host, w->hooks + 1, &e), 0);
     w->house.pipeline.hooks = w->hooks;
     w->house.pipeline.hook_count = plugin_count + 1;
 }
@@ -32,6 +42,7 @@ static void world_open(struct world *w) {
 static void world_close(struct world *w) {
     house_close(&w->house);
     plugins_close(w->hooks + 1);
+    blueprint_release(w->blueprint);
     log_free(w->log);
     close(w->fd);
 }
@@ -97,6 +108,29 @@ static void a_body_of_unknown_length_is_bounded_while_it_arrives(void **state) {
     assert_int_equal(w.house.failure, FAILURE_BODY_TOO_LARGE);
     body_release_producer(b);
     world_close(&w);
+}
+
+/* maxBody belongs to the plugin, and to each trigger: the default is the application's. */
+static void the_limit_is_the_triggers_own(void **state) {
+    (void)state;
+    struct blueprint *b = blueprint_of_section("blueprint: 1\nname: a\nlimits: {maxBody: 20B}\nhandlers:\n"
+                                               "  a: {command: /a, triggers: [{http: GET /a, maxBody: 10B}]}\n"
+                                               "  b: {command: /b, triggers: [{http: GET /b}]}\n",
+                                               limits_plugin.section);
+    static const uint64_t limits[] = {10, 20};
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        struct route route = {.trigger = b->handlers[i].http_triggers};
+        for (uint64_t n = limits[i]; n <= limits[i] + 1; n++) {
+            struct invocation inv = {.route = &route, .body = body_new((int64_t)n, UINT64_MAX)};
+            arena_init(&inv.arena, 1024);
+            enum step_result result = limits_plugin.pre_handle(b->settings[0], &inv);
+            assert_int_equal(result, n > limits[i] ? STEP_REPLY : STEP_NEXT);
+            body_release_producer(inv.body);
+            body_release_consumer(inv.body);
+            arena_free(&inv.arena);
+        }
+    }
+    blueprint_release(b);
 }
 
 static void a_body_at_the_limit_passes(void **state) {
@@ -244,6 +278,7 @@ int main(void) {
         cmocka_unit_test(a_declared_length_over_the_limit_is_refused_unread),
         cmocka_unit_test(a_body_of_unknown_length_is_bounded_while_it_arrives),
         cmocka_unit_test(a_body_at_the_limit_passes),
+        cmocka_unit_test(the_limit_is_the_triggers_own),
         cmocka_unit_test(every_outcome_carries_the_request_id),
         cmocka_unit_test(only_sane_request_ids_are_taken_over),
         cmocka_unit_test(one_line_tells_about_an_answer),

@@ -2,6 +2,7 @@
 #include "gateway/blueprint/document.h"
 #include "gateway/blueprint/report.h"
 #include "gateway/blueprint/schema.h"
+#include "plugins/plugin.h"
 #include "tests/unit/problems_helper.h"
 #include <jansson.h>
 #include <regex.h>
@@ -29,7 +30,7 @@ static const struct text_rule rule_x = {"something that begins with x", "^x", ac
 static const char *const choices[] = {"red", "green", NULL};
 
 #define AT(member) offsetof(struct sample, member)
-static const struct field part_fields[] = {
+static const struct schema_field part_fields[] = {
     {.name = "count",
      .kind = FIELD_INTEGER,
      .offset = offsetof(struct part, count),
@@ -38,9 +39,14 @@ static const struct field part_fields[] = {
      .preset = "5",
      .about = ""},
 };
-static const struct object_schema part_schema = {
-    "part", "a part", "", part_fields, 1, sizeof(struct part), offsetof(struct part, origin)};
-static const struct field sample_fields[] = {
+static const struct object_schema part_schema = {.name = "part",
+                                                 .title = "a part",
+                                                 .about = "",
+                                                 .fields = part_fields,
+                                                 .count = 1,
+                                                 .size = sizeof(struct part),
+                                                 .origin_offset = offsetof(struct part, origin)};
+static const struct schema_field sample_fields[] = {
     {.name = "text", .kind = FIELD_TEXT, .flags = FIELD_SHOWN, .offset = AT(text), .rule = &rule_x, .about = ""},
     {.name = "number",
      .kind = FIELD_INTEGER,
@@ -71,8 +77,13 @@ static const struct field sample_fields[] = {
      .about = ""},
     {.name = "words", .kind = FIELD_MAP, .offset = AT(words), .key_rule = &rule_x, .about = ""},
 };
-static const struct object_schema sample_schema = {
-    "sample", "a sample", "", sample_fields, ARRAY_LEN(sample_fields), sizeof(struct sample), AT(origin)};
+static const struct object_schema sample_schema = {.name = "sample",
+                                                   .title = "a sample",
+                                                   .about = "",
+                                                   .fields = sample_fields,
+                                                   .count = ARRAY_LEN(sample_fields),
+                                                   .size = sizeof(struct sample),
+                                                   .origin_offset = AT(origin)};
 
 struct fixture {
     struct arena arena;
@@ -242,17 +253,21 @@ static void test_command_splits_before_substitution(void **state) {
 
 static void test_inherit(void **state) {
     struct fixture *f = *state;
-    static const struct field shared_fields[] = {
+    static const struct schema_field shared_fields[] = {
         {.name = "duration", .kind = FIELD_DURATION, .offset = AT(duration), .least = 1, .most = 60000, .preset = "2s"},
         {.name = "part", .kind = FIELD_OBJECT, .offset = AT(part), .object = &part_schema},
         {.name = "words", .kind = FIELD_MAP, .offset = AT(words)},
     };
-    static const struct object_schema shared_schema = {
-        "shared", "shared", "", shared_fields, ARRAY_LEN(shared_fields), sizeof(struct sample), AT(origin)};
+    static const struct object_schema shared_schema = {.name = "shared",
+                                                       .title = "shared",
+                                                       .fields = shared_fields,
+                                                       .count = ARRAY_LEN(shared_fields),
+                                                       .size = sizeof(struct sample),
+                                                       .origin_offset = AT(origin)};
     bind(f, "number: 3\nduration: 9s\npart: {count: 4}\nwords: {xa: one, xb: two}\n");
     struct sample shared = f->sample;
     bind(f, "number: 3\nduration: 1s\nwords: {xb: mine}\n");
-    schema_inherit(&f->binder, &shared_schema, &f->sample, &shared);
+    schema_inherit(&f->arena, &shared_schema, &f->sample, &shared);
     struct node **words = f->sample.words.items;
     assert_int_equal(f->sample.duration, 1000);
     assert_int_equal(f->sample.part.count, 4);
@@ -265,7 +280,8 @@ static void test_inherit(void **state) {
 static json_t *published_schema(void) {
     struct buf out = {0};
     json_error_t error;
-    blueprint_print_schema(&out);
+    const struct sections sections = plugins_sections();
+    blueprint_print_schema(&out, &sections);
     json_t *schema = json_loadb(out.p, out.n, JSON_REJECT_DUPLICATES, &error);
     if (!schema) print_error("%s at %d\n", error.text, error.position);
     buf_free(&out);
@@ -342,7 +358,7 @@ static void test_rules_agree_with_their_patterns(void **state) {
         regfree(&compiled);
         checked++;
     }
-    assert_int_equal(checked, 3);
+    assert_int_equal(checked, 4);
 }
 
 static char *read_document(const char *path) {
@@ -361,7 +377,8 @@ static void test_reference_in_the_documentation_is_current(void **state) {
     char *document = read_document("docs/blueprint.md");
     struct buf reference = {0};
     buf_append_text(&reference, "<!-- reference: begin -->\n");
-    blueprint_print_reference(&reference);
+    const struct sections sections = plugins_sections();
+    blueprint_print_reference(&reference, &sections);
     buf_append(&reference, "<!-- reference: end -->\n", sizeof "<!-- reference: end -->\n");
     assert_non_null(strstr(document, reference.p));
     buf_free(&reference);

@@ -1,0 +1,26 @@
+/* compose.h - the blueprint's tables and those of the sections, as one.
+ *
+ * The composed tables describe the same structs with the sections' behind them: a blueprint_document, then the
+ * struct of each section's `schema`; a trigger_document, then the struct of each section's `trigger`. So one bind,
+ * one JSON Schema and one reference serve all. Items of the composed triggers are `trigger.size` apart.
+ */
+#pragma once
+#include "gateway/blueprint/document.h"
+#include "gateway/blueprint/section.h"
+
+struct composition {
+    struct object_schema blueprint, handler, trigger;
+    const struct sections *sections;
+    enum blueprint_check depth;
+    size_t application_offsets[SECTIONS_MAX]; /* of each section's struct in the composed blueprint_document */
+    size_t trigger_offsets[SECTIONS_MAX];     /* and in the composed trigger_document */
+};
+
+/* For options->sections and ->check. The tables live in `a`; the composition must not move afterwards. */
+void composition_init(struct composition *c, const struct blueprint_options *options, struct arena *a);
+/* One of a handler's triggers. */
+struct trigger_document *composition_trigger(const struct composition *c, const struct handler_document *h,
+                                             size_t index);
+/* Has every section check what `d` says and make its settings, into out->settings. */
+void composition_check(const struct composition *c, struct binder *b, struct blueprint_document *d,
+                       struct blueprint *out);

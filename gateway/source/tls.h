@@ -1,0 +1,19 @@
+/* tls.h - the TLS of one https listener: certificates that follow their files.
+ *
+ * The files are looked at each second. When one has changed and then stayed as it is for a second (a certificate and
+ * its key are rarely replaced in the same instant), all are loaded into a new context beside the old one, and new
+ * handshakes use that; open connections do not notice. When loading fails, the old context stays, and the log says why,
+ * once per change.
+ */
+#pragma once
+#include "gateway/loop/loop.h"
+#include "gateway/source/tls_context.h"
+
+struct tls;
+/* Loads the files. `c` must outlive it. NULL with the reason. */
+struct tls *tls_open(const struct tls_config *c, struct loop *l, struct log *log, struct error *e);
+/* Lends the context for new handshakes. */
+struct tls_context *tls_current(const struct tls *t);
+/* How often the files have been loaded anew. */
+uint64_t tls_reloads(const struct tls *t);
+void tls_close(struct tls *t); /* NULL is fine; connections keep the context that they hold */
