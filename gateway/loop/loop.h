@@ -34,4 +34,5 @@ void watch_set(struct watch *w, unsigned events); /* 0 = pause */
 void watch_close(struct watch *w);                /* NULL is fine */
 
 /* on_signal is called on the loop. One callback per signal. */
-int loop_on_signal(struct loop *l, int signal_number, void (*on_signal)(void *context, int signal_number), void *context, struct error *e) MUST_CHECK;
+int loop_on_signal(struct loop *l, int signal_number, void (*on_signal)(void *context, int signal_number),
+                   void *context, struct error *e) MUST_CHECK;

@@ -59,6 +59,7 @@ static void on_completed(struct executor *e, struct invocation *inv) {
         if (p->transport->forget) p->transport->forget(w, inv);
         inv->worker = NULL;
         w->served++;
+        if (inv->outcome.failure == FAILURE_NONE) w->answered = true;
         worker_review(w);
     }
     if (p->draining) pool_wake(p);

@@ -1,8 +1,8 @@
 /* http_check.h - what libmicrohttpd 0.9.75 lets through and we refuse.
  *
  * One pure function over the parsed head of a request, before anything looks at it: message framing that two
- * parsers could read differently (request smuggling, RFC 9112 6.3 and 11.2), bad names and values, bad targets, methods and
- * versions. The answer is a failure for the client, or FAILURE_NONE.
+ * parsers could read differently (request smuggling, RFC 9112 6.3 and 11.2), bad names and values, bad targets, methods
+ * and versions. The answer is a failure for the client, or FAILURE_NONE.
  */
 #pragma once
 #include "gateway/base/fields.h"

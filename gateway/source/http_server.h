@@ -7,14 +7,14 @@
  * The life of an exchange (one request and its reply), always in this order:
  *   on_head    headers are here. The owner replies, or starts reading the body (http_exchange_read), or does
  *              neither: then the exchange is parked, no `100 Continue` is sent and no body is read, until it does.
- *   on_data    part of the body; returns how many bytes it took. Fewer than offered pauses the upload until http_exchange_read.
- *   on_end     the body is complete (called also when there is none and http_exchange_read was called).
- *   on_gone    the peer left while we owed it a reply: noticed within ~100 ms even when parked. on_done follows.
+ *   on_data    part of the body; returns how many bytes it took. Fewer than offered pauses the upload until
+ * http_exchange_read. on_end     the body is complete (called also when there is none and http_exchange_read was
+ * called). on_gone    the peer left while we owed it a reply: noticed within ~100 ms even when parked. on_done follows.
  *   on_done    over, exactly once per on_head: replied completely, or broken. The exchange is invalid afterwards.
  * Callbacks are called from the pump; http_exchange_* may be called from any place, in or outside them.
  *
- * Own deadlines replace libmicrohttpd's: header (from the connection's or the request's first byte), body (without progress),
- * sending (without progress) and idle; a sweep each second shuts down what is overdue.
+ * Own deadlines replace libmicrohttpd's: header (from the connection's or the request's first byte), body (without
+ * progress), sending (without progress) and idle; a sweep each second shuts down what is overdue.
  */
 #pragma once
 #include "gateway/base/fields.h"
@@ -31,18 +31,20 @@ struct http_server_ops {
     size_t (*on_data)(struct http_exchange *x, struct slice bytes);
     void (*on_end)(struct http_exchange *x);
     void (*on_gone)(struct http_exchange *x); /* NULL = just on_done */
-    /* The body made no progress for body_timeout_ms: two seconds to reply 408, then the connection is broken off. NULL = at once. */
+    /* The body made no progress for body_timeout_ms: two seconds to reply 408, then the connection is broken off. NULL
+     * = at once. */
     void (*on_body_timeout)(struct http_exchange *x);
     void (*on_done)(struct http_exchange *x, bool replied);
     /* A message that libmicrohttpd or a deadline ended before on_head is only counted. */
-    void (*on_room)(struct http_server *s); /* a connection ended while there were max_connections of them; NULL = not told */
+    void (*on_room)(
+        struct http_server *s); /* a connection ended while there were max_connections of them; NULL = not told */
 };
 
 struct http_server_config {
     const struct http_server_ops *ops;
-    enum turn_phase phase;  /* TURN_PUBLIC or TURN_LOCAL */
+    enum turn_phase phase; /* TURN_PUBLIC or TURN_LOCAL */
     unsigned lanes;
-    size_t max_header;      /* bytes of request line and fields; above: 431 or 414 */
+    size_t max_header; /* bytes of request line and fields; above: 431 or 414 */
     uint64_t max_connections;
     uint64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms; /* 0 = none */
     struct log *log;
@@ -55,7 +57,8 @@ struct http_group {
     struct list connections;
 };
 void http_group_init(struct http_group *g, void *context);
-/* Breaks every connection of the group off; their on_done follow on the turn, with the group gone: x's group is then NULL. */
+/* Breaks every connection of the group off; their on_done follow on the turn, with the group gone: x's group is then
+ * NULL. */
 void http_group_close(struct http_group *g);
 
 struct http_server *http_server_new(struct loop *l, const struct http_server_config *c, struct error *e);
@@ -69,7 +72,8 @@ size_t http_server_connections(const struct http_server *s);
 size_t http_server_exchanges(const struct http_server *s); /* between on_head and on_done */
 
 struct http_server_counters {
-    uint64_t connections, exchanges, refused_connections, header_timeouts, body_timeouts, send_timeouts, idle_timeouts, gone;
+    uint64_t connections, exchanges, refused_connections, header_timeouts, body_timeouts, send_timeouts, idle_timeouts,
+        gone;
 };
 const struct http_server_counters *http_server_counters(const struct http_server *s);
 
@@ -102,14 +106,18 @@ void http_exchange_read(struct http_exchange *x);
 
 struct http_reply {
     int status;
-    const struct fields *headers; /* copied; NULL = none. Content-Length, Connection, Date, Transfer-Encoding are the server's. */
-    struct body *take_body;       /* consumer's end; NULL = empty. One still arriving is streamed, chunked or close-delimited. */
+    const struct fields
+        *headers; /* copied; NULL = none. Content-Length, Connection, Date, Transfer-Encoding are the server's. */
+    struct body
+        *take_body; /* consumer's end; NULL = empty. One still arriving is streamed, chunked or close-delimited. */
     enum { HTTP_KEEP, HTTP_CLOSE } connection;
 };
-/* Once per exchange. For HEAD the body's length is told, its bytes are not sent. Without effect when the peer has gone. */
+/* Once per exchange. For HEAD the body's length is told, its bytes are not sent. Without effect when the peer has gone.
+ */
 void http_exchange_reply(struct http_exchange *x, const struct http_reply *reply);
 /* The same without a body chain: bytes whose memory the reply takes over (malloc'd). */
-void http_exchange_reply_bytes(struct http_exchange *x, int status, const struct fields *headers, char *take_bytes, size_t n);
+void http_exchange_reply_bytes(struct http_exchange *x, int status, const struct fields *headers, char *take_bytes,
+                               size_t n);
 
 /* A reply made once and sent many times (202 with a tiny body). */
 struct http_canned;

@@ -9,7 +9,8 @@
 #include "gateway/source/http_server.h"
 
 struct http_source;
-struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits, struct error *e);
+struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits,
+                                    struct error *e);
 /* May be called several times. */
 int http_source_listen(struct http_source *s, const struct listener_config *c, struct error *e) MUST_CHECK;
 size_t http_source_listener_count(const struct http_source *s);

@@ -141,7 +141,8 @@ static inline void house_cancel(struct executor *e, struct invocation *inv) {
     house_note(house_of(e), "cancel");
 }
 
-static const struct executor_ops house_executor_ops = {house_room, house_submit, house_completed, house_cancel};
+static const struct executor_ops house_executor_ops = {
+    .room = house_room, .submit = house_submit, .completed = house_completed, .cancel = house_cancel};
 
 static inline void house_add_hook(struct house *h, size_t i, const char *name) {
     h->hook_states[i] = (struct house_hook){.house = h, .name = name, .result = STEP_NEXT};

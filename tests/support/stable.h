@@ -339,7 +339,8 @@ static inline bool stable_logged(struct stable *s, const char *text) {
 static inline void stable_obey(struct stable *s) {
     for (size_t i = 0; i < STABLE_WORKERS; i++) {
         struct worker *w = s->workers[i];
-        if (w && w->process && !w->process->exited && w->process->last_signal) stable_end(s, w, w->process->last_signal);
+        if (w && w->process && !w->process->exited && w->process->last_signal)
+            stable_end(s, w, w->process->last_signal);
     }
 }
 

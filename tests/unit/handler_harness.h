@@ -29,7 +29,7 @@ struct answer {
     struct buf fields; /* "Name: value\n"... */
     struct body *body;
     struct buf text;
-    const char *broken; /* why the body failed */
+    bool broken; /* the body failed */
     char why[256];
 };
 
@@ -47,7 +47,8 @@ struct harness {
     char folder[64];
     char script[96];
     char *command[3];
-    bool was_done;
+    struct deadline tick;
+    const char *awaited;
 };
 
 static inline void harness_write_script(struct harness *h, const char *text) {
@@ -143,7 +144,7 @@ static inline void answer_take(struct answer *a) {
     for (size_t n; (n = body_read(a->body, bytes, sizeof bytes)) > 0;) buf_append(&a->text, bytes, n);
     if (body_state_of(a->body) == BODY_FAILED) {
         snprintf(a->why, sizeof a->why, "%s", body_failure(a->body));
-        a->broken = a->why;
+        a->broken = true;
     }
     if (!a->broken && !body_at_end(a->body)) return;
     a->ended = true;
@@ -221,6 +222,37 @@ static inline void harness_await(struct harness *h, struct answer *a) {
 
 static inline void harness_await_head(struct harness *h, struct answer *a) {
     assert_true(loop_run_until(h->loop, answer_is_finished, a, HARNESS_LIMIT_MS));
+}
+
+static inline void on_harness_tick(struct deadline *d) {
+    struct harness *h = container_of(d, struct harness, tick);
+    deadline_arm(loop_deadlines(h->loop), d, clock_now_ms(h->clock) + 10);
+}
+
+static inline bool harness_has_file(void *context) {
+    struct harness *h = context;
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", h->folder, h->awaited);
+    return access(path, F_OK) == 0;
+}
+
+/* A script's word that it has come to some point. The tick wakes the loop, which hears nothing of files. */
+static inline bool harness_await_file(struct harness *h, const char *name, uint64_t limit_ms) {
+    h->awaited = name;
+    h->tick.on_due = on_harness_tick;
+    on_harness_tick(&h->tick);
+    bool there = loop_run_until(h->loop, harness_has_file, h, limit_ms);
+    deadline_disarm(loop_deadlines(h->loop), &h->tick);
+    return there;
+}
+
+/* A word to the script. */
+static inline void harness_make_file(struct harness *h, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", h->folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
 }
 
 /* Submits and waits for the whole answer. */

@@ -1,4 +1,5 @@
 #include "local-api/once_answer.h"
+#include "gateway/invocation/pipeline.h"
 #include "tests/unit/unit.h"
 
 struct shape_row {
