@@ -510,7 +510,7 @@ def test_cancellations_are_told_in_the_next_exchange(tmp_path):
         assert [w.read().json() for w in watches] == [{"reason": "client-gone"}] * 2
         reply = api.exchange(max=0)
         assert sorted(reply["Execgate-Cancelled"].split(", ")) == sorted(e.id for e in events)
-        assert api.exchange(max=0)["Execgate-Cancelled"] is None
+        assert api.answer(*(message(e.id) for e in events))["Execgate-Cancelled"] is None
 
 
 def test_a_cancelled_event_in_the_queue_is_never_delivered(tmp_path):
@@ -765,7 +765,8 @@ def test_a_slow_client_holds_a_stream_back(tmp_path):
         writer.start()
         stalled = standstill(lambda: written[0])
         assert stalled < 200, f"{stalled} of {total} blocks of 64 KiB were taken from a client that reads nothing"
-        assert read_answer(s.makefile("rb")).body == b"s" * total * 65536
+        data = b"".join(iter(lambda: s.recv(1 << 20), b""))
+        assert data.partition(b"\r\n\r\n")[2].count(b"s") == total * 65536 and data.endswith(b"\r\n0\r\n\r\n")
         assert api.read().status == 202
         writer.join(20)
 

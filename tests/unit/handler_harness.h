@@ -107,6 +107,20 @@ static inline void harness_start(struct harness *h, const struct transport_ops *
     pool_start(h->pool);
 }
 
+static inline void on_harness_tick(struct deadline *d) {
+    struct harness *h = container_of(d, struct harness, tick);
+    deadline_arm(loop_deadlines(h->loop), d, clock_now_ms(h->clock) + 10);
+}
+
+/* The tick wakes the loop, which hears nothing of files, and may sleep although `done` has come true in its last turn. */
+static inline bool harness_run_until(struct harness *h, bool (*done)(void *context), void *context, uint64_t limit_ms) {
+    h->tick.on_due = on_harness_tick;
+    on_harness_tick(&h->tick);
+    bool result = loop_run_until(h->loop, done, context, limit_ms);
+    deadline_disarm(loop_deadlines(h->loop), &h->tick);
+    return result;
+}
+
 static inline bool harness_pool_is_empty(void *context) {
     struct harness *h = context;
     return pool_is_empty(h->pool) && supervisor_processes(h->supervisor) == 0;
@@ -119,9 +133,9 @@ static inline bool harness_is_quiet(void *context) {
 
 /* Everything must come to an end by itself: no invocation may be left behind, and the processes go when they are told to. */
 static inline void harness_stop(struct harness *h) {
-    assert_true(loop_run_until(h->loop, harness_is_quiet, h, HARNESS_LIMIT_MS));
+    assert_true(harness_run_until(h, harness_is_quiet, h, HARNESS_LIMIT_MS));
     pool_drain(h->pool);
-    assert_true(loop_run_until(h->loop, harness_pool_is_empty, h, HARNESS_LIMIT_MS));
+    assert_true(harness_run_until(h, harness_pool_is_empty, h, HARNESS_LIMIT_MS));
     pool_free(h->pool);
     pipeline_close(&h->pipeline);
     router_free(h->router);
@@ -217,16 +231,11 @@ static inline bool answer_is_ended(void *context) {
 }
 
 static inline void harness_await(struct harness *h, struct answer *a) {
-    assert_true(loop_run_until(h->loop, answer_is_ended, a, HARNESS_LIMIT_MS));
+    assert_true(harness_run_until(h, answer_is_ended, a, HARNESS_LIMIT_MS));
 }
 
 static inline void harness_await_head(struct harness *h, struct answer *a) {
-    assert_true(loop_run_until(h->loop, answer_is_finished, a, HARNESS_LIMIT_MS));
-}
-
-static inline void on_harness_tick(struct deadline *d) {
-    struct harness *h = container_of(d, struct harness, tick);
-    deadline_arm(loop_deadlines(h->loop), d, clock_now_ms(h->clock) + 10);
+    assert_true(harness_run_until(h, answer_is_finished, a, HARNESS_LIMIT_MS));
 }
 
 static inline bool harness_has_file(void *context) {
@@ -236,14 +245,10 @@ static inline bool harness_has_file(void *context) {
     return access(path, F_OK) == 0;
 }
 
-/* A script's word that it has come to some point. The tick wakes the loop, which hears nothing of files. */
+/* A script's word that it has come to some point. */
 static inline bool harness_await_file(struct harness *h, const char *name, uint64_t limit_ms) {
     h->awaited = name;
-    h->tick.on_due = on_harness_tick;
-    on_harness_tick(&h->tick);
-    bool there = loop_run_until(h->loop, harness_has_file, h, limit_ms);
-    deadline_disarm(loop_deadlines(h->loop), &h->tick);
-    return there;
+    return harness_run_until(h, harness_has_file, h, limit_ms);
 }
 
 /* A word to the script. */
