@@ -98,11 +98,11 @@ void port_probe_init(struct port_probe *p, struct loop *l, uint16_t port, void (
     *p = (struct port_probe){.loop = l, .port = port, .on_open = on_open, .context = context};
     p->task = (struct turn_task){.phase = TURN_LOCAL, .run = on_probe_task};
     p->retry.on_due = on_retry_due;
-    p->delay_ms = FIRST_DELAY_MS;
     p->fd = -1;
 }
 
 void port_probe_start(struct port_probe *p) {
+    p->delay_ms = FIRST_DELAY_MS;
     probe_wake(p);
 }
 

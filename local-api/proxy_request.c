@@ -342,6 +342,7 @@ static void request_end(struct proxy_request *r) {
     bool ok = request_succeeded(r);
     if (!ok) request_log_failure(r);
     if (r->result == CURLE_COULDNT_CONNECT) r->upstream->refused = true;
+    if (r->result != CURLE_OK && !r->head_complete) r->upstream->suspicious = true;
     if (r->answer && ok) body_finish(r->answer);
     if (r->answer && !ok) body_fail(r->answer, "the handler's answer broke off");
     if (r->inv && ok && (!r->answer || body_state_of(r->answer) == BODY_COMPLETE)) request_answer(r);

@@ -111,6 +111,16 @@ static void on_port_open(void *context) {
     server_offer(s);
 }
 
+/* The end of a process is seen in its connections before it is known as such: what is delivered in between would be
+ * lost. So nothing is until the port has answered again. */
+static void server_doubt(struct server *s) {
+    s->upstream.suspicious = false;
+    if (!s->ready || s->exited || s->worker->draining) return;
+    s->ready = false;
+    worker_offer(s->worker, 0);
+    port_probe_start(&s->probe);
+}
+
 /* The process accepts nothing any more, or has gone and all that it had sent was read. */
 static void server_conclude(struct server *s) {
     size_t held = proxy_requests(&s->upstream);
@@ -129,6 +139,7 @@ static void on_server_turn(void *context) {
     size_t held = proxy_requests(&s->upstream);
     if (s->inherits && !s->ready) on_port_open(s);
     proxy_requests_settle(&s->upstream);
+    if (s->upstream.suspicious) server_doubt(s);
     if (proxy_requests(&s->upstream) < held) server_offer(s);
     server_conclude(s);
 }

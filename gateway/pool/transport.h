@@ -53,7 +53,7 @@ struct worker {
     int pid;                 /* 0 while there is none */
     uint64_t started_ms, ready_ms, idle_since_ms, silent_since_ms;
     uint64_t served;
-    bool answered; /* at least once, and not with a failure */
+    bool answered;            /* at least once, and not with a failure */
     struct deadline deadline; /* the state's own */
     int exit_status;          /* wait status, once exited */
     /* Facts that the table's events are made of. */

@@ -1,4 +1,5 @@
-/* handler_harness.h - one handler behind the real pipeline, pool and supervisor on a real loop, without the public side.
+/* handler_harness.h - one handler behind the real pipeline, pool and supervisor on a real loop, without the public
+ * side.
  *
  * A test writes its handler as a script into a folder of its own, submits requests as the http source would, and looks
  * at what came out. An answer is collected whole unless the test wants to read its body itself.
@@ -76,15 +77,15 @@ static inline void harness_init(struct harness *h, const char *interpreter, cons
     h->command[1] = h->script;
     h->trigger = (struct http_trigger_config){
         .method = SLICE("ANY"), .pattern = SLICE("/run/{path+}"), .text = "ANY /run/{path+}", .max_body = UINT64_MAX};
-    h->handler = (struct handler_config){
-        .name = "tested", .command = h->command, .working_directory = h->folder, .timeout_ms = 8000, .queue_limit = 100};
+    h->handler = (struct handler_config){.name = "tested",
+                                         .command = h->command,
+                                         .working_directory = h->folder,
+                                         .timeout_ms = 8000,
+                                         .queue_limit = 100};
     h->handler.http_triggers = &h->trigger;
     h->handler.http_trigger_count = 1;
-    h->handler.processes = (struct processes_config){.max = 1,
-                                                     .concurrency = 1,
-                                                     .start_timeout_ms = 8000,
-                                                     .idle_timeout_ms = 60000,
-                                                     .stop_timeout_ms = 2000};
+    h->handler.processes = (struct processes_config){
+        .max = 1, .concurrency = 1, .start_timeout_ms = 8000, .idle_timeout_ms = 60000, .stop_timeout_ms = 2000};
 }
 
 static inline void harness_start(struct harness *h, const struct transport_ops *transport, void *context) {
@@ -112,7 +113,8 @@ static inline void on_harness_tick(struct deadline *d) {
     deadline_arm(loop_deadlines(h->loop), d, clock_now_ms(h->clock) + 10);
 }
 
-/* The tick wakes the loop, which hears nothing of files, and may sleep although `done` has come true in its last turn. */
+/* The tick wakes the loop, which hears nothing of files, and may sleep although `done` has come true in its last turn.
+ */
 static inline bool harness_run_until(struct harness *h, bool (*done)(void *context), void *context, uint64_t limit_ms) {
     h->tick.on_due = on_harness_tick;
     on_harness_tick(&h->tick);
@@ -131,7 +133,8 @@ static inline bool harness_is_quiet(void *context) {
     return h->pipeline.in_flight == 0;
 }
 
-/* Everything must come to an end by itself: no invocation may be left behind, and the processes go when they are told to. */
+/* Everything must come to an end by itself: no invocation may be left behind, and the processes go when they are told
+ * to. */
 static inline void harness_stop(struct harness *h) {
     assert_true(harness_run_until(h, harness_is_quiet, h, HARNESS_LIMIT_MS));
     pool_drain(h->pool);

@@ -41,6 +41,21 @@ static bool worker_is_idle(void *context) {
     return pool_workers(((struct booth *)context)->pool, WORKER_IDLE) == 1;
 }
 
+struct want {
+    const struct worker *worker;
+    unsigned number;
+};
+
+static bool want_is(void *context) {
+    const struct want *w = context;
+    return w->worker->want == w->number;
+}
+
+static void await_want(struct booth *b, unsigned number) {
+    struct want w = {b->processes[0]->worker, number};
+    assert_true(loop_run_until(b->loop, want_is, &w, WAIT_MS));
+}
+
 static void await_idle(struct booth *b) {
     assert_true(loop_run_until(b->loop, worker_is_idle, b, WAIT_MS));
 }
@@ -237,11 +252,6 @@ static void a_second_next_is_given_the_same_event(void **state) {
     booth_close(&b);
 }
 
-static bool worker_wants_nothing(void *context) {
-    struct booth *b = context;
-    return b->processes[0]->worker->want == 0;
-}
-
 /* A poll that has gone is given nothing; the event waits for the next one. */
 static void a_poll_that_has_gone(void **state) {
     (void)state;
@@ -254,7 +264,7 @@ static void a_poll_that_has_gone(void **state) {
     client_get(lost, NEXT);
     await_idle(&b);
     client_leave(lost);
-    assert_true(loop_run_until(b.loop, worker_wants_nothing, &b, WAIT_MS));
+    await_want(&b, 0);
     booth_submit(&b, &r, "/items/1", NULL);
     run_on(b.loop, 20);
     assert_int_equal(pool_queued(b.pool), 1);
@@ -424,7 +434,7 @@ static void many_at_once_answered_in_any_order(void **state) {
     for (size_t i = 0; i < 5; i++) {
         clients[i] = booth_dial(&b, 0);
         client_get(clients[i], NEXT);
-        run_on(b.loop, 5); /* so that they wait in this order */
+        await_want(&b, i < 4 ? (unsigned)i + 1 : 4); /* so that they wait in this order */
     }
     assert_int_equal(b.processes[0]->worker->want, 4);
     for (size_t i = 0; i < 4; i++) {

@@ -23,7 +23,8 @@ static void fixture_close(struct fixture *f) {
     harness_close(&f->h);
 }
 
-static struct answer ask(struct fixture *f, const char *method, const char *target, const char *fields, const char *body) {
+static struct answer ask(struct fixture *f, const char *method, const char *target, const char *fields,
+                         const char *body) {
     return harness_ask(&f->h, method, target, fields, body ? body_of_text(body) : NULL);
 }
 

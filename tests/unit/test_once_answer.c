@@ -1,5 +1,5 @@
-#include "local-api/once_answer.h"
 #include "gateway/invocation/pipeline.h"
+#include "local-api/once_answer.h"
 #include "tests/unit/unit.h"
 
 struct shape_row {
@@ -145,8 +145,8 @@ static void test_broken_is_quoted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),          cmocka_unit_test(test_every_prefix),
-        cmocka_unit_test(test_content_types),   cmocka_unit_test(test_nothing_was_written),
+        cmocka_unit_test(test_shapes),           cmocka_unit_test(test_every_prefix),
+        cmocka_unit_test(test_content_types),    cmocka_unit_test(test_nothing_was_written),
         cmocka_unit_test(test_broken_is_quoted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

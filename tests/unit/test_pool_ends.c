@@ -412,6 +412,25 @@ static void leaving_quietly_after_health_is_no_failure(void **state) {
     stable_close(&s);
 }
 
+static void who_did_its_work_before_it_fell_is_no_loop(void **state) {
+    (void)state;
+    struct stable s;
+    stable_open(&s);
+    s.handler.processes.max = 1;
+    stable_build(&s);
+    for (int i = 0; i < 4; i++) { /* one good request, then one that kills */
+        struct worker *w = busy_one(&s);
+        stable_answer(&s, w);
+        stable_ask(&s, w, 1);
+        stable_ride(&s);
+        stable_end(&s, w, SIGSEGV);
+        assert_int_equal(last_ride(&s)->failure, FAILURE_HANDLER_DIED);
+        assert_int_equal(pool_failures(s.pool), 1);
+        wait_out_backoff(&s);
+    }
+    stable_close(&s);
+}
+
 static void what_cannot_be_started_is_a_failure(void **state) {
     (void)state;
     struct stable s;
@@ -599,6 +618,7 @@ int main(void) {
         cmocka_unit_test(a_loop_tries_one_at_a_time),
         cmocka_unit_test(with_healthy_ones_left_nothing_is_refused),
         cmocka_unit_test(leaving_quietly_after_health_is_no_failure),
+        cmocka_unit_test(who_did_its_work_before_it_fell_is_no_loop),
         cmocka_unit_test(what_cannot_be_started_is_a_failure),
         cmocka_unit_test(an_init_error_is_reported),
         cmocka_unit_test(a_broken_protocol_ends_it),
