@@ -19,5 +19,6 @@ struct port_probe {
 };
 void port_probe_init(struct port_probe *p, struct loop *l, uint16_t port, void (*on_open)(void *context),
                      void *context);
-void port_probe_start(struct port_probe *p); /* again, too, once it has stopped */
-void port_probe_stop(struct port_probe *p);  /* idempotent */
+/* The first attempt after so long; again, too, once it has stopped. */
+void port_probe_start(struct port_probe *p, uint64_t after_ms);
+void port_probe_stop(struct port_probe *p); /* idempotent */

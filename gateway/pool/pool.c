@@ -134,6 +134,7 @@ void pool_kill(struct pool *p) {
     /* STOPPING first: the others are on their way there. */
     static const enum worker_state states[] = {WORKER_STOPPING, WORKER_STARTING, WORKER_IDLE, WORKER_BUSY,
                                                WORKER_BACKOFF};
+    p->killed = true;
     pool_drain(p);
     pool_flush_queue(p, FAILURE_SHUTTING_DOWN);
     for (size_t i = 0; i < ARRAY_LEN(states); i++)

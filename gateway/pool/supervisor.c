@@ -174,6 +174,7 @@ static void on_exit_task(struct turn_task *task) {
     p->exit_watch = NULL;
     p->exited = true;
     p->supervisor->alive--;
+    /* Its last words belong to the invocation that it still holds. */
     pipe_read_rest(&p->out);
     pipe_read_rest(&p->err);
     process_watch_linger(p);

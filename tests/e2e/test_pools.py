@@ -225,7 +225,7 @@ def test_second_signal_stops_at_once(gateway):
         assert g.process.wait(10 * SLOW) == 4
         assert time.monotonic() - began < 5 * SLOW
         t.join()
-        assert statuses == [502] and not any(alive(p) for p in pids)
+        assert statuses == [503] and not any(alive(p) for p in pids)
 
 
 def test_shutdown_timeout(gateway):

@@ -344,7 +344,10 @@ static void a_failing_handler_that_nobody_wants_is_left_alone(void **state) {
     stable_end(&s, stable_first(&s, WORKER_STARTING), EXIT_STATUS(1));
     stable_wait(&s, 600000);
     assert_int_equal(s.processes, 0);
-    struct ride *r = stable_ride(&s); /* let in, to try it */
+    struct ride *r = stable_submit(&s); /* let in, to try it, */
+    for (int i = 0; i < 5; i++) stable_submit(&s);
+    stable_turn(&s);
+    stable_wait(&s, 50); /* but with one process only */
     assert_int_equal(r->ends, 0);
     assert_int_equal(s.processes, 1);
     struct ride *meanwhile = stable_ride(&s);

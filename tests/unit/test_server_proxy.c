@@ -471,6 +471,11 @@ static void test_answer_that_breaks_off(void **state) {
     fixture_close(&f);
 }
 
+static bool process_has_ended(void *context) {
+    struct fixture *f = context;
+    return pool_counters(f->h.pool)->exits == 1;
+}
+
 static void test_process_dies(void **state) {
     struct fixture f;
     (void)state;
@@ -478,6 +483,7 @@ static void test_process_dies(void **state) {
     struct answer a = ask(&f, "GET", "/run/exit");
     assert_int_equal(a.failure, FAILURE_HANDLER_DIED);
     answer_free(&a);
+    assert_true(harness_run_until(&f.h, process_has_ended, &f, HARNESS_LIMIT_MS));
     a = ask(&f, "GET", "/run/echo"); /* by the next one, after a back-off */
     assert_int_equal(a.status, 200);
     answer_free(&a);
