@@ -407,7 +407,7 @@ static void killing_ends_everything(void **state) {
     assert_int_equal(s.workers[0]->process->last_signal, SIGKILL);
     assert_int_equal(s.workers[1]->process->last_signal, SIGKILL);
     stable_obey(&s);
-    assert_int_equal(running->failure, FAILURE_HANDLER_DIED);
+    assert_int_equal(running->failure, FAILURE_SHUTTING_DOWN);
     assert_true(pool_is_empty(s.pool));
     stable_close(&s);
 }
