@@ -86,7 +86,7 @@ $(BUILD)/examples/%: sdk-examples/c/%.c sdk-examples/execgate.h | $(BUILD)/.need
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
-$(BUILD)/examples/%: sdk-examples/cpp/%.cpp sdk-examples/execgate.h | $(BUILD)/.need-build
+$(BUILD)/examples/%: sdk-examples/cpp/%.cpp sdk-examples/execgate.h sdk-examples/execgate.hpp | $(BUILD)/.need-build
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
 	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
@@ -156,8 +156,9 @@ docs: $(BUILD)/execgate ## write the generated part of docs/blueprint.md
 
 install: $(BUILD)/execgate ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BUILD)/execgate $(DESTDIR)$(PREFIX)/bin/execgate
+	install -d $(DESTDIR)$(PREFIX)/include
 	install -D -m 644 docs/execgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/execgate.1
-	install -D -m 644 sdk-examples/execgate.h $(DESTDIR)$(PREFIX)/include/execgate.h
+	install -m 644 -t $(DESTDIR)$(PREFIX)/include sdk-examples/execgate.h sdk-examples/execgate.hpp
 clean: ## remove what was built
 	rm -rf $(BUILD)
 
