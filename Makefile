@@ -145,12 +145,12 @@ $(BUILD)/bench/%: bench/%.c | $(BUILD)/.need-build
 # --- upkeep ---
 C_FILES = $(shell git ls-files '*.c' '*.h' ':!sdk-examples' 2>/dev/null)
 lint: $(BUILD)/.need-lint $(BUILD)/.need-build ## formatting, clang-tidy, layers, function and file lengths
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/layers.py $(ROOMS)
 	$(PYTHON) tests/lint/lengths.py
-	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(filter-out -Werror,$(CFLAGS_ALL))
+	@clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(filter-out -Werror,$(CFLAGS_ALL))
 format: $(BUILD)/.need-lint ## lay the C sources out as .clang-format says
-	clang-format -i $(C_FILES)
+	@clang-format -i $(C_FILES)
 docs: $(BUILD)/execgate ## write the generated part of docs/blueprint.md
 	$(PYTHON) tests/lint/reference.py $(BUILD)/execgate docs/blueprint.md
 

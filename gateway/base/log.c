@@ -35,7 +35,7 @@ struct log {
     struct buf batch;
     uint64_t dropped; /* lines, until a line has said so */
     bool scheduled;   /* the owner was told and has not flushed yet */
-    bool blocked; /* the reader was slow when last asked */
+    bool blocked;     /* the reader was slow when last asked */
     void (*on_pending)(void *context);
     void *context;
     uint64_t second; /* the one that `time` was made for */

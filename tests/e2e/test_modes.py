@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from execgate import ROOT, SLOW, Gateway, alive, children, read_all, read_answer, wait_for
+from execgate import ROOT, SLOW, Gateway, alive, children, read_all, read_answer, run_cli, wait_for
 from native import standstill
 from puppet import Request
 
@@ -48,7 +48,7 @@ handlers:
   cgi:
     command: [{HANDLERS}/once.py, --first, "two words"]
     mode: once
-    environment: {{COLOUR: red, PATH_INFO: "/cannot be set", HTTP_PROXY: "http://fine.example"}}
+    environment: {{COLOUR: red, http_proxy: "http://fine.example"}}
     triggers:
       - http: ANY /cgi/{{orders+}}
       - http: ANY /fixed/{{id}}/{{more-of-it}}
@@ -110,8 +110,16 @@ def test_meta_variables(once):
     for name in ("HTTP_X_UNDER", "HTTP_X_HOP", "HTTP_CONNECTION", "HTTP_KEEP_ALIVE", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "HTTP_EXECGATE_CLAIMS",
                  "AWS_LAMBDA_RUNTIME_API", "EXECGATE_RUNTIME_SOCKET", "LISTEN_FDS", "PORT"):
         assert name not in env, name
-    assert env["HTTP_PROXY"] == "http://fine.example", "the operator's, not the client's (httpoxy)"
+    assert env["http_proxy"] == "http://fine.example" and "HTTP_PROXY" not in env, "what programs take for their proxy is never the client's (httpoxy)"
     assert seen["argv"] == ["--first", "two words"] and seen["cwd"] == str(once.folder) and seen["body"] == "body"
+
+
+@pytest.mark.parametrize("mode,name", [("once", "PATH_INFO"), ("once", "HTTP_PROXY"), ("once", "EXECGATE_INVOCATION_ID"), ("server", "PORT"), ("server", "LISTEN_FDS")])
+def test_what_the_gateway_says_cannot_be_set(tmp_path, mode, name):
+    file = tmp_path / "blueprint.yaml"
+    file.write_text(f"blueprint: 1\nname: set\nhandlers:\n  set: {{command: cat, mode: {mode}, environment: {{{name}: x}}, triggers: [{{http: GET /}}]}}\n")
+    r = run_cli("check", file)
+    assert r.returncode == 1 and f"{name} may not be set here" in r.stderr + r.stdout
 
 
 def test_a_fixed_path_is_the_path_info(once):
@@ -638,10 +646,11 @@ def test_a_slow_server_holds_the_client_back(server, go):
 
 
 def test_an_answer_before_the_upload_is_complete(server):
-    with server.connect() as s:
-        s.sendall(b"POST /web/refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nonly the beginning")
-        a = read_answer(s.makefile("rb"))
-    assert a.status == 403 and a.json() == "refused"
+    for framing in ("Content-Length: 60000000\r\n\r\nonly the beginning", "Transfer-Encoding: chunked\r\n\r\n4\r\nonly\r\n"):
+        with server.connect() as s:
+            s.sendall(f"POST /web/refuse HTTP/1.1\r\nHost: a\r\n{framing}".encode())
+            a = read_answer(s.makefile("rb"))
+        assert a.status == 403 and a.json() == "refused", framing
     assert server.request("POST", "/web/refuse", b"x" * 1_000_000).status in (403, 502)
     assert server.get("/web/echo").status == 200
 
@@ -673,7 +682,6 @@ handlers:
     command: {HANDLERS}/stream_server.py
     mode: server
     socket: inherited
-    environment: {{PORT: "1", LISTEN_PID: "1"}}
     processes: {{min: 1, max: 2}}
     triggers: [{{http: 'ANY /web/{{what+}}'}}]
   show:
