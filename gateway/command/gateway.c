@@ -174,7 +174,7 @@ static int build_pools(struct gateway *g, struct error *e) {
     g->runtime_api = runtime_api_new(g->loop, g->log, &g->blueprint->limits, e);
     g->server_proxy = g->runtime_api ? server_proxy_new(g->loop, g->log, e) : NULL;
     if (!g->server_proxy) return -1;
-    g->once = (struct once_context){.loop = g->loop, .max_answer = g->blueprint->limits.max_answer};
+    g->once = (struct once_context){.loop = g->loop, .log = g->log, .max_answer = g->blueprint->limits.max_answer};
     g->host = (struct pool_host){.clock = loop_clock(g->loop),
                                  .log = g->log,
                                  .deadlines = loop_deadlines(g->loop),

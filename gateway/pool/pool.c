@@ -19,10 +19,14 @@ static size_t pool_places_to_come(const struct pool *p) {
     return starting * p->handler->processes.concurrency;
 }
 
-/* The bound is on what waits for a busy pool; a bound of 0 means that nothing waits for the answers of others. */
+/* The bound is on what would still wait after the turn's dispatch. A bound of 0 means that nothing waits for the
+ * answers of others, but for a process that is being started for it. */
 static bool pool_queue_has_room(const struct pool *p) {
     size_t queued = p->queue.length;
-    return queued < p->handler->queue_limit || pool_places_to_come(p) > queued || pool_places(p, queued + 1) > queued;
+    size_t limit = p->handler->queue_limit;
+    if (queued < limit || pool_places_to_come(p) > queued) return true;
+    size_t beyond = queued - limit;
+    return pool_places(p, beyond + 1) > beyond;
 }
 
 static struct pool *pool_of(struct executor *e) {

@@ -127,7 +127,7 @@ static void a_pipelined_client(void **state) {
             "GET " NEXT " HTTP/1.1\r\nHost: x\r\n\r\n",
             h.id, 10 + i);
         client_expect_reply(c, 202, "OK");
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "\"%d\"", 10 + i);
         booth_await(&b, &r, 200, text);
         message_free(&h.event);

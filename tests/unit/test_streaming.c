@@ -35,11 +35,10 @@ static void stage_build(struct stage *s) {
 }
 
 static void stage_close(struct stage *s) {
-    buf_free(&s->r.body);
-    if (s->r.arriving) body_release_consumer(s->r.arriving);
-    s->r.arriving = NULL;
     client_free(s->c);
     booth_close(&s->b);
+    if (s->r.arriving) body_release_consumer(s->r.arriving);
+    buf_free(&s->r.body);
 }
 
 static void begin(struct stage *s, const char *fields) {

@@ -25,7 +25,7 @@ def env(rest):
 
 def raw(rest):
     """The rest, in hexadecimal, is the whole output; `/N` behind it the exit status."""
-    out.write(bytes.fromhex(rest[0]))
+    out.write(bytes.fromhex(rest[0] if rest else ""))
     out.flush()
     os._exit(int(rest[1]) if len(rest) > 1 else 0)
 
