@@ -332,6 +332,17 @@ static inline void stable_end(struct stable *s, struct worker *w, int wait_statu
     stable_turn(s);
 }
 
+/* One process, busy with one event. */
+static inline struct worker *stable_busy_one(struct stable *s) {
+    stable_ride(s);
+    stable_ready(s, 1);
+    return stable_first(s, WORKER_BUSY);
+}
+
+static inline struct ride *stable_last(struct stable *s) {
+    return &s->rides[s->ride_count - 1];
+}
+
 /* What was logged so far. */
 static inline bool stable_logged(struct stable *s, const char *text) {
     static char log[1 << 16];

@@ -127,6 +127,29 @@ static void test_document_of_a_killed_process(void **state) {
     answer_free(&a);
 }
 
+/* Its length is told, so the answer waits for the end of the output; a declared length is believed. */
+static void test_head(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f, "printf 'Content-Type: text/plain\\n'\n"
+                      "test \"$PATH_INFO\" = /declared && printf 'Content-Length: 1234\\n\\n' && exit\n"
+                      "printf '\\nhello'; sleep 0.05; printf ', world'; exit 3");
+    struct answer a = {.reading = ANSWER_READ_BY_TEST};
+    harness_submit(&f.h, &a, "HEAD", "/run/x", "", NULL);
+    harness_await_head(&f.h, &a);
+    assert_int_equal(a.status, 200);
+    assert_false(a.streamed);
+    assert_int_equal(body_length(a.body), 12);
+    answer_free(&a);
+    a = (struct answer){.reading = ANSWER_READ_BY_TEST};
+    harness_submit(&f.h, &a, "HEAD", "/run/declared", "", NULL);
+    harness_await_head(&f.h, &a);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(body_length(a.body), 1234);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
 static void test_exit_status(void **state) {
     (void)state;
     struct answer a = answer_of("echo some output; echo secret >&2; exit 3");
@@ -389,6 +412,7 @@ int main(void) {
         cmocka_unit_test(test_document_shorter_than_declared),
         cmocka_unit_test(test_document_of_a_failed_process),
         cmocka_unit_test(test_document_of_a_killed_process),
+        cmocka_unit_test(test_head),
         cmocka_unit_test(test_exit_status),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_broken_head),
