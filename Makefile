@@ -15,7 +15,7 @@ PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto
 TEST_PACKAGES := cmocka jansson
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
-BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev
+BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libbrotli-dev libzstd-dev
 TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
@@ -86,7 +86,7 @@ $(BUILD)/examples/%: sdk-examples/c/%.c sdk-examples/execgate.h | $(BUILD)/.need
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
-$(BUILD)/examples/%: sdk-examples/cpp/%.cpp sdk-examples/execgate.h | $(BUILD)/.need-build
+$(BUILD)/examples/%: sdk-examples/cpp/%.cpp sdk-examples/execgate.h sdk-examples/execgate.hpp | $(BUILD)/.need-build
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
 	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
@@ -145,19 +145,20 @@ $(BUILD)/bench/%: bench/%.c | $(BUILD)/.need-build
 # --- upkeep ---
 C_FILES = $(shell git ls-files '*.c' '*.h' ':!sdk-examples' 2>/dev/null)
 lint: $(BUILD)/.need-lint $(BUILD)/.need-build ## formatting, clang-tidy, layers, function and file lengths
-	clang-format --dry-run -Werror $(C_FILES)
+	@clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/layers.py $(ROOMS)
 	$(PYTHON) tests/lint/lengths.py
-	clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(filter-out -Werror,$(CFLAGS_ALL))
+	@clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(filter-out -Werror,$(CFLAGS_ALL))
 format: $(BUILD)/.need-lint ## lay the C sources out as .clang-format says
-	clang-format -i $(C_FILES)
+	@clang-format -i $(C_FILES)
 docs: $(BUILD)/execgate ## write the generated part of docs/blueprint.md
 	$(PYTHON) tests/lint/reference.py $(BUILD)/execgate docs/blueprint.md
 
 install: $(BUILD)/execgate ## install into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BUILD)/execgate $(DESTDIR)$(PREFIX)/bin/execgate
+	install -d $(DESTDIR)$(PREFIX)/include
 	install -D -m 644 docs/execgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/execgate.1
-	install -D -m 644 sdk-examples/execgate.h $(DESTDIR)$(PREFIX)/include/execgate.h
+	install -m 644 -t $(DESTDIR)$(PREFIX)/include sdk-examples/execgate.h sdk-examples/execgate.hpp
 clean: ## remove what was built
 	rm -rf $(BUILD)
 

@@ -4,9 +4,10 @@
  * other trigger is mounted at the root: SCRIPT_NAME is empty and PATH_INFO is the whole path. Both are decoded;
  * REQUEST_URI has the target as it came.
  *
- * A request field becomes HTTP_NAME only if its name consists of letters, digits and hyphens: `X_A` and `X-A` would be the
- * same variable, and one of them may be the one that a proxy in front has checked. `Proxy` never does, because
- * HTTP_PROXY means something else to most HTTP clients. Neither do hop-by-hop fields, and none that begins with `Execgate-`.
+ * A request field becomes HTTP_NAME only if its name consists of letters, digits and hyphens: `X_A` and `X-A` would be
+ * the same variable, and one of them may be the one that a proxy in front has checked. `Proxy` never does, because
+ * HTTP_PROXY means something else to most HTTP clients. Neither do hop-by-hop fields, and none that begins with
+ * `Execgate-`.
  */
 #pragma once
 #include "gateway/pool/transport.h"

@@ -196,12 +196,11 @@ void endpoint_flush(struct endpoint *ep) {
     if (endpoint_want(ep) != ep->worker->want) endpoint_attend_soon(ep);
 }
 
+/* Both clocks were read when it was received, so that none needs to be read now. */
 uint64_t endpoint_deadline_ms(const struct endpoint *ep, const struct invocation *inv) {
-    struct clock *clock = loop_clock(ep->api->loop);
-    uint64_t wall_ms = clock_wall_ms(clock);
-    if (!deadline_armed(&inv->deadline)) return wall_ms + ep->worker->handler->timeout_ms;
-    uint64_t now_ms = clock_now_ms(clock);
-    return inv->deadline.at_ms > now_ms ? wall_ms + (inv->deadline.at_ms - now_ms) : wall_ms;
+    uint64_t received_ms = inv->received_us / 1000;
+    if (deadline_armed(&inv->deadline)) return inv->received_wall_ms + (inv->deadline.at_ms - received_ms);
+    return clock_wall_ms(loop_clock(ep->api->loop)) + ep->worker->handler->timeout_ms;
 }
 
 /* --- answers --- */

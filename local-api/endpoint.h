@@ -21,6 +21,7 @@ struct call;
 
 /* What becomes of a call; each may be NULL. */
 struct call_ops {
+    bool break_off; /* of a streamed answer: its connection ends when its client has left */
     size_t (*on_data)(struct call *c, struct slice bytes); /* as http_server_ops; NULL = thrown away */
     void (*on_end)(struct call *c);
     void (*on_left)(struct call *c); /* the exchange or the endpoint is over: let go of everything */

@@ -164,7 +164,8 @@ static void write_field(struct buf *out, struct slice name, struct slice value) 
     *at++ = ':';
     *at++ = ' ';
     if (value.n) memcpy(at, value.p, value.n);
-    memcpy(at + value.n, "\r\n", 2);
+    at[value.n] = '\r';
+    at[value.n + 1] = '\n';
     out->n += name.n + value.n + 4;
 }
 

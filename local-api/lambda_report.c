@@ -23,8 +23,8 @@ static bool is_type_name(struct slice s) {
     if (s.n == 0 || s.n > 128) return false;
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
-        bool plain = is_upper((char)(c & ~0x20)) || (c >= '0' && c <= '9') || memchr("._:-$*", c, 6);
-        if (!plain) return false;
+        bool letter = is_upper((char)(c & ~0x20)) || (c >= '0' && c <= '9');
+        if (!letter && (c == '\0' || !strchr("._:-$*", c))) return false;
     }
     return true;
 }

@@ -194,7 +194,8 @@ static void streamed_end(struct call *c) {
     call_accept(c);
 }
 
-static const struct call_ops streamed_ops = {.on_data = stream_data, .on_end = streamed_end, .on_left = stream_left};
+static const struct call_ops streamed_ops = {
+    .break_off = true, .on_data = stream_data, .on_end = streamed_end, .on_left = stream_left};
 
 static void response_stream(struct call *c, struct invocation *inv, const struct response_head *head) {
     struct outcome o = answer_outcome(c->endpoint, inv, head, SLICE_NONE);

@@ -36,6 +36,8 @@ struct once {
     struct body *request; /* consumer's end of what is left to write */
     enum once_phase phase;
     enum once_shape shape;
+    bool is_head;
+    bool has_document;   /* its head is complete */
     struct buf text;     /* PHASE_GATHERS: all so far */
     struct body *answer; /* PHASE_STREAMS: producer's end */
     struct answer_stream stream;
@@ -151,14 +153,14 @@ static void on_answer_wanted(void *context) {
 }
 
 /* Completes with a body that has begun. What follows a declared length is not part of it. */
-static void document_begin(struct once *o, const struct response_head *head) {
+static void document_begin(struct once *o, const struct response_head *head, enum once_output output) {
     struct outcome outcome = once_document_outcome(o->inv, head);
     struct slice rest = slice_make(o->text.p + head->size, o->text.n - head->size);
-    bool whole = head->content_length >= 0 && rest.n >= (uint64_t)head->content_length;
-    if (whole) rest.n = (size_t)head->content_length;
+    bool full = head->content_length >= 0 && rest.n >= (uint64_t)head->content_length;
+    if (full) rest.n = (size_t)head->content_length;
     outcome.body = o->answer = body_new(head->content_length, UINT64_MAX);
     body_append_copy(o->answer, rest);
-    if (whole) {
+    if (full || (output == ONCE_OUTPUT_ENDED && head->content_length < 0)) {
         body_finish(o->answer);
         answer_drop(o);
     } else {
@@ -177,14 +179,22 @@ static void answer_refuse(struct once *o, struct outcome outcome) {
     once_complete(o, outcome);
 }
 
+/* To a HEAD the length is told, which is known at the end of the output; there is nobody to stream it to. */
+static bool document_must_end_first(const struct once *o, enum once_output output) {
+    return o->is_head && output == ONCE_MORE_MAY_COME;
+}
+
 static void answer_decide(struct once *o, enum once_output output) {
     struct response_head head;
     struct error e;
     struct arena scratch;
     arena_init(&scratch, SCRATCH_BYTES);
-    o->shape = once_shape_of(buf_slice(&o->text), output, &scratch, &head, &e);
-    if (o->shape == ONCE_DOCUMENT) document_begin(o, &head);
-    if (o->shape == ONCE_BROKEN) answer_refuse(o, once_broken_outcome(o->inv, buf_slice(&o->text), e.message));
+    enum once_shape shape = once_shape_of(buf_slice(&o->text), output, &scratch, &head, &e);
+    o->has_document = shape == ONCE_DOCUMENT;
+    if (o->has_document && document_must_end_first(o, output)) shape = ONCE_UNDECIDED;
+    o->shape = shape;
+    if (shape == ONCE_DOCUMENT) document_begin(o, &head, output);
+    if (shape == ONCE_BROKEN) answer_refuse(o, once_broken_outcome(o->inv, buf_slice(&o->text), e.message));
     arena_free(&scratch);
 }
 
@@ -243,7 +253,8 @@ static void output_follow(struct once *o) {
 
 /* Exit and end of output have both been seen. */
 static void once_end(struct once *o) {
-    if (o->inv && o->wait_status == 0) answer_consider(o, ONCE_OUTPUT_ENDED);
+    bool answered = o->wait_status == 0 || (o->has_document && !was_killed(o));
+    if (o->inv && answered) answer_consider(o, ONCE_OUTPUT_ENDED);
     if (o->inv) once_complete(o, plain_outcome(o));
     if (o->phase == PHASE_STREAMS) document_end(o);
     request_end(o);
@@ -330,6 +341,7 @@ static void once_deliver(struct worker *w, struct invocation *inv) {
     launch_set(&launch, "EXECGATE_HANDLER", w->handler->name);
     cgi_environment_set(&launch, inv, deadline_wall_ms(loop_clock(o->context->loop), inv));
     o->inv = inv;
+    o->is_head = slice_equal(inv->request.method, SLICE("HEAD"));
     /* Outlives the invocation when the answer begins before all of it has been read. */
     o->request = inv->body;
     inv->body = NULL;

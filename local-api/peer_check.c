@@ -55,7 +55,7 @@ static bool ask_diagnostics(int netlink, const struct sockaddr_in *client, const
 }
 
 bool peer_owner_from_diagnostics(struct peer_check *p, int fd, uid_t *owner) {
-    struct sockaddr_in client, here;
+    struct sockaddr_in client = {0}, here = {0};
     _Alignas(struct nlmsghdr) char answer[1024];
     if (p->netlink < 0 || !ends_of(fd, &client, &here) || !ask_diagnostics(p->netlink, &client, &here)) return false;
     /* The kernel answers within the send. */
@@ -78,24 +78,34 @@ static bool proc_end_is(const char *text, const struct sockaddr_in *end) {
     return strcmp(colon - 8, expected) == 0;
 }
 
+/* Columns of a row (proc_pid_net(5)). */
+enum proc_column { PROC_LOCAL = 1, PROC_REMOTE = 2, PROC_USER = 7, PROC_COLUMNS };
+
+static bool proc_row_is(char *row, const struct sockaddr_in *client, const struct sockaddr_in *here, uid_t *owner) {
+    char *columns[PROC_COLUMNS];
+    char *rest = row;
+    for (int i = 0; i < PROC_COLUMNS; i++) {
+        columns[i] = strtok_r(rest, " \n", &rest);
+        if (!columns[i]) return false;
+    }
+    if (!proc_end_is(columns[PROC_LOCAL], client) || !proc_end_is(columns[PROC_REMOTE], here)) return false;
+    *owner = (uid_t)strtoul(columns[PROC_USER], NULL, 10);
+    return true;
+}
+
 static bool proc_table_find(const char *path, const struct sockaddr_in *client, const struct sockaddr_in *here,
                             uid_t *owner) {
-    char line[512], local[64], remote[64];
-    unsigned user;
-    FILE *table = fopen(path, "re");
+    char row[512];
     bool found = false;
+    FILE *table = fopen(path, "re");
     if (!table) return false;
-    while (!found && fgets(line, sizeof line, table)) {
-        if (sscanf(line, "%*s %63s %63s %*s %*s %*s %*s %u", local, remote, &user) != 3) continue;
-        found = proc_end_is(local, client) && proc_end_is(remote, here);
-    }
+    while (!found && fgets(row, sizeof row, table)) found = proc_row_is(row, client, here, owner);
     fclose(table);
-    if (found) *owner = user;
     return found;
 }
 
 bool peer_owner_from_proc(int fd, uid_t *owner) {
-    struct sockaddr_in client, here;
+    struct sockaddr_in client = {0}, here = {0};
     if (!ends_of(fd, &client, &here)) return false;
     return proc_table_find("/proc/net/tcp", &client, &here, owner) ||
            proc_table_find("/proc/net/tcp6", &client, &here, owner);

@@ -27,9 +27,13 @@ static void on_retry_due(struct deadline *d) {
     probe_wake(container_of(d, struct port_probe, retry));
 }
 
+static void probe_connect_later(struct port_probe *p, uint64_t after_ms) {
+    deadline_arm(loop_deadlines(p->loop), &p->retry, clock_now_ms(loop_clock(p->loop)) + after_ms);
+}
+
 static void probe_retry_later(struct port_probe *p) {
     probe_hang_up(p);
-    deadline_arm(loop_deadlines(p->loop), &p->retry, clock_now_ms(loop_clock(p->loop)) + p->delay_ms);
+    probe_connect_later(p, p->delay_ms);
     p->delay_ms += p->delay_ms / 4;
     if (p->delay_ms > LAST_DELAY_MS) p->delay_ms = LAST_DELAY_MS;
 }
@@ -98,12 +102,15 @@ void port_probe_init(struct port_probe *p, struct loop *l, uint16_t port, void (
     *p = (struct port_probe){.loop = l, .port = port, .on_open = on_open, .context = context};
     p->task = (struct turn_task){.phase = TURN_LOCAL, .run = on_probe_task};
     p->retry.on_due = on_retry_due;
-    p->delay_ms = FIRST_DELAY_MS;
     p->fd = -1;
 }
 
-void port_probe_start(struct port_probe *p) {
-    probe_wake(p);
+void port_probe_start(struct port_probe *p, uint64_t after_ms) {
+    p->delay_ms = FIRST_DELAY_MS;
+    if (after_ms)
+        probe_connect_later(p, after_ms);
+    else
+        probe_wake(p);
 }
 
 void port_probe_stop(struct port_probe *p) {

@@ -1,7 +1,7 @@
 /* port_probe.h - waits until somebody accepts connections on a port of 127.0.0.1.
  *
- * Tries to connect every 10 ms, after a while every 100 ms, for as long as it is not stopped: how long a start may take is
- * the worker's affair. A connection that was accepted is closed again without a byte.
+ * Tries to connect every 10 ms, after a while every 100 ms, for as long as it is not stopped: how long a start may take
+ * is the worker's affair. A connection that was accepted is closed again without a byte.
  */
 #pragma once
 #include "gateway/loop/loop.h"
@@ -17,6 +17,8 @@ struct port_probe {
     int fd; /* of the attempt that is under way; -1 = none */
     struct watch *watch;
 };
-void port_probe_init(struct port_probe *p, struct loop *l, uint16_t port, void (*on_open)(void *context), void *context);
-void port_probe_start(struct port_probe *p);
+void port_probe_init(struct port_probe *p, struct loop *l, uint16_t port, void (*on_open)(void *context),
+                     void *context);
+/* The first attempt after so long; again, too, once it has stopped. */
+void port_probe_start(struct port_probe *p, uint64_t after_ms);
 void port_probe_stop(struct port_probe *p); /* idempotent */

@@ -3,7 +3,8 @@
  * Each worker has a multi handle of its own, so its connections are reused for it alone and are closed with it. Sockets
  * become watches and libcurl's timer a deadline; both only note what happened. One task per turn lets
  * libcurl work, reports the transfers that have ended, and then calls on_turn, the one place from which transfers
- * may be added, paused and removed and the pool may be called. libcurl's own callbacks run inside that task and never do.
+ * may be added, paused and removed and the pool may be called. libcurl's own callbacks run inside that task and never
+ * do.
  *
  * An easy handle is a `void *` here, as it is in curl.h.
  */

@@ -31,7 +31,8 @@ struct proxy_request {
     bool streaming; /* the invocation was completed with the answer's consumer end */
 
     bool upload_paused, answer_paused;
-    bool done; /* libcurl has let go of it */
+    bool refusal_told; /* libcurl was woken to notice that it need not go on sending */
+    bool done;         /* libcurl has let go of it */
     CURLcode result;
     bool cancelled;
     bool dropped;       /* nobody waits for it any more */
@@ -86,6 +87,12 @@ static bool answer_has_body(const struct proxy_request *r) {
     return r->head.status != 204 && r->head.status != 304;
 }
 
+/* It is whole before the transfer is done when the server has answered without reading all of the request. */
+static void answer_finish_if_full(struct proxy_request *r) {
+    if (!r->answer || r->is_head) return;
+    if (body_length(r->answer) == (int64_t)body_received(r->answer)) body_finish(r->answer);
+}
+
 static size_t head_finish(struct proxy_request *r, size_t n) {
     struct error e;
     if (!r->inv) return 0;
@@ -96,6 +103,7 @@ static size_t head_finish(struct proxy_request *r, size_t n) {
         return request_fault(r, FAILURE_HANDLER_ANSWER, "the status is not one of 200 to 599");
     r->head_complete = true;
     if (answer_has_body(r)) r->answer = body_new(r->chunked ? -1 : r->head.content_length, UINT64_MAX);
+    answer_finish_if_full(r);
     request_mark(r);
     return n;
 }
@@ -146,7 +154,9 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *context) {
         r->answer_paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    return body_append_copy(r->answer, slice_make(bytes, size * count)) ? size * count : 0;
+    if (!body_append_copy(r->answer, slice_make(bytes, size * count))) return 0;
+    answer_finish_if_full(r);
+    return size * count;
 }
 
 void proxy_request_done(void *transfer, int curl_code) {
@@ -342,6 +352,7 @@ static void request_end(struct proxy_request *r) {
     bool ok = request_succeeded(r);
     if (!ok) request_log_failure(r);
     if (r->result == CURLE_COULDNT_CONNECT) r->upstream->refused = true;
+    if (r->result != CURLE_OK && !r->head_complete) r->upstream->suspicious = true;
     if (r->answer && ok) body_finish(r->answer);
     if (r->answer && !ok) body_fail(r->answer, "the handler's answer broke off");
     if (r->inv && ok && (!r->answer || body_state_of(r->answer) == BODY_COMPLETE)) request_answer(r);
@@ -351,11 +362,25 @@ static void request_end(struct proxy_request *r) {
 
 /* --- once per turn --- */
 
+/* Answered in full, and the rest of the request is of no use to anybody. */
+static bool request_is_answered_early(const struct proxy_request *r) {
+    bool whole = r->head_complete && (!r->answer || body_state_of(r->answer) == BODY_COMPLETE);
+    return whole && !r->fault && r->upload && !body_at_end(r->upload);
+}
+
+/* Of an answer that is a refusal libcurl sends no more of the request, but it forgets to end one that is paused. */
+static bool upload_can_go_on(const struct proxy_request *r) {
+    if (!r->upload_paused) return false;
+    if (body_peek(r->upload).n || body_state_of(r->upload) != BODY_OPEN) return true;
+    return r->head_complete && r->head.status >= 300 && !r->refusal_told;
+}
+
 static void request_go_on(struct proxy_request *r) {
-    bool upload = r->upload_paused && (body_peek(r->upload).n || body_state_of(r->upload) != BODY_OPEN);
+    bool upload = upload_can_go_on(r);
     bool answer = r->answer_paused && answer_is_wanted(r);
     if (!upload && !answer) return;
     if (upload) r->upload_paused = false;
+    if (upload && r->head_complete) r->refusal_told = true;
     if (answer) r->answer_paused = false;
     curl_easy_pause(r->easy, (r->upload_paused ? CURLPAUSE_SEND : 0) | (r->answer_paused ? CURLPAUSE_RECV : 0));
 }
@@ -370,6 +395,7 @@ static void request_settle(struct proxy_request *r) {
         r->dropped = true;
     }
     if (request_is_dropped(r)) return request_free(r);
+    if (request_is_answered_early(r)) return request_end(r);
     if (r->done && !(request_succeeded(r) && request_waits_for_release(r))) return request_end(r);
     if (r->inv && r->head_complete && !r->fault) request_answer(r);
     if (request_is_dropped(r)) return request_free(r);

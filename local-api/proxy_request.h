@@ -8,8 +8,8 @@
  * libcurl's callbacks move bytes and leave marks; proxy_requests_settle draws the conclusions, once per turn and
  * outside of libcurl. A request rests in one list of its upstream and is in the other from its first mark until then.
  *
- * A request is sent twice only if it may be: libcurl repeats one whose kept-alive connection turned out to be closed, and
- * that is allowed for idempotent methods without a body alone (RFC 9110 9.2.2).
+ * A request is sent twice only if it may be: libcurl repeats one whose kept-alive connection turned out to be closed,
+ * and that is allowed for idempotent methods without a body alone (RFC 9110 9.2.2).
  */
 #pragma once
 #include "gateway/pool/transport.h"
@@ -23,14 +23,17 @@ struct proxy_upstream {
     struct log *log;
     struct proxy_curl *curl;
     uint16_t port;
-    bool refused; /* a connection was: nobody listens there any more */
+    bool refused;    /* a connection was: nobody listens there any more */
+    bool suspicious; /* a connection broke before its answer: perhaps nobody does */
     struct list resting;
     struct list marked;
 };
 
 /* The on_done of its proxy_curl. */
 void proxy_request_done(void *transfer, int curl_code);
-static inline size_t proxy_requests(const struct proxy_upstream *u) { return u->resting.length + u->marked.length; }
+static inline size_t proxy_requests(const struct proxy_upstream *u) {
+    return u->resting.length + u->marked.length;
+}
 /* Takes the body out of the invocation; until that is completed, its `delivery` is the request. */
 void proxy_request_start(struct proxy_upstream *u, struct invocation *inv);
 void proxy_requests_settle(struct proxy_upstream *u);

@@ -12,7 +12,7 @@
 #define MAX_CONNECTIONS 16384
 #define HEADER_TIMEOUT_MS 10000
 /* Some runtimes put a stack trace in a header. */
-#define MAX_HEADER (128 * 1024)
+#define MAX_HEADER (24 * 1024)
 /* sun_path less "/", a number, ".sock" and the NUL. */
 #define FOLDER_MAX (108 - 1 - 20 - 5 - 1)
 #define MEMORY_DEFAULT_MIB 128

@@ -12,6 +12,7 @@
 #define BACKLOG 511
 /* Free ports that are tried before one is found that no other starting worker has been told. */
 #define PORT_ATTEMPTS 16
+#define DOUBT_MS 20
 
 struct server_proxy {
     struct loop *loop;
@@ -111,6 +112,16 @@ static void on_port_open(void *context) {
     server_offer(s);
 }
 
+/* The end of a process is seen in its connections before it is known as such, and what is delivered in between is lost.
+ * So nothing is, for a moment and until the port has answered again. */
+static void server_doubt(struct server *s) {
+    s->upstream.suspicious = false;
+    if (!s->ready || s->exited || s->worker->draining) return;
+    s->ready = false;
+    worker_offer(s->worker, 0);
+    port_probe_start(&s->probe, DOUBT_MS);
+}
+
 /* The process accepts nothing any more, or has gone and all that it had sent was read. */
 static void server_conclude(struct server *s) {
     size_t held = proxy_requests(&s->upstream);
@@ -129,6 +140,7 @@ static void on_server_turn(void *context) {
     size_t held = proxy_requests(&s->upstream);
     if (s->inherits && !s->ready) on_port_open(s);
     proxy_requests_settle(&s->upstream);
+    if (s->upstream.suspicious) server_doubt(s);
     if (proxy_requests(&s->upstream) < held) server_offer(s);
     server_conclude(s);
 }
@@ -186,7 +198,7 @@ static void server_started(struct worker *w) {
     if (s->inherits)
         proxy_curl_wake(s->upstream.curl);
     else
-        port_probe_start(&s->probe);
+        port_probe_start(&s->probe, 0);
 }
 
 static void server_deliver(struct worker *w, struct invocation *inv) {

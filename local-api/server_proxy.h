@@ -1,7 +1,8 @@
 /* server_proxy.h - `mode: server`: the handler is an HTTP server; requests are proxied to it.
  *
- * It listens on 127.0.0.1:$PORT, or with `socket: inherited` on descriptor 3 (LISTEN_FDS). A worker is ready when its port accepts a
- * connection. libcurl's multi interface carries requests and answers on the loop, both bodies streamed with back-pressure.
+ * It listens on 127.0.0.1:$PORT, or with `socket: inherited` on descriptor 3 (LISTEN_FDS). A worker is ready when its
+ * port accepts a connection. libcurl's multi interface carries requests and answers on the loop, both bodies streamed
+ * with back-pressure.
  */
 #pragma once
 #include "gateway/loop/loop.h"

@@ -1,10 +1,14 @@
 #include "local-api/stream.h"
 #include "local-api/runtime_private.h"
 
-/* The client takes more, or has left, and then the rest is thrown away. */
+/* The client takes more, or has left. Then the stream is broken off, which tells the process; only a Lambda client,
+ * which would take that for the end of the world, may go on, and the rest is thrown away. */
 static void on_sink_wanted(void *context) {
     struct call *c = context;
-    http_exchange_read(c->exchange);
+    if (c->ops->break_off && body_abandoned(c->sink) && body_state_of(c->sink) == BODY_OPEN)
+        http_exchange_abort(c->exchange);
+    else
+        http_exchange_read(c->exchange);
 }
 
 void stream_begin(struct call *c, struct invocation *inv, struct outcome o, int64_t length,

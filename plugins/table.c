@@ -1,4 +1,7 @@
+#include "plugins/compress/compress.h"
 #include "plugins/cors/cors.h"
+#include "plugins/headers/headers.h"
+#include "plugins/hygiene/hygiene.h"
 #include "plugins/limits/limits.h"
 #include "plugins/plugin.h"
 #include "plugins/request_id/request_id.h"
@@ -6,9 +9,7 @@
 
 /* The first is the first to see a request and the last to see its outcome. */
 const struct plugin *const plugin_table[] = {
-    &request_id_plugin,
-    &cors_plugin,
-    &limits_plugin,
+    &request_id_plugin, &hygiene_plugin, &cors_plugin, &limits_plugin, &headers_plugin, &compress_plugin,
 };
 const size_t plugin_count = ARRAY_LEN(plugin_table);
 

@@ -73,7 +73,7 @@ const char *execgate_header_at(const struct execgate_request *request, size_t in
 const char *execgate_parameter(const struct execgate_request *request, const char *name);
 /* The decoded value of ?name=value, the first; NULL when absent. */
 const char *execgate_query_value(const struct execgate_request *request, const char *name);
-/* What is left until the deadline; never negative. */
+/* What is left until the deadline; 0 when it has passed, or when there is none. */
 long long execgate_remaining_ms(const struct execgate_request *request);
 /* 1 once nobody waits for the answer any more: the client left, the deadline passed, or the gateway shuts down. For
  * long work; asks over a connection of its own and never waits. */
@@ -249,6 +249,12 @@ static int eg_send(struct eg_wire *w, const char *data, size_t size) {
         size -= (size_t)sent;
     }
     return 0;
+}
+
+/* Data, or the end, from a peer that has nothing to say. */
+static int eg_wire_is_stale(const struct eg_wire *w) {
+    char byte;
+    return w->fd >= 0 && (recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR));
 }
 
 /* Reads what is there, at least a byte. */
@@ -471,11 +477,14 @@ long long execgate_remaining_ms(const struct execgate_request *request) {
     return left > 0 ? left : 0;
 }
 
-/* The watch is a request that the gateway answers when there is something to tell; here one only looks. */
+/* The watch is a request that the gateway answers when there is something to tell; here one only looks: 200 means
+ * cancelled, 204 that the invocation ended otherwise. A stream is its own watch: the gateway breaks it off. */
 int execgate_cancelled(const struct execgate_request *request) {
-    struct eg_wire *w = &request->client->watch;
-    char byte;
-    if (request->deadline_ms && execgate_remaining_ms(request) == 0) return 1;
+    struct execgate_client *c = request->client;
+    struct eg_wire *w = &c->watch;
+    char start[12];
+    if (c->response.state == EG_STREAMED || (request->deadline_ms && execgate_remaining_ms(request) == 0)) return 1;
+    if (c->response.state == EG_STREAMING) return eg_wire_is_stale(&c->stream);
     if (w->fd < 0) {
         eg_clear(&w->in);
         eg_append_text(&w->in, "GET /v1/invocations/");
@@ -483,8 +492,9 @@ int execgate_cancelled(const struct execgate_request *request) {
         eg_append_text(&w->in, "/cancelled HTTP/1.1\r\nHost: execgate\r\n\r\n");
         if (w->in.failed || eg_wire_open(w) || eg_send(w, w->in.p, w->in.n)) return 1;
     }
-    if (recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0) return errno != EAGAIN && errno != EINTR;
-    return 1; /* a reply, or the end of the gateway */
+    ssize_t got = recv(w->fd, start, sizeof start, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 0) return errno != EAGAIN && errno != EINTR;
+    return got == 0 || (got == (ssize_t)sizeof start && memcmp(start + 9, "200", 3) == 0);
 }
 
 /* Takes a line off; it is NUL-terminated in place of its CR. NULL when there is none. */
@@ -702,12 +712,6 @@ static int eg_stream_lost(struct execgate_response *response) {
     eg_wire_close(&response->client->stream);
     response->state = EG_STREAMED;
     return -1;
-}
-
-/* Data, or the end, from a peer that has nothing to say. */
-static int eg_wire_is_stale(const struct eg_wire *w) {
-    char byte;
-    return w->fd >= 0 && (recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR));
 }
 
 /* Two parts as one chunk; nothing at all for an empty one, which would be the last. */

@@ -14,7 +14,7 @@
 /* A batch this large is written without waiting for the end of the turn. */
 #define LOG_BATCH_SIZE (64 * 1024)
 /* What is kept for a reader that does not read; further lines are dropped. */
-#define LOG_KEEP_SIZE (256 * 1024)
+#define LOG_KEEP_SIZE (4 * 1024 * 1024)
 #define LOG_MESSAGE_WIDTH 18
 #define LOG_FREE_WAIT_MS 50
 #define LOG_FREE_WAITS 4
@@ -35,6 +35,7 @@ struct log {
     struct buf batch;
     uint64_t dropped; /* lines, until a line has said so */
     bool scheduled;   /* the owner was told and has not flushed yet */
+    bool blocked;     /* the reader was slow when last asked */
     void (*on_pending)(void *context);
     void *context;
     uint64_t second; /* the one that `time` was made for */
@@ -198,14 +199,14 @@ static void report_dropped(struct log *l) {
 void log_fields(struct log *l, enum log_level level, const char *message, const struct log_field *fields,
                 size_t count) {
     if (!log_wants(l, level)) return;
-    if (l->batch.n > LOG_KEEP_SIZE) log_flush(l);
+    if (l->batch.n > LOG_KEEP_SIZE && !l->blocked) log_flush(l);
     if (l->batch.n > LOG_KEEP_SIZE) {
         l->dropped++;
         return;
     }
     report_dropped(l);
     append_line(l, level, message, fields, count);
-    if (level == LOG_ERROR || l->batch.n > LOG_BATCH_SIZE) log_flush(l);
+    if (level == LOG_ERROR || (l->batch.n > LOG_BATCH_SIZE && !l->blocked)) log_flush(l);
     if (l->batch.n == 0 || l->scheduled || !l->on_pending) return;
     l->scheduled = true;
     l->on_pending(l->context);
@@ -236,15 +237,18 @@ static uint64_t count_lines(struct slice s) {
     return lines;
 }
 
-void log_flush(struct log *l) {
-    if (!l) return;
+bool log_flush(struct log *l) {
+    if (!l) return true;
     size_t written = 0;
-    l->scheduled = false;
+    l->scheduled = l->blocked = false;
     while (written < l->batch.n) {
         struct slice rest = {l->batch.p + written, l->batch.n - written};
         ssize_t n = sink_write(l, rest);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno == EAGAIN) break; /* kept for the next flush */
+        if (n < 0 && errno == EAGAIN) { /* kept for the next flush, which the owner makes in a moment */
+            l->blocked = true;
+            break;
+        }
         if (n <= 0) {
             l->dropped += count_lines(rest);
             written = l->batch.n;
@@ -253,6 +257,7 @@ void log_flush(struct log *l) {
         written += (size_t)n;
     }
     buf_consume(&l->batch, written);
+    return l->batch.n == 0;
 }
 
 void log_free(struct log *l) {

@@ -38,7 +38,8 @@ void log_on_pending(struct log *l, void (*on_pending)(void *context), void *cont
 /* False for a NULL log too: logging into nothing is fine. */
 bool log_wants(const struct log *l, enum log_level level);
 void log_fields(struct log *l, enum log_level level, const char *message, const struct log_field *fields, size_t count);
-void log_flush(struct log *l);
+/* False when the reader is slow and lines are left: call again in a moment. */
+bool log_flush(struct log *l);
 /* "debug" "info" "warn" "error" "off"; false when unknown. */
 bool log_level_parse(struct slice text, enum log_level *level);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define DRAIN_CHECK_MS 10
+#define LOG_RETRY_MS 10
 #define KILL_WAIT_MS 3000
 
 enum gateway_stage { GATEWAY_SERVING, GATEWAY_DRAINING, GATEWAY_STOPPING, GATEWAY_STOPPED };
@@ -33,14 +34,23 @@ struct gateway {
     struct once_context once;
     struct http_source *http;
     struct turn_task log_task;
+    struct deadline log_retry;
     struct deadline drain_check;
     struct deadline drain_limit;
     enum gateway_stage stage;
     bool forced;
 };
 
+/* Whoever reads the log may be slow: what is left is tried again soon, and the loop never waits for it. */
 static void flush_log(struct turn_task *task) {
-    log_flush(container_of(task, struct gateway, log_task)->log);
+    struct gateway *g = container_of(task, struct gateway, log_task);
+    if (log_flush(g->log)) return;
+    deadline_arm(loop_deadlines(g->loop), &g->log_retry, clock_now_ms(loop_clock(g->loop)) + LOG_RETRY_MS);
+}
+
+static void on_log_retry(struct deadline *d) {
+    turn_add(loop_turn(container_of(d, struct gateway, log_retry)->loop),
+             &container_of(d, struct gateway, log_retry)->log_task);
 }
 
 static void on_log_pending(void *context) {
@@ -164,7 +174,7 @@ static int build_pools(struct gateway *g, struct error *e) {
     g->runtime_api = runtime_api_new(g->loop, g->log, &g->blueprint->limits, e);
     g->server_proxy = g->runtime_api ? server_proxy_new(g->loop, g->log, e) : NULL;
     if (!g->server_proxy) return -1;
-    g->once = (struct once_context){.loop = g->loop, .max_answer = g->blueprint->limits.max_answer};
+    g->once = (struct once_context){.loop = g->loop, .log = g->log, .max_answer = g->blueprint->limits.max_answer};
     g->host = (struct pool_host){.clock = loop_clock(g->loop),
                                  .log = g->log,
                                  .deadlines = loop_deadlines(g->loop),
@@ -227,6 +237,7 @@ struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log
     g->log = log;
     g->log_task = (struct turn_task){.phase = TURN_LAST, .run = flush_log};
     g->drain_check.on_due = on_drain_check;
+    g->log_retry.on_due = on_log_retry;
     g->drain_limit.on_due = on_drain_limit;
     if (build(g, clock, e) < 0) {
         gateway_free(g);
@@ -297,6 +308,7 @@ void gateway_free(struct gateway *g) {
         pipeline_close(&g->pipeline);
         deadline_disarm(loop_deadlines(g->loop), &g->drain_check);
         deadline_disarm(loop_deadlines(g->loop), &g->drain_limit);
+        deadline_disarm(loop_deadlines(g->loop), &g->log_retry);
         turn_remove(&g->log_task);
     }
     loop_free(g->loop);

@@ -161,16 +161,34 @@ bool loop_run_until(struct loop *l, bool (*done)(void *context), void *context, 
     return done(context);
 }
 
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+static void watch_poll(struct watch *w) {
+    int wanted = 0;
+    if (w->events & WATCH_READ) wanted |= UV_READABLE;
+    if (w->events & WATCH_WRITE) wanted |= UV_WRITABLE;
+    if (w->events & WATCH_GONE) wanted |= UV_DISCONNECT;
+    if (wanted == 0)
+        uv_poll_stop(&w->handle);
+    else
+        uv_poll_start(&w->handle, wanted, on_poll);
+}
+
 static void on_poll(uv_poll_t *handle, int status, int events) {
     struct watch *w = handle->data;
     unsigned happened = 0;
     if (events & UV_READABLE) happened |= WATCH_READ;
     if (events & UV_WRITABLE) happened |= WATCH_WRITE;
     if (events & UV_DISCONNECT) happened |= WATCH_GONE;
-    happened &= w->events;
-    /* libuv has stopped polling; every interest is told, and the owner's next system call finds the reason. */
-    if (status < 0) happened = w->events | WATCH_FAILED;
-    w->on_event(w->context, happened);
+    unsigned failed = 0;
+    /* An error on the descriptor. Every interest is told, and the owner's system calls find the reason, perhaps only
+     * after some data that came before it: so libuv, which has stopped polling, is made to go on. */
+    if (status < 0) {
+        happened = w->events;
+        failed = WATCH_FAILED;
+        watch_poll(w);
+    }
+    w->on_event(w->context, (happened & w->events) | failed);
 }
 
 struct watch *watch_open(struct loop *l, int fd, void (*on_event)(void *context, unsigned events), void *context) {
@@ -188,15 +206,8 @@ struct watch *watch_open(struct loop *l, int fd, void (*on_event)(void *context,
 }
 
 void watch_set(struct watch *w, unsigned events) {
-    int wanted = 0;
-    if (events & WATCH_READ) wanted |= UV_READABLE;
-    if (events & WATCH_WRITE) wanted |= UV_WRITABLE;
-    if (events & WATCH_GONE) wanted |= UV_DISCONNECT;
     w->events = events;
-    if (wanted == 0)
-        uv_poll_stop(&w->handle);
-    else
-        uv_poll_start(&w->handle, wanted, on_poll);
+    watch_poll(w);
 }
 
 static void on_watch_closed(uv_handle_t *handle) {

@@ -19,10 +19,14 @@ static size_t pool_places_to_come(const struct pool *p) {
     return starting * p->handler->processes.concurrency;
 }
 
-/* The bound is on what waits for a busy pool; a bound of 0 means that nothing waits for the answers of others. */
+/* The bound is on what would still wait after the turn's dispatch. A bound of 0 means that nothing waits for the
+ * answers of others, but for a process that is being started for it. */
 static bool pool_queue_has_room(const struct pool *p) {
     size_t queued = p->queue.length;
-    return queued < p->handler->queue_limit || pool_places_to_come(p) > queued || pool_places(p, queued + 1) > queued;
+    size_t limit = p->handler->queue_limit;
+    if (queued < limit || pool_places_to_come(p) > queued) return true;
+    size_t beyond = queued - limit;
+    return pool_places(p, beyond + 1) > beyond;
 }
 
 static struct pool *pool_of(struct executor *e) {
@@ -59,6 +63,7 @@ static void on_completed(struct executor *e, struct invocation *inv) {
         if (p->transport->forget) p->transport->forget(w, inv);
         inv->worker = NULL;
         w->served++;
+        if (inv->outcome.failure == FAILURE_NONE) w->answered = true;
         worker_review(w);
     }
     if (p->draining) pool_wake(p);
@@ -133,6 +138,7 @@ void pool_kill(struct pool *p) {
     /* STOPPING first: the others are on their way there. */
     static const enum worker_state states[] = {WORKER_STOPPING, WORKER_STARTING, WORKER_IDLE, WORKER_BUSY,
                                                WORKER_BACKOFF};
+    p->killed = true;
     pool_drain(p);
     pool_flush_queue(p, FAILURE_SHUTTING_DOWN);
     for (size_t i = 0; i < ARRAY_LEN(states); i++)

@@ -59,7 +59,8 @@ struct outcome pool_refusal(struct pool *p, struct invocation *inv, enum failure
 
 static void backoff_lengthen(struct pool *p, const struct worker *w, uint64_t now_ms) {
     struct backoff *b = &p->backoff;
-    if (worker_was_healthy(w, now_ms)) b->failures = 0;
+    /* One that did its work before it fell is no loop: a request that kills cannot lock the others out. */
+    if (worker_was_healthy(w, now_ms) || w->answered) b->failures = 0;
     b->failures++;
     b->began_ms = now_ms;
     b->until_ms = now_ms + backoff_draw_ms(p);

@@ -41,6 +41,7 @@ static void pool_deliver(struct worker *w, struct invocation *inv) {
     inv->attempts++;
     inv->worker = w;
     w->want--;
+    if (w->deferred) memcpy(w->only_id, inv->id, sizeof w->only_id);
     w->silent_since_ms = 0;
     invocation_move(inv, INVOCATION_RUNNING, &w->running);
     invocation_arm(inv, p->handler->timeout_ms, on_invocation_due);

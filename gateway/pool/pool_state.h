@@ -43,6 +43,7 @@ struct pool {
     struct pool_counters counters;
     unsigned last_number;
     bool draining;
+    bool killed;   /* pool_kill: what dies now is the gateway's doing */
     bool deferred; /* its launches are */
 };
 

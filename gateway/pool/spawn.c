@@ -11,6 +11,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,11 +78,13 @@ static void plan_environment(struct spawn_plan *plan) {
 
 /* --- in the child, on its parent's memory: only async-signal-safe calls --- */
 
+/* By the system call itself: the library's function leaves out the two signals that it keeps for itself, and who
+ * started us may have ignored those too. All zeros is SIG_DFL without flags. */
 static void child_signals(void) {
-    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    static const char standard[64];
     sigset_t none;
+    for (long s = 1; s < NSIG; s++) syscall(SYS_rt_sigaction, s, standard, NULL, (NSIG - 1) / CHAR_BIT);
     sigemptyset(&none);
-    for (int s = 1; s < NSIG; s++) sigaction(s, &standard, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 

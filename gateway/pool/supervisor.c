@@ -51,9 +51,11 @@ struct process {
 
 /* --- lines --- */
 
-/* Known only when the process holds exactly one. */
+/* Known only when the process holds exactly one, or was started for one; what that prints may be read after its answer.
+ */
 static struct slice process_invocation(const struct process *p) {
     const struct list *running = &p->worker->running;
+    if (p->worker->deferred) return slice_make(p->worker->only_id, sizeof p->worker->only_id);
     if (running->length != 1) return SLICE_NONE;
     return invocation_id(list_entry(list_first(running), struct invocation, node));
 }
@@ -174,6 +176,7 @@ static void on_exit_task(struct turn_task *task) {
     p->exit_watch = NULL;
     p->exited = true;
     p->supervisor->alive--;
+    /* Its last words belong to the invocation that it still holds. */
     pipe_read_rest(&p->out);
     pipe_read_rest(&p->err);
     process_watch_linger(p);

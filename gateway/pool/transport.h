@@ -53,6 +53,7 @@ struct worker {
     int pid;                 /* 0 while there is none */
     uint64_t started_ms, ready_ms, idle_since_ms, silent_since_ms;
     uint64_t served;
+    bool answered;            /* at least once, and not with a failure */
     struct deadline deadline; /* the state's own */
     int exit_status;          /* wait status, once exited */
     /* Facts that the table's events are made of. */
@@ -60,6 +61,7 @@ struct worker {
     bool exited, output_closed, finished; /* gone; its output too; its transport too */
     bool draining, terminated, failed;    /* takes no more; has been signalled; its end lengthens the back-off */
     enum stop_reason stop_reason;         /* why it is in STOPPING */
+    char only_id[UUID_TEXT_SIZE];         /* of a deferred worker's one invocation */
     struct slice last_type;               /* of an init error; in `note` */
     char reason[160];                     /* why it ended, for clients: no paths, no stderr */
     char note[512];                       /* the same for the operator's log */

@@ -85,6 +85,7 @@ void worker_fail_running(struct worker *w) {
     char detail[sizeof w->reason];
     /* Without a process none of it was ever taken. */
     enum failure f = w->launched ? FAILURE_HANDLER_DIED : FAILURE_UNAVAILABLE;
+    if (w->pool->killed) f = FAILURE_SHUTTING_DOWN;
     worker_describe_death(w, detail, sizeof detail);
     for (struct list_node *node; (node = list_first(&w->running));) {
         struct invocation *inv = list_entry(node, struct invocation, node);

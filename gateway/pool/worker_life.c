@@ -54,6 +54,7 @@ static void worker_enter_idle(struct worker *w) {
     w->idle_since_ms = pool_now_ms(p);
     if (!w->ready_ms) {
         w->ready_ms = w->idle_since_ms;
+        p->backoff.missed = false;
         deadline_disarm(p->host.deadlines, &w->deadline);
     }
     pool_watch_idle(p);

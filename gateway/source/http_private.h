@@ -51,6 +51,7 @@ struct http_exchange {
     enum http_place place;
     enum http_stage stage;
     uint64_t since_ms; /* when it came to its place, or made progress there */
+    bool looked_at;    /* since then, for an end of its stream */
     struct lane *lane;
     struct MHD_Connection *mhd;
     struct http_server *server;

@@ -20,6 +20,7 @@ void exchange_place(struct http_exchange *x, enum http_place place) {
     list_remove(&x->place_node);
     x->place = place;
     x->since_ms = s->now_ms;
+    x->looked_at = false;
     list_push(&s->places[place], &x->place_node);
     if (place == PLACE_PARKED) deadline_soon(s, &s->look_out, LOOK_OUT_MS);
 }
@@ -32,14 +33,37 @@ void exchange_break(struct http_exchange *x) {
     lane_wake(x->lane);
 }
 
+static void exchange_lose(struct http_exchange *x) {
+    x->server->counters.gone++;
+    if (x->open && x->server->config.ops->on_gone) x->server->config.ops->on_gone(x);
+    exchange_break(x);
+}
+
 static void on_peer_gone(void *context, unsigned events) {
     struct http_exchange *x = context;
     (void)events;
     watch_close(x->watch);
     x->watch = NULL;
-    x->server->counters.gone++;
-    if (x->open && x->server->config.ops->on_gone) x->server->config.ops->on_gone(x);
-    exchange_break(x);
+    exchange_lose(x);
+}
+
+static bool peer_has_ended(const struct http_exchange *x) {
+    char byte;
+    return recv(x->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* libmicrohttpd waits for edges and takes a short read for the end of what is there: the end of a stream that came
+ * together with its last bytes is an edge that it has already had. One look at each exchange that has come to wait
+ * finds it; an end that comes later is an edge of its own. */
+static void look_for_ended(struct http_server *s, enum http_place place) {
+    struct list_node *head = &s->places[place].head, *previous;
+    for (struct list_node *node = head->previous; node != head; node = previous) {
+        struct http_exchange *x = list_entry(node, struct http_exchange, place_node);
+        previous = node->previous;
+        if (x->looked_at) return;
+        x->looked_at = true;
+        if (peer_has_ended(x)) exchange_lose(x);
+    }
 }
 
 /* Exchanges that stay parked get a watch: libmicrohttpd does not look at a suspended connection's socket. */
@@ -127,6 +151,9 @@ static void on_sweep(struct deadline *d) {
         {PLACE_LINGER, LINGER_MS, exchange_break},
     };
     s->now_ms = clock_now_ms(loop_clock(s->loop));
+    look_for_ended(s, PLACE_HEADER);
+    look_for_ended(s, PLACE_IDLE);
+    look_for_ended(s, PLACE_BODY);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) sweep_place(s, &rows[i]);
     if (s->connections) deadline_soon(s, &s->sweep, SWEEP_MS);
 }

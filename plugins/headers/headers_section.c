@@ -43,16 +43,8 @@ static const char *const off[] = {"off", NULL};
 static const char *const content_type_options[] = {"off", "nosniff", NULL};
 static const char *const frame_options[] = {"off", "deny", "sameorigin", NULL};
 static const char *const referrer_policies[] = {
-    "off",
-    "no-referrer",
-    "no-referrer-when-downgrade",
-    "origin",
-    "origin-when-cross-origin",
-    "same-origin",
-    "strict-origin",
-    "strict-origin-when-cross-origin",
-    "unsafe-url",
-    NULL,
+    "off",         "no-referrer",   "no-referrer-when-downgrade",      "origin",     "origin-when-cross-origin",
+    "same-origin", "strict-origin", "strict-origin-when-cross-origin", "unsafe-url", NULL,
 };
 
 static const struct schema_field hsts_fields[] = {
@@ -148,7 +140,8 @@ static const struct schema_field headers_fields[] = {
 static const struct object_schema headers_schema = {
     .name = "headers",
     .title = "`headers`",
-    .about = "Security headers on every answer. A handler's own value wins, unless `force` is set. Off without this key.",
+    .about =
+        "Security headers on every answer. A handler's own value wins, unless `force` is set. Off without this key.",
     .fields = headers_fields,
     .count = ARRAY_LEN(headers_fields),
     .size = sizeof(struct headers_document),

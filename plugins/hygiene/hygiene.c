@@ -20,7 +20,8 @@ static bool is_unfit(struct slice name) {
 static void drop_named(struct fields *f, struct arena *a) {
     struct fields kept = {0};
     for (size_t i = 0; i < f->count; i++)
-        if (!http_is_named_by_connection(f, f->items[i].name)) fields_add(&kept, a, f->items[i].name, f->items[i].value);
+        if (!http_is_named_by_connection(f, f->items[i].name))
+            fields_add(&kept, a, f->items[i].name, f->items[i].value);
     *f = kept;
 }
 

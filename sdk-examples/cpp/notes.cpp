@@ -93,8 +93,21 @@ static void write_note(execgate::response &response, unsigned long id, const std
     execgate::print(response, "}");
 }
 
+static void answer_note(execgate::response &response, unsigned long id, const std::string &text) {
+    execgate_add_header(&response, "Content-Type", "application/json");
+    write_note(response, id, text);
+    execgate::print(response, "\n");
+}
+
+static void problem(execgate::response &response, int status, const char *title) {
+    execgate_status(&response, status);
+    execgate_add_header(&response, "Content-Type", "application/problem+json");
+    execgate_print(&response, "{\"status\":%d,\"title\":\"%s\"}\n", status, title);
+}
+
 static void list(const NoteLog &log, execgate::response &response) {
     const char *separator = "";
+    execgate_add_header(&response, "Content-Type", "application/json");
     execgate::print(response, "[");
     for (const auto &[id, text] : log.all()) {
         execgate::print(response, separator);
@@ -106,28 +119,19 @@ static void list(const NoteLog &log, execgate::response &response) {
 
 static void create(NoteLog &log, const execgate::request &request, execgate::response &response) {
     std::string text = execgate::body(request);
-    if (text.empty()) {
-        execgate_status(&response, 400);
-        execgate::print(response, "{\"title\":\"A note needs a text\"}\n");
-        return;
-    }
+    if (text.empty()) return problem(response, 400, "A note needs a text");
     unsigned long id = log.add(text);
     execgate_status(&response, 201);
     execgate_add_header(&response, "Location", ("/notes/" + std::to_string(id)).c_str());
-    write_note(response, id, text);
+    answer_note(response, id, text);
 }
 
-static void one(NoteLog &log, const std::string &id_text, bool remove, execgate::response &response) {
+static void one(NoteLog &log, const std::string &id_text, const std::string &method, execgate::response &response) {
     auto note = log.all().find(std::strtoul(id_text.c_str(), nullptr, 10));
-    if (note == log.all().end()) {
-        execgate_status(&response, 404);
-        execgate::print(response, "{\"title\":\"There is no such note\"}\n");
-    } else if (remove) {
-        log.remove(note->first);
-        execgate_status(&response, 204);
-    } else {
-        write_note(response, note->first, note->second);
-    }
+    if (note == log.all().end()) return problem(response, 404, "There is no such note");
+    if (method != "DELETE") return answer_note(response, note->first, note->second);
+    log.remove(note->first);
+    execgate_status(&response, 204);
 }
 
 int main() try {
@@ -135,9 +139,8 @@ int main() try {
     NoteLog log(file ? file : "notes.log");
     return execgate::run([&log](const execgate::request &request, execgate::response &response) {
         std::string method = request.method, id = execgate::parameter(request, "id");
-        execgate_add_header(&response, "Content-Type", "application/json");
         if (!id.empty())
-            one(log, id, method == "DELETE", response);
+            one(log, id, method, response);
         else if (method == "POST")
             create(log, request, response);
         else

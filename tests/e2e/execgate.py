@@ -140,6 +140,10 @@ class Gateway:
     def wait_log(self, message=None, seconds=10, **fields):
         return wait_for(lambda: self.logs(message, **fields), seconds, f"a log entry {message!r} {fields}")[0]
 
+    def wait_output(self, text, seconds=10, **fields):
+        """The first line a handler wrote that contains the text."""
+        return wait_for(lambda: [e for e in self.logs("output", **fields) if text in e.get("line", "")], seconds, f"the output {text!r}")[0]
+
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:
             self.stop(signal.SIGTERM if kind is None else signal.SIGKILL)

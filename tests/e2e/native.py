@@ -5,6 +5,7 @@ import select
 import signal
 import struct
 import termios
+import time
 
 from execgate import Gateway, wait_for
 from puppet import Api, blueprint, environment
@@ -118,18 +119,38 @@ def settle(api):
         assert api.call("GET", "/v1/config").status == 200
 
 
+def status(g, message, handler):
+    """What the gateway says about a pool or its worker when it is asked by SIGUSR1."""
+    seen = len(g.logs(message, handler=handler))
+    g.process.send_signal(signal.SIGUSR1)
+    return wait_for(lambda: g.logs(message, handler=handler)[seen:], what="the status")[0]
+
+
 def wait_queued(g, count, handler="puppet"):
     """Until so many requests wait in the pool, and nothing else is on its way."""
-    def queued():
-        seen = len(g.logs("pool status", handler=handler))
-        g.process.send_signal(signal.SIGUSR1)
-        return wait_for(lambda: g.logs("pool status", handler=handler)[seen:], what="the status")[0]["queued"] == count
-    wait_for(queued, what=f"{count} queued requests")
+    wait_for(lambda: status(g, "pool status", handler)["queued"] == count, what=f"{count} queued requests")
+
+
+def wait_wants(g, count, handler="puppet"):
+    """Until the process is known to ask for so many events."""
+    wait_for(lambda: status(g, "worker status", handler)["wants"] == count, what=f"a process that asks for {count} events")
+
+
+def standstill(value, seconds=0.4):
+    """A growing value once it has stopped growing for a while."""
+    last, since = value(), time.monotonic()
+    end = since + 30
+    while time.monotonic() - since < seconds or not last:
+        assert time.monotonic() < end, f"no standstill: {last}"
+        time.sleep(0.01)
+        if value() != last:
+            last, since = value(), time.monotonic()
+    return last
 
 
 @contextlib.contextmanager
 def deaf_puppet(folder, more="", concurrency=1, top=""):
     """As puppet(), but it has to be killed: for what may be said between SIGTERM and the end."""
-    text = blueprint(more, concurrency, top).replace("stopTimeout: 200ms", "stopTimeout: 3s")
+    text = blueprint(more, concurrency, top).replace("stopTimeout: 200ms", "stopTimeout: 1s")
     with Gateway(folder, text, files={"puppet.sh": DEAF}) as g:
         yield g, environment(folder)

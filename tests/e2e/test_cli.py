@@ -73,7 +73,7 @@ def test_check_and_routes_of_a_good_blueprint(tmp_path):
 BAD = [
     ("unknown key", "blueprint: 1\nname: a\nhandlesr: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["handlesr", "handlers"]),
     ("duplicate key", "blueprint: 1\nname: a\nname: b\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["name"]),
-    ("wrong type", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /bin/true, queueLimit: many}\n", (4, 43), ["many"]),
+    ("wrong type", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /bin/true, queueLimit: many}\n", (4, 39), ["many"]),
     ("bare number for a duration", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /bin/true, timeout: 5}\n", (4, 36), ["5", "30s"]),
     ("missing executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./nothing-here}\n", (4, 16), ["nothing-here"]),
     ("not executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./blueprint.yaml}\n", (4, 16), ["chmod +x"]),

@@ -24,8 +24,8 @@ def problems_in(path, rooms):
         if other and rooms.index(other) > rooms.index(own):
             yield f"{path}: {own} must not include {name} of the later layer {other}"
         allowed = LIBRARY_ROOMS.get(name)
-        if allowed and (own not in allowed or path.suffix == ".h"):
-            yield f"{path}: {name} belongs in .c files of {', '.join(sorted(allowed))}"
+        if allowed and (own not in allowed or not path.name.endswith((".c", "_private.h"))):
+            yield f"{path}: {name} belongs in .c files and private headers of {', '.join(sorted(allowed))}"
 
 
 def main(rooms):

@@ -56,7 +56,7 @@ struct stable {
 
     struct ride rides[STABLE_RIDES];
     size_t ride_count;
-    struct worker *workers[STABLE_WORKERS]; /* by number - 1; NULL once closed */
+    struct worker *workers[STABLE_WORKERS]; /* the first ones, by number - 1; NULL once closed */
     bool open_fails, spawn_fails, deferred, exited_later;
     size_t processes, opened, aborted;
     unsigned flushes;
@@ -119,8 +119,7 @@ static inline int fake_open(struct worker *w, struct launch *launch, struct erro
     w->transport = f;
     launch_set(launch, "FAKE", "1");
     launch->deferred = s->deferred;
-    assert_true(w->number <= STABLE_WORKERS);
-    s->workers[w->number - 1] = w;
+    if (w->number <= STABLE_WORKERS) s->workers[w->number - 1] = w;
     s->opened++;
     return 0;
 }
@@ -173,7 +172,7 @@ static inline bool fake_exited(struct worker *w, int wait_status) {
 static inline void fake_close(struct worker *w) {
     struct stable *s = stable_of_worker(w);
     assert_int_equal(w->running.length + w->streams.length, 0);
-    s->workers[w->number - 1] = NULL;
+    if (w->number <= STABLE_WORKERS) s->workers[w->number - 1] = NULL;
     s->opened--;
     free(w->transport);
 }
@@ -264,10 +263,18 @@ static inline void stable_wait(struct stable *s, uint64_t ms) {
     stable_turn(s);
 }
 
+/* A new one, or one that has ended when all are taken. */
+static inline struct ride *stable_free_ride(struct stable *s) {
+    if (s->ride_count < STABLE_RIDES) return &s->rides[s->ride_count++];
+    for (size_t i = 0; i < STABLE_RIDES; i++)
+        if (!s->rides[i].inv) return &s->rides[i];
+    fail_msg("too many rides at once");
+    return NULL;
+}
+
 static inline struct ride *stable_submit(struct stable *s) {
     struct error e;
-    assert_true(s->ride_count < STABLE_RIDES);
-    struct ride *r = &s->rides[s->ride_count++];
+    struct ride *r = stable_free_ride(s);
     *r = (struct ride){0};
     struct invocation *inv = invocation_new(&s->pipeline, &stable_source, r);
     r->inv = inv;
@@ -324,6 +331,17 @@ static inline void stable_end(struct stable *s, struct worker *w, int wait_statu
     stable_turn(s);
 }
 
+/* One process, busy with one event. */
+static inline struct worker *stable_busy_one(struct stable *s) {
+    stable_ride(s);
+    stable_ready(s, 1);
+    return stable_first(s, WORKER_BUSY);
+}
+
+static inline struct ride *stable_last(struct stable *s) {
+    return &s->rides[s->ride_count - 1];
+}
+
 /* What was logged so far. */
 static inline bool stable_logged(struct stable *s, const char *text) {
     static char log[1 << 16];
@@ -334,12 +352,19 @@ static inline bool stable_logged(struct stable *s, const char *text) {
     return strstr(log, text) != NULL;
 }
 
+static inline struct worker *stable_find_signalled(struct stable *s) {
+    for (int state = 0; state < WORKER_STATES; state++) {
+        list_each (pool_worker_list(s->pool, (enum worker_state)state), node) {
+            struct worker *w = list_entry(node, struct worker, node);
+            if (w->process && !w->process->exited && w->process->last_signal) return w;
+        }
+    }
+    return NULL;
+}
+
 /* Every process obeys SIGTERM and SIGKILL. */
 static inline void stable_obey(struct stable *s) {
-    for (size_t i = 0; i < STABLE_WORKERS; i++) {
-        struct worker *w = s->workers[i];
-        if (w && w->process && !w->process->exited && w->process->last_signal) stable_end(s, w, w->process->last_signal);
-    }
+    for (struct worker *w; (w = stable_find_signalled(s));) stable_end(s, w, w->process->last_signal);
 }
 
 static inline void stable_close(struct stable *s) {

@@ -1,4 +1,5 @@
-/* handler_harness.h - one handler behind the real pipeline, pool and supervisor on a real loop, without the public side.
+/* handler_harness.h - one handler behind the real pipeline, pool and supervisor on a real loop, without the public
+ * side.
  *
  * A test writes its handler as a script into a folder of its own, submits requests as the http source would, and looks
  * at what came out. An answer is collected whole unless the test wants to read its body itself.
@@ -29,7 +30,7 @@ struct answer {
     struct buf fields; /* "Name: value\n"... */
     struct body *body;
     struct buf text;
-    const char *broken; /* why the body failed */
+    bool broken; /* the body failed */
     char why[256];
 };
 
@@ -47,7 +48,8 @@ struct harness {
     char folder[64];
     char script[96];
     char *command[3];
-    bool was_done;
+    struct deadline tick;
+    const char *awaited;
 };
 
 static inline void harness_write_script(struct harness *h, const char *text) {
@@ -79,11 +81,8 @@ static inline void harness_init(struct harness *h, const char *interpreter, cons
         .name = "tested", .command = h->command, .working_directory = h->folder, .timeout_ms = 8000, .queue_limit = 100};
     h->handler.http_triggers = &h->trigger;
     h->handler.http_trigger_count = 1;
-    h->handler.processes = (struct processes_config){.max = 1,
-                                                     .concurrency = 1,
-                                                     .start_timeout_ms = 8000,
-                                                     .idle_timeout_ms = 60000,
-                                                     .stop_timeout_ms = 2000};
+    h->handler.processes = (struct processes_config){
+        .max = 1, .concurrency = 1, .start_timeout_ms = 8000, .idle_timeout_ms = 60000, .stop_timeout_ms = 2000};
 }
 
 static inline void harness_start(struct harness *h, const struct transport_ops *transport, void *context) {
@@ -106,6 +105,21 @@ static inline void harness_start(struct harness *h, const struct transport_ops *
     pool_start(h->pool);
 }
 
+static inline void on_harness_tick(struct deadline *d) {
+    struct harness *h = container_of(d, struct harness, tick);
+    deadline_arm(loop_deadlines(h->loop), d, clock_now_ms(h->clock) + 10);
+}
+
+/* The tick wakes the loop, which hears nothing of files, and may sleep although `done` has come true in its last turn.
+ */
+static inline bool harness_run_until(struct harness *h, bool (*done)(void *context), void *context, uint64_t limit_ms) {
+    h->tick.on_due = on_harness_tick;
+    on_harness_tick(&h->tick);
+    bool result = loop_run_until(h->loop, done, context, limit_ms);
+    deadline_disarm(loop_deadlines(h->loop), &h->tick);
+    return result;
+}
+
 static inline bool harness_pool_is_empty(void *context) {
     struct harness *h = context;
     return pool_is_empty(h->pool) && supervisor_processes(h->supervisor) == 0;
@@ -116,11 +130,12 @@ static inline bool harness_is_quiet(void *context) {
     return h->pipeline.in_flight == 0;
 }
 
-/* Everything must come to an end by itself: no invocation may be left behind, and the processes go when they are told to. */
+/* Everything must come to an end by itself: no invocation may be left behind, and the processes go when they are told
+ * to. */
 static inline void harness_stop(struct harness *h) {
-    assert_true(loop_run_until(h->loop, harness_is_quiet, h, HARNESS_LIMIT_MS));
+    assert_true(harness_run_until(h, harness_is_quiet, h, HARNESS_LIMIT_MS));
     pool_drain(h->pool);
-    assert_true(loop_run_until(h->loop, harness_pool_is_empty, h, HARNESS_LIMIT_MS));
+    assert_true(harness_run_until(h, harness_pool_is_empty, h, HARNESS_LIMIT_MS));
     pool_free(h->pool);
     pipeline_close(&h->pipeline);
     router_free(h->router);
@@ -143,7 +158,7 @@ static inline void answer_take(struct answer *a) {
     for (size_t n; (n = body_read(a->body, bytes, sizeof bytes)) > 0;) buf_append(&a->text, bytes, n);
     if (body_state_of(a->body) == BODY_FAILED) {
         snprintf(a->why, sizeof a->why, "%s", body_failure(a->body));
-        a->broken = a->why;
+        a->broken = true;
     }
     if (!a->broken && !body_at_end(a->body)) return;
     a->ended = true;
@@ -216,11 +231,33 @@ static inline bool answer_is_ended(void *context) {
 }
 
 static inline void harness_await(struct harness *h, struct answer *a) {
-    assert_true(loop_run_until(h->loop, answer_is_ended, a, HARNESS_LIMIT_MS));
+    assert_true(harness_run_until(h, answer_is_ended, a, HARNESS_LIMIT_MS));
 }
 
 static inline void harness_await_head(struct harness *h, struct answer *a) {
-    assert_true(loop_run_until(h->loop, answer_is_finished, a, HARNESS_LIMIT_MS));
+    assert_true(harness_run_until(h, answer_is_finished, a, HARNESS_LIMIT_MS));
+}
+
+static inline bool harness_has_file(void *context) {
+    struct harness *h = context;
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", h->folder, h->awaited);
+    return access(path, F_OK) == 0;
+}
+
+/* A script's word that it has come to some point. */
+static inline bool harness_await_file(struct harness *h, const char *name, uint64_t limit_ms) {
+    h->awaited = name;
+    return harness_run_until(h, harness_has_file, h, limit_ms);
+}
+
+/* A word to the script. */
+static inline void harness_make_file(struct harness *h, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", h->folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fclose(f);
 }
 
 /* Submits and waits for the whole answer. */

@@ -41,7 +41,7 @@ static void test_five_lines_and_defaults(void **state) {
     assert_int_equal(b->limits.in_flight, 10000);
     assert_int_equal(b->limits.max_body, 10 << 20);
     assert_int_equal(b->limits.max_answer, 6 << 20);
-    assert_int_equal(b->limits.max_header, 32 << 10);
+    assert_int_equal(b->limits.max_header, 16 << 10);
     assert_int_equal(b->limits.header_timeout_ms, 10000);
     assert_int_equal(b->limits.body_timeout_ms, 30000);
     assert_int_equal(b->limits.idle_timeout_ms, 75000);

@@ -26,7 +26,8 @@ static void fixture_open(struct fixture *f, const char *pattern, const char *tar
     pipeline_init(&f->pipeline, &f->clock.clock, NULL, &f->deadlines, &f->turn);
     f->inv = invocation_new(&f->pipeline, NULL, NULL);
     f->trigger.pattern = slice_of(pattern);
-    f->route = (struct route){.handler = &f->handler, .trigger = &f->trigger, .key = SLICE("ANY /x"), .parameter_names = f->names};
+    f->route = (struct route){
+        .handler = &f->handler, .trigger = &f->trigger, .key = SLICE("ANY /x"), .parameter_names = f->names};
     f->inv->route = &f->route;
     struct request *r = &f->inv->request;
     r->method = SLICE("GET");
@@ -121,9 +122,12 @@ static void test_server(void **state) {
     static const struct {
         const char *scheme, *host, *name, *port;
     } rows[] = {
-        {"http", "shop.example", "shop.example", "80"},     {"https", "shop.example", "shop.example", "443"},
-        {"http", "shop.example:8080", "shop.example", "8080"}, {"http", "[::1]:8080", "[::1]", "8080"},
-        {"http", "[::1]", "[::1]", "80"},                   {"http", "shop.example:", "shop.example", "80"},
+        {"http", "shop.example", "shop.example", "80"},
+        {"https", "shop.example", "shop.example", "443"},
+        {"http", "shop.example:8080", "shop.example", "8080"},
+        {"http", "[::1]:8080", "[::1]", "8080"},
+        {"http", "[::1]", "[::1]", "80"},
+        {"http", "shop.example:", "shop.example", "80"},
         {"http", NULL, "localhost", "80"},
     };
     (void)state;

@@ -499,11 +499,12 @@ static void stream_in_vain(const struct execgate_request *q, struct execgate_res
     size_t *ended = user;
     execgate_stream_begin(r);
     if (is(q->id, "broken")) {
+        *ended += execgate_cancelled(q) == 0;
         execgate_fail(r, "Midway", "on purpose");
         *ended += execgate_stream_write(r, "x", 1) == -1;
         return;
     }
-    for (int i = 0; i < BOUND_MS && execgate_stream_write(r, "x", 1) == 0; i++) poll(NULL, 0, 1);
+    for (int i = 0; i < BOUND_MS && !execgate_cancelled(q); i++) poll(NULL, 0, 1);
     *ended += execgate_stream_write(r, "x", 1) == -1;
 }
 
@@ -514,44 +515,53 @@ static void a_broken_stream_ends_only_its_event(void **state) {
     gateway_start(&g, script_broken_streams);
     assert_int_equal(execgate_run(stream_in_vain, &ended), 0);
     gateway_end(&g);
-    assert_int_equal(ended, 2);
+    assert_int_equal(ended, 3);
 }
 
 /* --- cancellation --- */
-static void script_cancel(struct gateway *g) {
-    static const char *const ids[] = {"long", NULL};
-    static const char told[] = "HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{\"reason\":\"client-gone\"}";
-    int fd = gateway_accept(g);
-    expect(g, request_read(g, fd) > 0, "no exchange");
+static volatile sig_atomic_t watch_answered;
+
+static void answer_watch(struct gateway *g, int fd, const char *id, const char *reply) {
+    char start[96];
+    const char *const ids[] = {id, NULL};
+    watch_answered = 0;
     send_events(g, fd, ids, "");
     int watch = gateway_accept(g);
-    expect(g, request_read(g, watch) > 0 && request_is(g, "GET /v1/invocations/long/cancelled HTTP/1.1\r\n"),
-           "no watch");
-    send_bytes(g, watch, told, sizeof told - 1);
-    expect(g, request_read(g, fd) > 0 && strstr(request_body(g), "long"), "no answer");
+    snprintf(start, sizeof start, "GET /v1/invocations/%s/cancelled HTTP/1.1\r\n", id);
+    expect(g, request_read(g, watch) > 0 && request_is(g, start), "no watch");
+    send_bytes(g, watch, reply, strlen(reply));
+    watch_answered = 1;
+    expect(g, request_read(g, fd) > 0 && strstr(request_body(g), id), "no answer");
     expect(g, request_read(g, watch) == 0, "the watch is left open");
-    send_drain(g, fd);
     close(watch);
+}
+
+static void script_cancel(struct gateway *g) {
+    int fd = gateway_accept(g);
+    expect(g, request_read(g, fd) > 0, "no exchange");
+    answer_watch(g, fd, "long", "HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{\"reason\":\"client-gone\"}");
+    answer_watch(g, fd, "ended", "HTTP/1.1 204 No Content\r\n\r\n");
+    send_drain(g, fd);
     close(fd);
 }
 
-static void work_until_cancelled(const struct execgate_request *q, struct execgate_response *r, void *user) {
+static void ask_whether_cancelled(const struct execgate_request *q, struct execgate_response *r, void *user) {
     int *told = user;
     (void)r;
-    for (int i = 0; i < BOUND_MS && !*told; i++) {
-        *told = execgate_cancelled(q);
-        poll(NULL, 0, 1);
-    }
+    execgate_cancelled(q); /* asks */
+    for (int i = 0; i < BOUND_MS && !watch_answered; i++) poll(NULL, 0, 1);
+    told[is(q->id, "ended")] = execgate_cancelled(q);
 }
 
 static void a_cancelled_invocation_is_told(void **state) {
     struct gateway g;
-    int told = 0;
+    int told[2] = {-1, -1};
     (void)state;
     gateway_start(&g, script_cancel);
-    assert_int_equal(execgate_run(work_until_cancelled, &told), 0);
+    assert_int_equal(execgate_run(ask_whether_cancelled, told), 0);
     gateway_end(&g);
-    assert_int_equal(told, 1);
+    assert_int_equal(told[0], 1);
+    assert_int_equal(told[1], 0);
 }
 
 /* --- connections that end --- */

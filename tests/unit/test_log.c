@@ -16,7 +16,7 @@
 static struct clock_fake fake;
 static FILE *file;
 static struct log *lg;
-static char written[2 * 1024 * 1024];
+static char written[8 << 20];
 static int pendings;
 
 static void on_pending(void *context) {
@@ -203,7 +203,7 @@ static long account_for_lines(size_t n) {
 /* Nobody reads for a while: writing must return, and no line may be lost silently. */
 static void slow_reader(int reader, int writer) {
     char value[500];
-    long lines = 3000;
+    long lines = 12000;
     memset(value, 'v', sizeof value);
     clock_fake_init(&fake);
     fake.wall_now_ms = 1795176000123;

@@ -139,6 +139,35 @@ static void test_watch_closed_from_its_callback(void **state) {
     assert_int_equal(f->runs, 1);
 }
 
+static void on_event_count(void *context, unsigned events) {
+    struct fixture *f = context;
+    f->events |= events;
+    f->runs++;
+}
+
+static bool has_run_often(void *context) {
+    return ((struct fixture *)context)->runs >= 3;
+}
+
+/* A pipe without a reader is in error for ever; the watch says so again and again, as for any other level. */
+static void test_errors_are_levels_too(void **state) {
+    struct fixture *f = *state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    close(ends[0]);
+    f->watch = watch_open(f->loop, ends[1], on_event_count, f);
+    watch_set(f->watch, WATCH_WRITE);
+    assert_true(loop_run_until(f->loop, has_run_often, f, WAIT_MS));
+    assert_int_equal(f->events, WATCH_WRITE);
+    watch_set(f->watch, 0);
+    f->runs = 0;
+    loop_run_until(f->loop, never, NULL, 30);
+    assert_int_equal(f->runs, 0);
+    watch_close(f->watch);
+    f->watch = NULL;
+    close(ends[1]);
+}
+
 static void test_regular_file_cannot_be_watched(void **state) {
     struct fixture *f = *state;
     FILE *file = tmpfile();
@@ -174,6 +203,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_deadline_wakes_the_loop_and_its_task_runs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch_closed_from_its_callback, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_errors_are_levels_too, setup, teardown),
         cmocka_unit_test_setup_teardown(test_regular_file_cannot_be_watched, setup, teardown),
         cmocka_unit_test_setup_teardown(test_signal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit, setup, teardown),

@@ -127,6 +127,23 @@ static void the_queue_is_bounded(void **state) {
     stable_close(&s);
 }
 
+static void what_goes_straight_takes_no_place_in_the_queue(void **state) {
+    (void)state;
+    struct stable s;
+    stable_open(&s);
+    s.handler.queue_limit = 2;
+    s.handler.processes.min = s.handler.processes.max = 1;
+    s.handler.processes.concurrency = 3;
+    stable_build(&s);
+    stable_ready(&s, 3);
+    for (int i = 0; i < 8; i++) stable_submit(&s); /* all in one turn */
+    stable_turn(&s);
+    assert_int_equal(s.workers[0]->running.length, 3);
+    assert_int_equal(pool_queued(s.pool), 2);
+    assert_int_equal(pool_counters(s.pool)->rejected, 3);
+    stable_close(&s);
+}
+
 static void without_a_queue_events_go_straight_or_not_at_all(void **state) {
     (void)state;
     struct stable s;
@@ -407,7 +424,7 @@ static void killing_ends_everything(void **state) {
     assert_int_equal(s.workers[0]->process->last_signal, SIGKILL);
     assert_int_equal(s.workers[1]->process->last_signal, SIGKILL);
     stable_obey(&s);
-    assert_int_equal(running->failure, FAILURE_HANDLER_DIED);
+    assert_int_equal(running->failure, FAILURE_SHUTTING_DOWN);
     assert_true(pool_is_empty(s.pool));
     stable_close(&s);
 }
@@ -420,6 +437,7 @@ int main(void) {
         cmocka_unit_test(concurrency_bounds_what_is_wanted),
         cmocka_unit_test(single_events_go_round_the_idle),
         cmocka_unit_test(the_queue_is_bounded),
+        cmocka_unit_test(what_goes_straight_takes_no_place_in_the_queue),
         cmocka_unit_test(without_a_queue_events_go_straight_or_not_at_all),
         cmocka_unit_test(waiting_ends_with_the_timeout),
         cmocka_unit_test(a_cold_burst_starts_as_many_as_it_needs),

@@ -36,8 +36,10 @@ static void every_cell_is_as_written(void **state) {
     char text[64];
     for (int e = 0; e < WORKER_EVENTS; e++) {
         for (int s = 0; s < WORKER_STATES; s++) {
-            transition_spell(worker_step((enum worker_state)s, (enum worker_event)e), (enum worker_state)s, text, sizeof text);
-            print_message("%-12s %-9s %s\n", worker_event_name((enum worker_event)e), worker_state_name((enum worker_state)s), text);
+            transition_spell(worker_step((enum worker_state)s, (enum worker_event)e), (enum worker_state)s, text,
+                             sizeof text);
+            print_message("%-12s %-9s %s\n", worker_event_name((enum worker_event)e),
+                          worker_state_name((enum worker_state)s), text);
             assert_non_null(expected[e][s]);
             assert_string_equal(text, expected[e][s]);
         }

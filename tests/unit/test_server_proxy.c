@@ -1,0 +1,685 @@
+#include "local-api/server_proxy.h"
+#include "tests/unit/handler_harness.h"
+#include "tests/unit/server_script.h"
+
+struct fixture {
+    struct harness h;
+    struct server_proxy *proxy;
+};
+
+static void fixture_open(struct fixture *f) {
+    struct error e;
+    harness_init(&f->h, "/usr/bin/python3", server_script);
+    f->h.handler.mode = HANDLER_SERVER;
+    f->proxy = server_proxy_new(f->h.loop, f->h.log, &e);
+    assert_non_null(f->proxy);
+}
+
+static void fixture_begin(struct fixture *f) {
+    harness_start(&f->h, &server_transport, f->proxy);
+}
+
+static void fixture_start(struct fixture *f) {
+    fixture_open(f);
+    fixture_begin(f);
+}
+
+static void fixture_close(struct fixture *f) {
+    harness_stop(&f->h);
+    server_proxy_free(f->proxy);
+    harness_close(&f->h);
+}
+
+static struct answer ask(struct fixture *f, const char *method, const char *target) {
+    return harness_ask(&f->h, method, target, "Host: shop.example\n", NULL);
+}
+
+/* One request to a fresh server, and the answer. */
+static struct answer answer_to(const char *method, const char *target) {
+    struct fixture f;
+    fixture_start(&f);
+    struct answer a = ask(&f, method, target);
+    fixture_close(&f);
+    return a;
+}
+
+#define assert_text(a, literal) assert_slice(buf_slice(&(a)->text), literal)
+
+/* --- the request --- */
+
+static void test_request_head(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    struct answer a = harness_ask(&f.h, "GET", "/run/echo/a%20b/%2F?q=%41&&x",
+                                  "Host: shop.example:8080\nUser-Agent: test\nX-Twice: 1\nX-Twice: 2\nX-Empty:\n"
+                                  "X_Under: 1\nConnection: close, X-Named\nX-Named: 1\nUpgrade: websocket\n"
+                                  "Execgate-Claims: forged\nX-Forwarded-For: 10.0.0.1\nX-Forwarded-Proto: https\n"
+                                  "X-Forwarded-Host: forged\nX-Real-IP: 10.0.0.1\nForwarded: for=10.0.0.1\n"
+                                  "X-Request-Id: forged\ntraceparent: forged\nTE: trailers\nExpect: 100-continue\n",
+                                  NULL);
+    assert_int_equal(a.status, 200);
+    assert_line(&a.text, "GET /run/echo/a%20b/%2F?q=%41&&x HTTP/1.1");
+    assert_line(&a.text, "Host: shop.example:8080");
+    assert_line(&a.text, "User-Agent: test");
+    assert_line(&a.text, "X-Twice: 1");
+    assert_line(&a.text, "X-Twice: 2");
+    assert_line(&a.text, "X-Empty:");
+    assert_line(&a.text, "X_Under: 1");
+    assert_line(&a.text, "X-Forwarded-For: 203.0.113.7");
+    assert_line(&a.text, "X-Forwarded-Proto: http");
+    assert_line(&a.text, "X-Forwarded-Host: shop.example:8080");
+    assert_line(&a.text, "Execgate-Trigger: http");
+    assert_line(&a.text, "Execgate-Route: ANY /run/{path+}");
+    assert_line(&a.text, "Execgate-Parameters: path=echo%2Fa%20b%2F%2F");
+    assert_line(&a.text, "Execgate-Client-Address: 203.0.113.7");
+    assert_true(lines_have_prefix(&a.text, "Execgate-Invocation-Id: "));
+    assert_true(lines_have_prefix(&a.text, "Execgate-Deadline: "));
+    assert_true(lines_have_prefix(&a.text, "traceparent: 00-"));
+    assert_null(memmem(a.text.p, a.text.n, "forged", 6));
+    assert_null(memmem(a.text.p, a.text.n, "10.0.0.1", 8));
+    static const char *const absent[] = {"Connection:", "X-Named:",      "Upgrade:",           "TE:",
+                                         "Expect:",     "Accept:",       "Content-Length:",    "Forwarded:",
+                                         "X-Real-IP:",  "Content-Type:", "Transfer-Encoding:", "Proxy"};
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++)
+        if (lines_have_prefix(&a.text, absent[i])) fail_msg("%s", absent[i]);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static void test_bodies(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    struct answer a = harness_ask(&f.h, "POST", "/run/echo", "Content-Type: text/x\nContent-Length: 7\n",
+                                  body_of_text("payload"));
+    assert_line(&a.text, "Content-Length: 7");
+    assert_line(&a.text, "Content-Type: text/x");
+    assert_line(&a.text, "payload");
+    answer_free(&a);
+    a = harness_ask(&f.h, "POST", "/run/echo", "", NULL);
+    assert_line(&a.text, "POST /run/echo HTTP/1.1");
+    assert_line(&a.text, "Content-Length: 0");
+    assert_false(lines_have_prefix(&a.text, "Content-Type:"));
+    answer_free(&a);
+    a = harness_ask(&f.h, "DELETE", "/run/echo", "", NULL);
+    assert_line(&a.text, "DELETE /run/echo HTTP/1.1");
+    assert_false(lines_have_prefix(&a.text, "Content-Length:"));
+    answer_free(&a);
+    a = harness_ask(&f.h, "OPTIONS", "/run/echo", "", NULL);
+    assert_line(&a.text, "OPTIONS /run/echo HTTP/1.1");
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static bool answer_has_head(void *context) {
+    struct answer *a = context;
+    return a->finished;
+}
+
+/* A body of unknown length that is still arriving when the request goes out. */
+static void test_streamed_body(void **state) {
+    struct fixture f;
+    struct answer a = {0};
+    struct body *body = body_new(BODY_LENGTH_UNKNOWN, UINT64_MAX);
+    (void)state;
+    fixture_start(&f);
+    harness_submit(&f.h, &a, "PUT", "/run/echo", "", body);
+    assert_true(body_append_copy(body, SLICE("one ")));
+    assert_false(harness_run_until(&f.h, answer_has_head, &a, 300));
+    assert_true(body_wants(body));
+    assert_true(body_append_copy(body, SLICE("two ")));
+    assert_false(harness_run_until(&f.h, answer_has_head, &a, 50));
+    assert_true(body_append_copy(body, SLICE("three")));
+    body_finish(body);
+    body_release_producer(body);
+    harness_await(&f.h, &a);
+    assert_line(&a.text, "Transfer-Encoding: chunked");
+    assert_line(&a.text, "one two three");
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+struct feed {
+    struct body *body;
+    struct turn *turn;
+    struct turn_task task;
+    size_t left;
+    uint64_t most_buffered;
+};
+
+static void on_feed_wanted(void *context) {
+    struct feed *feed = context;
+    turn_add(feed->turn, &feed->task);
+}
+
+static void on_feed(struct turn_task *task) {
+    static const char zeros[65536];
+    struct feed *feed = container_of(task, struct feed, task);
+    while (feed->left && body_wants(feed->body)) {
+        size_t n = feed->left < sizeof zeros ? feed->left : sizeof zeros;
+        feed->left -= n;
+        body_append_copy(feed->body, slice_make(zeros, n));
+    }
+    if (feed->left) return;
+    body_finish(feed->body);
+    body_release_producer(feed->body);
+    feed->left = SIZE_MAX;
+}
+
+/* More than any buffer holds, of known length, taken from the producer piece by piece, and all of it echoed. */
+static void test_large_streamed_body(void **state) {
+    struct fixture f;
+    struct answer a = {0};
+    struct feed feed = {.left = 3000000};
+    (void)state;
+    fixture_start(&f);
+    feed.body = body_new(3000000, UINT64_MAX);
+    feed.turn = loop_turn(f.h.loop);
+    feed.task = (struct turn_task){.phase = TURN_PUBLIC, .run = on_feed};
+    body_on_wanted(feed.body, on_feed_wanted, &feed);
+    harness_submit(&f.h, &a, "PUT", "/run/echo", "", feed.body);
+    harness_await(&f.h, &a);
+    assert_int_equal(feed.left, SIZE_MAX);
+    assert_false(a.broken);
+    assert_line(&a.text, "Content-Length: 3000000");
+    assert_true(a.text.n > 3000000);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static void test_body_that_fails(void **state) {
+    struct fixture f;
+    struct answer a = {0};
+    struct body *body = body_new(BODY_LENGTH_UNKNOWN, 1000);
+    char bytes[2000] = {0};
+    (void)state;
+    fixture_start(&f);
+    harness_submit(&f.h, &a, "PUT", "/run/echo", "", body);
+    assert_false(harness_run_until(&f.h, answer_has_head, &a, 200));
+    assert_false(body_append_copy(body, slice_make(bytes, sizeof bytes)));
+    body_release_producer(body);
+    harness_await(&f.h, &a);
+    assert_int_equal(a.failure, FAILURE_BODY_TOO_LARGE);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+/* The server answers without having read all of a body, which never comes: the answer is whole nevertheless. */
+static void test_early_answers(void **state) {
+    static const struct {
+        const char *target, *text;
+        int64_t length;
+        int status;
+    } rows[] = {
+        {"/run/early", "too much", 1000000, 413},         {"/run/early", "too much", BODY_LENGTH_UNKNOWN, 413},
+        {"/run/early_close", "too much", 1000000, 413},   {"/run/early_empty", "", 1000000, 204},
+        {"/run/early_chunked", "too much", 1000000, 413}, {"/run/early_chunked", "too much", BODY_LENGTH_UNKNOWN, 413},
+    };
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct answer a = {0};
+        struct body *body = body_new(rows[i].length, UINT64_MAX);
+        harness_submit(&f.h, &a, "POST", rows[i].target, "", body);
+        assert_true(body_append_copy(body, SLICE("the beginning")));
+        harness_await(&f.h, &a);
+        assert_int_equal(a.status, rows[i].status);
+        assert_false(a.broken);
+        assert_true(slice_equal(buf_slice(&a.text), slice_of(rows[i].text)));
+        body_release_producer(body);
+        answer_free(&a);
+    }
+    struct answer next = ask(&f, "GET", "/run/echo");
+    assert_int_equal(next.status, 200);
+    answer_free(&next);
+    fixture_close(&f);
+}
+
+/* --- the answer --- */
+
+static void test_answer_fields(void **state) {
+    (void)state;
+    struct answer a = answer_to("GET", "/run/fields");
+    assert_int_equal(a.status, 200);
+    assert_line(&a.fields, "Set-Cookie: a=1");
+    assert_line(&a.fields, "Set-Cookie: b=2");
+    assert_line(&a.fields, "Content-Encoding: gzip");
+    assert_false(lines_have_prefix(&a.fields, "Connection:"));
+    assert_false(lines_have_prefix(&a.fields, "X-Hop:"));
+    assert_false(lines_have_prefix(&a.fields, "Content-Length:"));
+    assert_text(&a, "x");
+    answer_free(&a);
+}
+
+static bool answer_holds_a_line(void *context) {
+    struct answer *a = context;
+    return a->finished && a->body && body_peek(a->body).n >= 6;
+}
+
+static void test_streamed_answer(void **state) {
+    struct fixture f;
+    struct answer a = {.reading = ANSWER_READ_BY_TEST};
+    (void)state;
+    fixture_start(&f);
+    harness_submit(&f.h, &a, "GET", "/run/chunked", "", NULL);
+    harness_await_head(&f.h, &a);
+    assert_true(a.streamed);
+    body_want(a.body);
+    assert_true(harness_run_until(&f.h, answer_holds_a_line, &a, HARNESS_LIMIT_MS));
+    assert_slice(body_peek(a.body), "first\n");
+    harness_make_file(&f.h, "gate");
+    a.reading = ANSWER_COLLECTED;
+    body_on_readable(a.body, on_answer_readable, &a);
+    body_collect(a.body);
+    harness_await(&f.h, &a);
+    assert_false(a.broken);
+    assert_text(&a, "first\nsecond\n");
+    assert_false(lines_have_prefix(&a.fields, "X-Trailer"));
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static bool is_full(void *context) {
+    struct answer *a = context;
+    return body_received(a->body) >= BODY_HIGH_WATER;
+}
+
+static void test_back_pressure(void **state) {
+    struct fixture f;
+    struct answer a = {.reading = ANSWER_READ_BY_TEST};
+    (void)state;
+    fixture_start(&f);
+    harness_submit(&f.h, &a, "GET", "/run/big", "", NULL);
+    harness_await_head(&f.h, &a);
+    body_want(a.body);
+    assert_true(harness_run_until(&f.h, is_full, &a, HARNESS_LIMIT_MS));
+    assert_false(harness_await_file(&f.h, "through", 200));
+    assert_in_range(body_received(a.body), BODY_HIGH_WATER, BODY_HIGH_WATER + 128 * 1024);
+    a.reading = ANSWER_COLLECTED;
+    body_on_readable(a.body, on_answer_readable, &a);
+    body_collect(a.body);
+    harness_await(&f.h, &a);
+    assert_false(a.broken);
+    assert_int_equal(a.text.n, 8000000);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static void test_answer_until_close(void **state) {
+    (void)state;
+    struct answer a = answer_to("GET", "/run/until_close");
+    assert_int_equal(a.status, 200);
+    assert_false(a.broken);
+    assert_text(&a, "to the end");
+    answer_free(&a);
+}
+
+static void test_interim_answers(void **state) {
+    (void)state;
+    struct answer a = answer_to("GET", "/run/interim");
+    assert_int_equal(a.status, 200);
+    assert_line(&a.fields, "X-Late: 1");
+    assert_false(lines_have_prefix(&a.fields, "X-Early"));
+    assert_text(&a, "final");
+    answer_free(&a);
+}
+
+static void test_answers_without_body(void **state) {
+    (void)state;
+    struct answer a = answer_to("GET", "/run/no_content");
+    assert_int_equal(a.status, 204);
+    assert_line(&a.fields, "X-A: 1");
+    assert_int_equal(a.text.n, 0);
+    answer_free(&a);
+    a = answer_to("GET", "/run/not_modified");
+    assert_int_equal(a.status, 304);
+    assert_line(&a.fields, "ETag: \"a\"");
+    answer_free(&a);
+    a = answer_to("GET", "/run/redirect");
+    assert_int_equal(a.status, 302);
+    assert_line(&a.fields, "Location: http://127.0.0.1:1/");
+    answer_free(&a);
+}
+
+/* The length is told although no byte comes, and the worker is free again once the client's side has let go. */
+static void test_head(void **state) {
+    struct fixture f;
+    struct answer a = {.reading = ANSWER_READ_BY_TEST};
+    (void)state;
+    fixture_start(&f);
+    harness_submit(&f.h, &a, "HEAD", "/run/length", "", NULL);
+    harness_await_head(&f.h, &a);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(body_length(a.body), 1234);
+    answer_free(&a);
+    struct answer b = ask(&f, "GET", "/run/count");
+    assert_text(&b, "2");
+    answer_free(&b);
+    fixture_close(&f);
+}
+
+/* --- connections --- */
+
+static void test_connections_are_kept(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    for (int i = 1; i <= 4; i++) {
+        char expected[16];
+        struct answer a = i % 2 ? ask(&f, "GET", "/run/count")
+                                : harness_ask(&f.h, "POST", "/run/count", "", body_of_text("x"));
+        snprintf(expected, sizeof expected, "%d", i);
+        assert_true(slice_equal(buf_slice(&a.text), slice_of(expected)));
+        answer_free(&a);
+    }
+    fixture_close(&f);
+}
+
+static struct buf file_text(struct fixture *f, const char *name) {
+    char path[128], bytes[512];
+    struct buf text = {0};
+    snprintf(path, sizeof path, "%s/%s", f->h.folder, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    buf_append(&text, bytes, fread(bytes, 1, sizeof bytes, file));
+    fclose(file);
+    return text;
+}
+
+/* The second request on a connection is read and then the connection closed. A GET may be sent again, a POST may not.
+ */
+static void test_only_idempotent_requests_are_repeated(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    struct answer a = ask(&f, "GET", "/run/first_only");
+    assert_text(&a, "1");
+    answer_free(&a);
+    a = harness_ask(&f.h, "POST", "/run/first_only", "", body_of_text("x"));
+    assert_int_equal(a.failure, FAILURE_HANDLER_DIED);
+    answer_free(&a);
+    a = ask(&f, "GET", "/run/first_only");
+    assert_text(&a, "1");
+    answer_free(&a);
+    a = harness_ask(&f.h, "POST", "/run/first_only", "", NULL);
+    assert_int_equal(a.failure, FAILURE_HANDLER_DIED);
+    answer_free(&a);
+    a = ask(&f, "GET", "/run/first_only");
+    assert_text(&a, "1");
+    answer_free(&a);
+    a = ask(&f, "GET", "/run/first_only");
+    assert_text(&a, "1");
+    answer_free(&a);
+    struct buf hits = file_text(&f, "hits");
+    assert_slice(buf_slice(&hits), "GET\nPOST\nGET\nPOST\nGET\nGET\nGET\n");
+    buf_free(&hits);
+    fixture_close(&f);
+}
+
+static void test_several_at_once(void **state) {
+    struct fixture f;
+    struct answer slow[3] = {0};
+    (void)state;
+    fixture_open(&f);
+    f.h.handler.processes.concurrency = 4;
+    fixture_begin(&f);
+    for (size_t i = 0; i < ARRAY_LEN(slow); i++) harness_submit(&f.h, &slow[i], "GET", "/run/slow", "", NULL);
+    assert_true(harness_await_file(&f.h, "running", HARNESS_LIMIT_MS));
+    struct answer a = ask(&f, "GET", "/run/echo");
+    assert_int_equal(a.status, 200);
+    answer_free(&a);
+    for (size_t i = 0; i < ARRAY_LEN(slow); i++) assert_false(slow[i].finished);
+    harness_make_file(&f.h, "gate");
+    for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
+        harness_await(&f.h, &slow[i]);
+        assert_text(&slow[i], "slow");
+        answer_free(&slow[i]);
+    }
+    fixture_close(&f);
+}
+
+/* --- what goes wrong --- */
+
+static void test_bad_answers(void **state) {
+    static const struct {
+        const char *target;
+        enum failure failure;
+    } rows[] = {
+        {"/run/silent", FAILURE_HANDLER_DIED},
+        {"/run/garbage", FAILURE_HANDLER_ANSWER},
+        {"/run/bad_head", FAILURE_HANDLER_ANSWER},
+        {"/run/switch", FAILURE_HANDLER_ANSWER},
+        {"/run/large_head", FAILURE_HANDLER_ANSWER_TOO_LARGE},
+    };
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct answer a = ask(&f, "GET", rows[i].target);
+        if (a.failure != rows[i].failure) fail_msg("%s: %d %s", rows[i].target, (int)a.failure, a.detail);
+        assert_int_equal(a.status, 502);
+        answer_free(&a);
+    }
+    struct answer good = ask(&f, "GET", "/run/echo");
+    assert_int_equal(good.status, 200);
+    answer_free(&good);
+    assert_int_equal(pool_counters(f.h.pool)->spawned, 1);
+    fixture_close(&f);
+}
+
+static void test_answer_that_breaks_off(void **state) {
+    struct fixture f;
+    struct answer a = {0};
+    (void)state;
+    fixture_start(&f);
+    harness_submit(&f.h, &a, "GET", "/run/cut", "", NULL);
+    harness_await_head(&f.h, &a);
+    assert_int_equal(a.status, 200);
+    assert_true(a.streamed);
+    harness_make_file(&f.h, "gate");
+    harness_await(&f.h, &a);
+    assert_true(a.broken);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static bool process_has_ended(void *context) {
+    struct fixture *f = context;
+    return pool_counters(f->h.pool)->exits == 1;
+}
+
+static void test_process_dies(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    struct answer a = ask(&f, "GET", "/run/exit");
+    assert_int_equal(a.failure, FAILURE_HANDLER_DIED);
+    answer_free(&a);
+    assert_true(harness_run_until(&f.h, process_has_ended, &f, HARNESS_LIMIT_MS));
+    a = ask(&f, "GET", "/run/echo"); /* by the next one, after a back-off */
+    assert_int_equal(a.status, 200);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static void test_last_words_are_heard(void **state) {
+    (void)state;
+    struct answer a = answer_to("GET", "/run/last_words");
+    assert_int_equal(a.status, 200);
+    assert_text(&a, "last words");
+    answer_free(&a);
+}
+
+/* It runs on but accepts nothing: it is replaced. */
+static void test_server_stops_listening(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    struct answer a = ask(&f, "GET", "/run/deaf");
+    assert_text(&a, "deaf");
+    answer_free(&a);
+    a = ask(&f, "GET", "/run/echo");
+    assert_int_equal(a.failure, FAILURE_HANDLER_DIED);
+    answer_free(&a);
+    a = ask(&f, "GET", "/run/echo");
+    assert_int_equal(a.status, 200);
+    answer_free(&a);
+    assert_int_equal(pool_counters(f.h.pool)->spawned, 2);
+    fixture_close(&f);
+}
+
+static void test_timeout(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_open(&f);
+    f.h.handler.timeout_ms = 500;
+    fixture_begin(&f);
+    struct answer a = ask(&f, "GET", "/run/hang");
+    assert_int_equal(a.failure, FAILURE_HANDLER_TIMEOUT);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static void test_stream_timeout(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_open(&f);
+    f.h.handler.timeout_ms = 600;
+    fixture_begin(&f);
+    struct answer a = ask(&f, "GET", "/run/chunked");
+    assert_int_equal(a.status, 200);
+    assert_true(a.broken);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+/* The server sees that its client has gone. */
+static void test_cancellation(void **state) {
+    struct fixture f;
+    struct answer a = {0};
+    (void)state;
+    fixture_start(&f);
+    struct invocation *inv = harness_submit(&f.h, &a, "GET", "/run/hang", "", NULL);
+    assert_true(harness_await_file(&f.h, "running", HARNESS_LIMIT_MS));
+    invocation_cancel(inv, CANCEL_CLIENT_GONE);
+    assert_true(harness_run_until(&f.h, harness_is_quiet, &f.h, HARNESS_LIMIT_MS));
+    assert_true(harness_await_file(&f.h, "left", HARNESS_LIMIT_MS));
+    assert_false(a.finished);
+    struct answer b = ask(&f, "GET", "/run/echo");
+    assert_int_equal(b.status, 200);
+    answer_free(&b);
+    assert_int_equal(pool_counters(f.h.pool)->spawned, 1);
+    fixture_close(&f);
+}
+
+static void test_client_leaves_a_stream(void **state) {
+    struct fixture f;
+    struct answer a = {.reading = ANSWER_READ_BY_TEST};
+    (void)state;
+    fixture_start(&f);
+    harness_submit(&f.h, &a, "GET", "/run/big", "", NULL);
+    harness_await_head(&f.h, &a);
+    answer_free(&a);
+    struct answer b = ask(&f, "GET", "/run/echo");
+    assert_int_equal(b.status, 200);
+    answer_free(&b);
+    fixture_close(&f);
+}
+
+/* --- the start --- */
+
+static void test_environment(void **state) {
+    (void)state;
+    struct answer a = answer_to("GET", "/run/env");
+    assert_line(&a.text, "HOST=127.0.0.1");
+    assert_line(&a.text, "EXECGATE_APPLICATION=unit");
+    assert_line(&a.text, "EXECGATE_HANDLER=tested");
+    assert_line(&a.text, "EXECGATE_CONCURRENCY=1");
+    assert_true(lines_have_prefix(&a.text, "PORT="));
+    assert_false(lines_have_prefix(&a.text, "LISTEN_FDS="));
+    answer_free(&a);
+}
+
+/* The probe goes on until the port is open. */
+static void test_slow_start(void **state) {
+    struct fixture f;
+    struct environment_variable delay = {"START_DELAY", "0.5", false};
+    (void)state;
+    fixture_open(&f);
+    f.h.handler.environment = &delay;
+    f.h.handler.environment_count = 1;
+    fixture_begin(&f);
+    struct answer a = ask(&f, "GET", "/run/echo");
+    assert_int_equal(a.status, 200);
+    answer_free(&a);
+    assert_int_equal(pool_counters(f.h.pool)->spawned, 1);
+    fixture_close(&f);
+}
+
+static void test_start_timeout(void **state) {
+    struct fixture f;
+    struct environment_variable delay = {"START_DELAY", "60", false};
+    (void)state;
+    fixture_open(&f);
+    f.h.handler.environment = &delay;
+    f.h.handler.environment_count = 1;
+    f.h.handler.processes.start_timeout_ms = 200;
+    f.h.handler.timeout_ms = 1500;
+    fixture_begin(&f);
+    struct answer a = ask(&f, "GET", "/run/echo");
+    assert_int_equal(a.status, 503);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+static void test_inherited_socket(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_open(&f);
+    f.h.handler.server_socket = SERVER_SOCKET_INHERITED;
+    fixture_begin(&f);
+    struct answer a = ask(&f, "GET", "/run/env");
+    assert_line(&a.text, "LISTEN_FDS=1");
+    answer_free(&a);
+    a = ask(&f, "GET", "/run/count");
+    assert_text(&a, "2"); /* no probe came before the first */
+    answer_free(&a);
+    fixture_close(&f);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_request_head),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_streamed_body),
+        cmocka_unit_test(test_large_streamed_body),
+        cmocka_unit_test(test_body_that_fails),
+        cmocka_unit_test(test_early_answers),
+        cmocka_unit_test(test_answer_fields),
+        cmocka_unit_test(test_streamed_answer),
+        cmocka_unit_test(test_back_pressure),
+        cmocka_unit_test(test_answer_until_close),
+        cmocka_unit_test(test_interim_answers),
+        cmocka_unit_test(test_answers_without_body),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_connections_are_kept),
+        cmocka_unit_test(test_only_idempotent_requests_are_repeated),
+        cmocka_unit_test(test_several_at_once),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_answer_that_breaks_off),
+        cmocka_unit_test(test_process_dies),
+        cmocka_unit_test(test_last_words_are_heard),
+        cmocka_unit_test(test_server_stops_listening),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_stream_timeout),
+        cmocka_unit_test(test_cancellation),
+        cmocka_unit_test(test_client_leaves_a_stream),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_slow_start),
+        cmocka_unit_test(test_start_timeout),
+        cmocka_unit_test(test_inherited_socket),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
