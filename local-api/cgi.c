@@ -1,5 +1,6 @@
 #include "local-api/cgi.h"
 #include "gateway/base/http_text.h"
+#include "gateway/invocation/identity.h"
 
 #define VARIABLE_NAME_MAX 256
 
@@ -125,7 +126,7 @@ static void fields_set(struct launch *l, const struct fields *all) {
 static void own_set(struct launch *l, const struct invocation *inv, uint64_t deadline_ms) {
     variable_set(l, "EXECGATE_INVOCATION_ID", invocation_id(inv));
     variable_set(l, "EXECGATE_REQUEST_ID", inv->request_id);
-    launch_set(l, "EXECGATE_TRIGGER", "http");
+    launch_set(l, "EXECGATE_TRIGGER", trigger_kind_name(inv->trigger));
     variable_set(l, "EXECGATE_ROUTE", inv->route->key);
     launch_set_format(l, "EXECGATE_DEADLINE", "%llu", (unsigned long long)deadline_ms);
     launch_set_format(l, "TRACEPARENT", "00-%.32s-%.16s-%s", inv->trace_id, inv->parent_id,
@@ -137,6 +138,28 @@ static void parameters_set(struct launch *l, const struct invocation *inv) {
     for (size_t i = 0; i < inv->route->parameter_count; i++) {
         variable_name(variable, "EXECGATE_PARAMETER_", inv->route->parameter_names[i]);
         variable_set(l, variable, inv->parameters[i]);
+    }
+}
+
+/* An environment cannot hold a NUL; a claim that has one is in EXECGATE_CLAIMS alone, escaped. */
+static bool fits_variable(struct slice s) {
+    return !slice_is_none(s) && !memchr(s.p, '\0', s.n);
+}
+
+/* AUTH_TYPE and REMOTE_USER are those of RFC 3875 4.1.1 and 4.1.11. Of two claims that make the same name, the first
+ * counts. */
+static void identity_set(struct launch *l, const struct identity *identity) {
+    char variable[VARIABLE_NAME_MAX];
+    if (!identity) return;
+    variable_set(l, "AUTH_TYPE", identity->scheme);
+    if (fits_variable(identity->subject)) variable_set(l, "REMOTE_USER", identity->subject);
+    variable_set(l, "EXECGATE_GUARD", identity->guard);
+    variable_set(l, "EXECGATE_CLAIMS", identity->claims_json);
+    for (size_t i = 0; i < identity->claims.count; i++) {
+        const struct field *claim = &identity->claims.items[i];
+        if (!fits_variable(claim->value)) continue;
+        variable_name(variable, "EXECGATE_CLAIM_", claim->name);
+        variable_set(l, variable, claim->value);
     }
 }
 
@@ -161,4 +184,5 @@ void cgi_environment_set(struct launch *l, const struct invocation *inv, uint64_
     fields_set(l, &r->headers);
     own_set(l, inv, deadline_ms);
     parameters_set(l, inv);
+    identity_set(l, inv->identity);
 }

@@ -200,7 +200,7 @@ void endpoint_flush(struct endpoint *ep) {
 uint64_t endpoint_deadline_ms(const struct endpoint *ep, const struct invocation *inv) {
     uint64_t received_ms = inv->received_us / 1000;
     if (deadline_armed(&inv->deadline)) return inv->received_wall_ms + (inv->deadline.at_ms - received_ms);
-    return clock_wall_ms(loop_clock(ep->api->loop)) + ep->worker->handler->timeout_ms;
+    return clock_wall_ms(loop_clock(ep->api->loop)) + invocation_timeout_ms(inv);
 }
 
 /* --- answers --- */

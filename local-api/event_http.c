@@ -4,6 +4,7 @@
 #include "gateway/base/map.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
+#include "gateway/invocation/identity.h"
 #include "local-api/http_message.h"
 
 static const char *const text_types[] = {
@@ -231,6 +232,45 @@ static struct slice route_key(const struct invocation *inv) {
     return inv->route ? inv->route->key : SLICE("$default");
 }
 
+static void write_scopes(struct json_write *w, struct slice scopes) {
+    struct slice scope;
+    json_name(w, SLICE("scopes"));
+    if (slice_is_none(scopes)) {
+        json_null(w);
+        return;
+    }
+    json_open(w, '[');
+    while (slice_next(&scopes, ' ', &scope))
+        if (scope.n) json_text(w, scope);
+    json_close(w, ']');
+}
+
+static void write_jwt(struct json_write *w, const struct identity *identity) {
+    json_name(w, SLICE("jwt"));
+    json_open(w, '{');
+    json_name(w, SLICE("claims"));
+    json_open(w, '{');
+    for (size_t i = 0; i < identity->claims.count; i++)
+        json_member(w, identity->claims.items[i].name, identity->claims.items[i].value);
+    json_close(w, '}');
+    write_scopes(w, identity->scopes);
+    json_close(w, '}');
+}
+
+static void write_authorizer(struct json_write *w, const struct identity *identity) {
+    if (!identity) return;
+    json_name(w, SLICE("authorizer"));
+    json_open(w, '{');
+    switch (identity->shape) {
+    case IDENTITY_JWT: write_jwt(w, identity); break;
+    case IDENTITY_LAMBDA:
+        json_name(w, SLICE("lambda"));
+        json_raw(w, identity->claims_json);
+        break;
+    }
+    json_close(w, '}');
+}
+
 static void write_context(struct json_write *w, const struct invocation *inv, const char *application) {
     char time[27];
     http_common_log_time(inv->received_wall_ms, time);
@@ -238,6 +278,7 @@ static void write_context(struct json_write *w, const struct invocation *inv, co
     json_open(w, '{');
     json_member(w, SLICE("accountId"), SLICE(EVENT_ACCOUNT));
     json_member(w, SLICE("apiId"), slice_of(application));
+    write_authorizer(w, inv->identity);
     write_domain(w, inv->request.host);
     write_http(w, &inv->request);
     json_member(w, SLICE("requestId"), inv->request_id);

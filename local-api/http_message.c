@@ -1,5 +1,6 @@
 #include "local-api/http_message.h"
 #include "gateway/base/http_text.h"
+#include "gateway/invocation/identity.h"
 
 enum line_end { LINE_CRLF, LINE_ANY };
 
@@ -219,12 +220,13 @@ static void write_traceparent(struct buf *out, const struct invocation *inv) {
 
 void event_fields_write(struct buf *out, const struct invocation *inv, uint64_t deadline_ms) {
     write_field(out, SLICE("Execgate-Invocation-Id"), invocation_id(inv));
-    buf_append_text(out, "Execgate-Trigger: http\r\n");
+    write_field(out, SLICE("Execgate-Trigger"), slice_of(trigger_kind_name(inv->trigger)));
     if (inv->route) write_field(out, SLICE("Execgate-Route"), inv->route->key);
     write_parameters(out, inv);
     write_number_field(out, SLICE("Execgate-Deadline"), deadline_ms);
     write_field(out, SLICE("Execgate-Client-Address"), inv->request.client_address);
     write_field(out, SLICE("Execgate-Request-Id"), inv->request_id);
+    if (inv->identity) write_field(out, SLICE("Execgate-Claims"), inv->identity->claims_json);
     write_traceparent(out, inv);
     if (inv->request.host.n) write_field(out, SLICE("Host"), inv->request.host);
 }

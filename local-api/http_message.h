@@ -31,7 +31,7 @@ enum head_result cgi_head_parse(struct response_head *h, struct arena *a, struct
 void answer_fields_copy(struct invocation *inv, const struct fields *from, struct fields *to);
 /* False for fields of a request that end at the gateway: hop-by-hop ones, what Connection names, Expect, Execgate-*. */
 bool request_field_passes(const struct fields *all, struct slice name);
-/* The event's own fields, a line each: Execgate-*, traceparent, Host. */
+/* The event's own fields, a line each: Execgate-*, traceparent, Host. Execgate-Claims is there when a guard passed. */
 void event_fields_write(struct buf *out, const struct invocation *inv, uint64_t deadline_ms);
 /* Appends the event as a request message (docs/runtime-api.md); the body must be whole. deadline_ms: Unix time. */
 void event_message_write(struct buf *out, struct invocation *inv, uint64_t deadline_ms);

@@ -315,7 +315,7 @@ static int once_open(struct worker *w, struct launch *launch, struct error *e) {
 
 static uint64_t deadline_wall_ms(struct clock *clock, const struct invocation *inv) {
     uint64_t now_ms = clock_now_ms(clock);
-    uint64_t due_ms = deadline_armed(&inv->deadline) ? inv->deadline.at_ms : now_ms + inv->route->handler->timeout_ms;
+    uint64_t due_ms = deadline_armed(&inv->deadline) ? inv->deadline.at_ms : now_ms + invocation_timeout_ms(inv);
     return clock_wall_ms(clock) + (due_ms > now_ms ? due_ms - now_ms : 0);
 }
 

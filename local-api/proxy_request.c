@@ -45,7 +45,7 @@ struct proxy_request {
 static void request_mark(struct proxy_request *r) {
     list_remove(&r->node);
     list_push(&r->upstream->marked, &r->node);
-    proxy_curl_wake(r->upstream->curl);
+    transfers_wake(r->upstream->transfers);
 }
 
 static void on_body_moved(void *context) {
@@ -170,7 +170,7 @@ void proxy_request_done(void *transfer, int curl_code) {
 
 static uint64_t deadline_wall_ms(struct clock *clock, const struct invocation *inv) {
     uint64_t now_ms = clock_now_ms(clock);
-    uint64_t due_ms = deadline_armed(&inv->deadline) ? inv->deadline.at_ms : now_ms + inv->route->handler->timeout_ms;
+    uint64_t due_ms = deadline_armed(&inv->deadline) ? inv->deadline.at_ms : now_ms + invocation_timeout_ms(inv);
     return clock_wall_ms(clock) + (due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
@@ -268,14 +268,14 @@ void proxy_request_start(struct proxy_upstream *u, struct invocation *inv) {
     r->may_repeat = is_idempotent(inv->request.method) && !r->upload;
     easy_set_target(r, &inv->request);
     easy_set_method(r, inv->request.method);
-    proxy_curl_add(u->curl, r->easy);
+    transfers_add(u->transfers, r->easy);
 }
 
 /* --- the end --- */
 
 static void request_free(struct proxy_request *r) {
     struct proxy_upstream *u = r->upstream;
-    if (!r->done) proxy_curl_remove(u->curl, r->easy);
+    if (!r->done) transfers_remove(u->transfers, r->easy);
     curl_easy_cleanup(r->easy);
     curl_slist_free_all(r->fields);
     if (r->upload) body_release_consumer(r->upload);

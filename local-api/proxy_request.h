@@ -13,7 +13,7 @@
  */
 #pragma once
 #include "gateway/pool/transport.h"
-#include "local-api/proxy_curl.h"
+#include "gateway/client/transfers.h"
 
 struct proxy_request;
 /* What the requests to one process share. */
@@ -21,7 +21,7 @@ struct proxy_upstream {
     struct worker *worker;
     struct loop *loop;
     struct log *log;
-    struct proxy_curl *curl;
+    struct transfers *transfers;
     uint16_t port;
     bool refused;    /* a connection was: nobody listens there any more */
     bool suspicious; /* a connection broke before its answer: perhaps nobody does */
@@ -29,7 +29,7 @@ struct proxy_upstream {
     struct list marked;
 };
 
-/* The on_done of its proxy_curl. */
+/* The on_done of its transfers. */
 void proxy_request_done(void *transfer, int curl_code);
 static inline size_t proxy_requests(const struct proxy_upstream *u) {
     return u->resting.length + u->marked.length;

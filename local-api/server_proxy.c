@@ -129,7 +129,7 @@ static void server_conclude(struct server *s) {
     s->upstream.refused = false;
     if (held == 0 && s->stopping) {
         s->stopping = false;
-        proxy_curl_disconnect(s->upstream.curl);
+        transfers_disconnect(s->upstream.transfers);
     }
     if (refused) worker_fail(s->worker, "it does not accept connections any more");
     if (held == 0 && s->exited) worker_finished(s->worker);
@@ -145,7 +145,7 @@ static void on_server_turn(void *context) {
     server_conclude(s);
 }
 
-static const struct proxy_curl_ops server_curl_ops = {.on_done = proxy_request_done, .on_turn = on_server_turn};
+static const struct transfers_ops server_transfers_ops = {.on_done = proxy_request_done, .on_turn = on_server_turn};
 
 static void server_set_environment(const struct server *s, struct launch *launch) {
     const struct handler_config *h = s->worker->handler;
@@ -171,7 +171,7 @@ static struct server *server_new(struct worker *w) {
 
 static void server_free(struct server *s) {
     proxy_requests_drop(&s->upstream);
-    proxy_curl_free(s->upstream.curl);
+    transfers_free(s->upstream.transfers);
     list_remove(&s->node);
     free(s);
 }
@@ -181,8 +181,8 @@ static void server_free(struct server *s) {
 static int server_open(struct worker *w, struct launch *launch, struct error *e) {
     struct server *s = server_new(w);
     int status = s->inherits ? socket_open(s, launch, e) : port_choose(s, e);
-    if (status == 0) s->upstream.curl = proxy_curl_new(s->proxy->loop, &server_curl_ops, s, e);
-    if (!s->upstream.curl) {
+    if (status == 0) s->upstream.transfers = transfers_new(s->proxy->loop, &server_transfers_ops, s, e);
+    if (!s->upstream.transfers) {
         server_free(s);
         return -ERROR_SYSTEM;
     }
@@ -196,7 +196,7 @@ static int server_open(struct worker *w, struct launch *launch, struct error *e)
 static void server_started(struct worker *w) {
     struct server *s = w->transport;
     if (s->inherits)
-        proxy_curl_wake(s->upstream.curl);
+        transfers_wake(s->upstream.transfers);
     else
         port_probe_start(&s->probe, 0);
 }
@@ -226,7 +226,7 @@ static void server_stopping(struct worker *w, enum stop_reason why) {
     (void)why;
     port_probe_stop(&s->probe);
     s->stopping = true;
-    proxy_curl_wake(s->upstream.curl);
+    transfers_wake(s->upstream.transfers);
 }
 
 /* What it had sent is still in the sockets. */

@@ -42,6 +42,7 @@ struct plugin {
      * NULL = nothing to open: then the settings are the state. */
     int (*open)(const struct plugin_host *host, const void *settings, void **state, struct error *e);
     enum step_result (*pre_handle)(void *state, struct invocation *inv);               /* NULL = none */
+    enum step_result (*body_handle)(void *state, struct invocation *inv);              /* struct hook; NULL = none */
     void (*post_handle)(void *state, struct invocation *inv);                          /* NULL = none */
     void (*close)(void *state);                                                        /* NULL = nothing to free */
     bool (*preflight)(void *state, struct invocation *inv, const struct route *route); /* struct hook; NULL = none */

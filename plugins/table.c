@@ -32,8 +32,11 @@ static int plugin_open(size_t index, const struct plugin_host *host, struct hook
     const struct plugin *plugin = plugin_table[index];
     const struct blueprint *b = host->blueprint;
     void *settings = index < b->settings_count ? b->settings[index] : NULL;
-    *hook = (struct hook){
-        .name = plugin->name, .pre = plugin->pre_handle, .post = plugin->post_handle, .preflight = plugin->preflight};
+    *hook = (struct hook){.name = plugin->name,
+                          .pre = plugin->pre_handle,
+                          .body = plugin->body_handle,
+                          .post = plugin->post_handle,
+                          .preflight = plugin->preflight};
     if (plugin->open) return plugin->open(host, settings, &hook->self, e);
     hook->self = settings;
     return 0;

@@ -17,6 +17,13 @@ static const struct unit size_units[] = {
     {"GiB", 1 << 30},
 };
 
+static const struct unit rate_units[] = {
+    {"/d", 1},
+    {"/h", 24},
+    {"/m", 24 * 60},
+    {"/s", 24 * 3600},
+};
+
 static bool units_parse(const struct unit *units, size_t count, struct slice s, uint64_t *value) {
     size_t digits = 0;
     uint64_t number;
@@ -44,12 +51,20 @@ bool text_to_size_bytes(struct slice s, uint64_t *bytes) {
     return units_parse(size_units, ARRAY_LEN(size_units), s, bytes);
 }
 
+bool text_to_rate_per_day(struct slice s, uint64_t *per_day) {
+    return units_parse(rate_units, ARRAY_LEN(rate_units), s, per_day);
+}
+
 void text_append_duration(struct buf *out, uint64_t ms) {
     units_append(out, duration_units, ARRAY_LEN(duration_units), ms);
 }
 
 void text_append_size(struct buf *out, uint64_t bytes) {
     units_append(out, size_units, ARRAY_LEN(size_units), bytes);
+}
+
+void text_append_rate(struct buf *out, uint64_t per_day) {
+    units_append(out, rate_units, ARRAY_LEN(rate_units), per_day);
 }
 
 #define NEAREST_NAME_LIMIT 64

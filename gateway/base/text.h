@@ -6,9 +6,12 @@
 bool text_to_duration_ms(struct slice s, uint64_t *ms);
 /* "512B" "64KiB" "6MiB" "1GiB" -> bytes. False as above. */
 bool text_to_size_bytes(struct slice s, uint64_t *bytes);
-/* The shortest exact spelling: 90000 -> "90s", 1048576 -> "1MiB". */
+/* "100/s" "5/m" "10/h" "1000/d" -> events per day, which is exact for all of them. False as above. */
+bool text_to_rate_per_day(struct slice s, uint64_t *per_day);
+/* The shortest exact spelling: 90000 -> "90s", 1048576 -> "1MiB", 7200 -> "5/m". */
 void text_append_duration(struct buf *out, uint64_t ms);
 void text_append_size(struct buf *out, uint64_t bytes);
+void text_append_rate(struct buf *out, uint64_t per_day);
 /* The candidate nearest to `name` by edit distance (transpositions count one), or NULL when none is near enough to be
  * meant. */
 const char *text_nearest(struct slice name, const char *const *candidates, size_t count);

@@ -11,6 +11,7 @@
 #include "gateway/base/list.h"
 
 enum turn_phase {
+    TURN_WIRE,     /* TLS: what clients sent becomes plain, what is for them becomes records */
     TURN_PUBLIC,   /* lanes of the public listeners */
     TURN_LOCAL,    /* lanes of the handlers' endpoints */
     TURN_DISPATCH, /* pools: events meet waiting workers */

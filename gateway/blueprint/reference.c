@@ -22,6 +22,12 @@ static void write_item(struct buf *out, const struct schema_field *f) {
         buf_append_text(out, "text");
 }
 
+static void write_word_choices(struct buf *out, const struct schema_field *f) {
+    if (!(f->flags & FIELD_OR_WORD)) return;
+    buf_append_text(out, ", or ");
+    write_choices(out, f);
+}
+
 static void write_item_type(struct buf *out, const struct schema_field *f) {
     if (f->flags & FIELD_ONE_OR_MORE) {
         write_item(out, f);
@@ -29,20 +35,24 @@ static void write_item_type(struct buf *out, const struct schema_field *f) {
     }
     buf_append_text(out, f->kind == FIELD_LIST ? "list of " : "map of ");
     write_item(out, f);
+    write_word_choices(out, f);
 }
 
 static void write_object_type(struct buf *out, const struct schema_field *f) {
     write_link(out, f->object);
-    if (!(f->flags & FIELD_OR_WORD)) return;
-    buf_append_text(out, ", or ");
-    write_choices(out, f);
+    write_word_choices(out, f);
 }
 
 static void write_type(struct buf *out, const struct schema_field *f) {
     static const char *const names[] = {
-        [FIELD_TEXT] = "text",     [FIELD_INTEGER] = "integer",         [FIELD_DURATION] = "duration",
-        [FIELD_SIZE] = "size",     [FIELD_BOOLEAN] = "`true`, `false`", [FIELD_COMMAND] = "text, or list of text",
+        [FIELD_TEXT] = "text",
+        [FIELD_INTEGER] = "integer",
+        [FIELD_DURATION] = "duration",
+        [FIELD_SIZE] = "size",
+        [FIELD_BOOLEAN] = "`true`, `false`",
+        [FIELD_COMMAND] = "text, or list of text",
         [FIELD_ANY] = "any value",
+        [FIELD_RATE] = "rate",
     };
     if (f->kind == FIELD_ENUM)
         write_choices(out, f);
@@ -52,8 +62,7 @@ static void write_type(struct buf *out, const struct schema_field *f) {
         write_item_type(out, f);
     else
         buf_append_text(out, names[f->kind]);
-    bool is_bounded = f->kind == FIELD_INTEGER || f->kind == FIELD_DURATION || f->kind == FIELD_SIZE;
-    if (is_bounded && f->most > f->least) write_bounds(out, f);
+    if (field_is_bounded(f) && f->most > f->least) write_bounds(out, f);
 }
 
 static void write_default(struct buf *out, const struct schema_field *f) {

@@ -20,6 +20,7 @@ enum field_kind {                 /* member type at `offset` */
                   FIELD_INTEGER,  /* uint64_t */
                   FIELD_DURATION, /* uint64_t, milliseconds */
                   FIELD_SIZE,     /* uint64_t, bytes */
+                  FIELD_RATE,     /* uint64_t, events per day */
                   FIELD_BOOLEAN,  /* uint64_t, 0 or 1 */
                   FIELD_ENUM,     /* uint64_t, index of the choice */
                   FIELD_COMMAND,  /* struct bound_command */
@@ -33,8 +34,9 @@ enum field_flags {
     FIELD_SHOWN = 2,       /* appears in logs and answers: a secret may not be used */
     FIELD_ALTERNATIVE = 4, /* exactly one of the keys of the object that carry this flag must be given */
     FIELD_ONE_OR_MORE = 8, /* FIELD_LIST: one item may stand for a list of one */
-    FIELD_OR_WORD = 16,    /* FIELD_OBJECT: one of `choices` may stand for it (`cors: off`) */
+    FIELD_OR_WORD = 16,    /* FIELD_OBJECT, FIELD_LIST of objects: one of `choices` may stand for it (`cors: off`) */
     FIELD_AS_WRITTEN = 32, /* schema_preset leaves it alone */
+    FIELD_SECRET = 64,     /* FIELD_TEXT and lists and maps of it: never shown, in whatever way it came */
 };
 
 /* What a text must look like. `pattern` says the same to a JSON Schema as `accepts` does here. */

@@ -41,6 +41,12 @@ static void hint_boolean(struct buf *hint, struct slice text) {
         buf_append_text(hint, "; write false");
 }
 
+static const char *unit_example(const struct schema_field *f) {
+    if (f->kind == FIELD_DURATION) return "s";
+    if (f->kind == FIELD_SIZE) return "MiB";
+    return f->kind == FIELD_RATE ? "/s" : NULL;
+}
+
 /* A secret's value shows in a hint as little as anywhere else. */
 static void report_bad_value(struct binder *b, const struct schema_field *f, const struct node *n) {
     struct buf hint = {0};
@@ -49,7 +55,7 @@ static void report_bad_value(struct binder *b, const struct schema_field *f, con
     if (nearest) buf_printf(&hint, "; did you mean \"%s\"?", nearest);
     if (open && f->kind == FIELD_BOOLEAN) hint_boolean(&hint, n->text);
     if (open && is_digits(n->text) && n->text.n < 16) {
-        const char *unit = f->kind == FIELD_DURATION ? "s" : f->kind == FIELD_SIZE ? "MiB" : NULL;
+        const char *unit = unit_example(f);
         if (unit) buf_printf(&hint, "; a unit is missing, such as " SLICE_FMT "%s", SLICE_ARG(n->text), unit);
     }
     report_unexpected_with(b, f, n, &hint);
@@ -67,7 +73,8 @@ static void report_out_of_range(struct binder *b, const struct schema_field *f, 
 
 /* Quoted text is no number, unless the quotes are there for a ${...}. */
 static bool style_fits(const struct schema_field *f, const struct node *n) {
-    bool quotable = f->kind == FIELD_DURATION || f->kind == FIELD_SIZE || f->kind == FIELD_ENUM;
+    bool quotable = f->kind == FIELD_DURATION || f->kind == FIELD_SIZE || f->kind == FIELD_RATE ||
+                    f->kind == FIELD_ENUM;
     return quotable || n->plain || n->substituted;
 }
 
@@ -82,8 +89,7 @@ static void bind_number(struct binder *b, const struct schema_field *f, struct n
         report_unexpected(b, f, n, " in quotes; write it without them");
         return;
     }
-    bool is_bounded = f->kind == FIELD_INTEGER || f->kind == FIELD_DURATION || f->kind == FIELD_SIZE;
-    if (is_bounded && (value < f->least || value > f->most)) {
+    if (field_is_bounded(f) && (value < f->least || value > f->most)) {
         report_out_of_range(b, f, n, value);
         return;
     }
@@ -96,7 +102,17 @@ static bool secret_is_fit(struct binder *b, const struct schema_field *f, const 
     return false;
 }
 
+/* Marked before it is resolved, so that no message ever quotes it. What stands in the file as it is, literally or as a
+ * default, is not quoted either. */
+static void conceal(struct binder *b, struct node *n) {
+    if (n->kind != NODE_SCALAR || n->state != NODE_WRITTEN || node_is_null(n)) return;
+    bool is_written_out = !substitute_is_needed(n->text) || memmem(n->text.p, n->text.n, ":-", 2);
+    if (is_written_out) problems_hide_lines(b->problems, n->at.line, n->end_line);
+    n->secret = n->confidential = true;
+}
+
 static bool text_is_fit(struct binder *b, const struct schema_field *f, struct node *n) {
+    if (f->flags & FIELD_SECRET) conceal(b, n);
     if (!substitute_node(b->substitution, n)) return false;
     if (n->kind != NODE_SCALAR) {
         report_unexpected(b, f, n, "");
@@ -216,7 +232,21 @@ static struct bound_items single_item(struct arena *a, struct node *n) {
     return (struct bound_items){.nodes = nodes, .count = 1, .node = n};
 }
 
+static void bind_word(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
+    if (!substitute_node(b->substitution, n)) return;
+    for (uint64_t i = 0; f->choices[i]; i++) {
+        if (!slice_equal(n->text, slice_of(f->choices[i]))) continue;
+        *field_word(f, target) = i + 1;
+        return;
+    }
+    report_bad_value(b, f, n);
+}
+
 static void bind_items(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
+    if ((f->flags & FIELD_OR_WORD) && n->kind == NODE_SCALAR) {
+        bind_word(b, f, n, target);
+        return;
+    }
     if (!items_are_fit(b, f, n)) return;
     size_t size = f->object ? f->object->size : sizeof(struct node *);
     struct bound_items *bound = field_items(f, target);
@@ -228,16 +258,6 @@ static void bind_items(struct binder *b, const struct schema_field *f, struct no
         if (bound->keys) key_is_fit(b, f, bound->keys[i]);
         bind_item(b, f, bound->nodes[i], items + i * size);
     }
-}
-
-static void bind_word(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
-    if (!substitute_node(b->substitution, n)) return;
-    for (uint64_t i = 0; f->choices[i]; i++) {
-        if (!slice_equal(n->text, slice_of(f->choices[i]))) continue;
-        *field_word(f, target) = i + 1;
-        return;
-    }
-    report_bad_value(b, f, n);
 }
 
 static void bind_object(struct binder *b, const struct schema_field *f, struct node *n, void *target) {
@@ -268,7 +288,7 @@ void schema_bind_field(struct binder *b, const struct schema_field *f, struct no
         [FIELD_TEXT] = bind_text,       [FIELD_INTEGER] = bind_number, [FIELD_DURATION] = bind_number,
         [FIELD_SIZE] = bind_number,     [FIELD_BOOLEAN] = bind_number, [FIELD_ENUM] = bind_number,
         [FIELD_COMMAND] = bind_command, [FIELD_OBJECT] = bind_object,  [FIELD_LIST] = bind_items,
-        [FIELD_MAP] = bind_items,       [FIELD_ANY] = bind_any,
+        [FIELD_MAP] = bind_items,       [FIELD_ANY] = bind_any,        [FIELD_RATE] = bind_number,
     };
     binders[f->kind](b, f, n, target);
 }

@@ -66,6 +66,13 @@ static void inherit_object(struct arena *a, const struct schema_field *f, void *
     schema_inherit(a, f->object, field_object(f, target), (const char *)from + f->offset);
 }
 
+/* List and word stand for each other. */
+static void inherit_worded_list(const struct schema_field *f, void *target, const void *from) {
+    if (*field_word(f, target) || field_items(f, target)->node) return;
+    memcpy(field_word(f, target), (const char *)from + f->word_offset, sizeof(uint64_t));
+    memcpy(field_items(f, target), (const char *)from + f->offset, sizeof(struct bound_items));
+}
+
 void schema_inherit(struct arena *a, const struct object_schema *schema, void *target, const void *from) {
     assert(!schema->variants);
     for (size_t i = 0; i < schema->count; i++) {
@@ -75,6 +82,8 @@ void schema_inherit(struct arena *a, const struct object_schema *schema, void *t
             inherit_object(a, f, target, from);
         else if (f->kind == FIELD_MAP && !f->object)
             merge_items(a, field_items(f, target), (const struct bound_items *)(const void *)source);
+        else if (f->kind == FIELD_LIST && (f->flags & FIELD_OR_WORD))
+            inherit_worded_list(f, target, from);
         else if (member_is_unset(f, target))
             memcpy((char *)target + f->offset, source, member_size(f));
     }

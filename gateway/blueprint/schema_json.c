@@ -50,6 +50,12 @@ static void write_duration(struct json_write *w, const struct schema_field *f) {
     write_pattern(w, "^[0-9]+(ms|s|m|h|d)$");
 }
 
+static void write_rate(struct json_write *w, const struct schema_field *f) {
+    (void)f;
+    write_text_member(w, "type", "string");
+    write_pattern(w, "^[0-9]+/(s|m|h|d)$");
+}
+
 static void write_size(struct json_write *w, const struct schema_field *f) {
     static const char *const types[] = {"string", "integer", NULL};
     write_pattern(w, "^[0-9]+(B|KiB|MiB|GiB)$");
@@ -164,18 +170,25 @@ static void write_array(struct json_write *w, const struct schema_field *f) {
 }
 
 static void write_list(struct json_write *w, const struct schema_field *f) {
-    if (!(f->flags & FIELD_ONE_OR_MORE)) {
+    if (!(f->flags & (FIELD_ONE_OR_MORE | FIELD_OR_WORD))) {
         write_array(w, f);
         return;
     }
     json_name(w, SLICE("anyOf"));
     json_open(w, '[');
-    json_open(w, '{');
-    write_item_members(w, f);
-    json_close(w, '}');
+    if (f->flags & FIELD_ONE_OR_MORE) {
+        json_open(w, '{');
+        write_item_members(w, f);
+        json_close(w, '}');
+    }
     json_open(w, '{');
     write_array(w, f);
     json_close(w, '}');
+    if (f->flags & FIELD_OR_WORD) {
+        json_open(w, '{');
+        write_enum(w, f->choices);
+        json_close(w, '}');
+    }
     json_close(w, ']');
 }
 
@@ -211,7 +224,7 @@ static void write_field(struct json_write *w, const struct schema_field *f) {
         [FIELD_TEXT] = write_text,       [FIELD_INTEGER] = write_integer, [FIELD_DURATION] = write_duration,
         [FIELD_SIZE] = write_size,       [FIELD_BOOLEAN] = write_boolean, [FIELD_ENUM] = write_choices,
         [FIELD_COMMAND] = write_command, [FIELD_OBJECT] = write_object,   [FIELD_LIST] = write_list,
-        [FIELD_MAP] = write_map,         [FIELD_ANY] = write_any,
+        [FIELD_MAP] = write_map,         [FIELD_ANY] = write_any,         [FIELD_RATE] = write_rate,
     };
     json_name(w, slice_of(f->name));
     json_open(w, '{');

@@ -33,10 +33,16 @@ static bool parse_size(const struct schema_field *f, struct slice text, uint64_t
     return (f->least == 0 && slice_equal(text, SLICE("0"))) || text_to_size_bytes(text, value);
 }
 
+static bool parse_rate(const struct schema_field *f, struct slice text, uint64_t *value) {
+    (void)f;
+    return text_to_rate_per_day(text, value);
+}
+
 bool value_parse(const struct schema_field *f, struct slice text, uint64_t *value) {
     static bool (*const parsers[])(const struct schema_field *, struct slice, uint64_t *) = {
         [FIELD_TEXT] = NULL,       [FIELD_INTEGER] = parse_integer, [FIELD_DURATION] = parse_duration,
         [FIELD_SIZE] = parse_size, [FIELD_BOOLEAN] = parse_boolean, [FIELD_ENUM] = parse_choice,
+        [FIELD_RATE] = parse_rate,
     };
     return field_is_number(f) && parsers[f->kind](f, text, value);
 }
@@ -46,6 +52,8 @@ void value_write(struct buf *out, const struct schema_field *f, uint64_t value) 
         text_append_duration(out, value);
     else if (f->kind == FIELD_SIZE)
         text_append_size(out, value);
+    else if (f->kind == FIELD_RATE)
+        text_append_rate(out, value);
     else
         buf_append_u64(out, value);
 }
@@ -62,14 +70,20 @@ static void write_integer(struct buf *out, const struct schema_field *f) {
         buf_printf(out, "a whole number from %llu to %llu", (unsigned long long)f->least, (unsigned long long)f->most);
 }
 
+static void write_words(struct buf *out, const struct schema_field *f) {
+    buf_append_text(out, ", or ");
+    for (size_t i = 0; f->choices[i]; i++) buf_printf(out, "%s%s", i ? " or " : "", f->choices[i]);
+}
+
 static void write_one_or_more(struct buf *out, const struct schema_field *f) {
     const char *item = f->object ? f->object->title : f->rule ? f->rule->expected : "text";
     buf_printf(out, "%s, or a list", item);
+    if (f->flags & FIELD_OR_WORD) write_words(out, f);
 }
 
 static void write_or_word(struct buf *out, const struct schema_field *f) {
-    buf_append_text(out, "a map, or ");
-    for (size_t i = 0; f->choices[i]; i++) buf_printf(out, "%s%s", i ? " or " : "", f->choices[i]);
+    buf_append_text(out, f->kind == FIELD_LIST ? "a list" : "a map");
+    write_words(out, f);
 }
 
 void value_write_expected(struct buf *out, const struct schema_field *f) {
@@ -77,6 +91,7 @@ void value_write_expected(struct buf *out, const struct schema_field *f) {
         [FIELD_TEXT] = "text",
         [FIELD_DURATION] = "a duration such as 250ms, 30s, 5m or 1h",
         [FIELD_SIZE] = "a size such as 512B, 64KiB, 6MiB or 1GiB",
+        [FIELD_RATE] = "a rate such as 100/s, 5/m or 10/h",
         [FIELD_BOOLEAN] = "true or false",
         [FIELD_COMMAND] = "an executable with its arguments, as text or as a list",
         [FIELD_OBJECT] = "a map",

@@ -6,8 +6,12 @@
 #include "gateway/blueprint/schema.h"
 
 static inline bool field_is_number(const struct schema_field *f) {
-    return f->kind == FIELD_INTEGER || f->kind == FIELD_DURATION || f->kind == FIELD_SIZE || f->kind == FIELD_BOOLEAN ||
-           f->kind == FIELD_ENUM;
+    return f->kind == FIELD_INTEGER || f->kind == FIELD_DURATION || f->kind == FIELD_SIZE || f->kind == FIELD_RATE ||
+           f->kind == FIELD_BOOLEAN || f->kind == FIELD_ENUM;
+}
+/* Numbers that `least` and `most` bound. */
+static inline bool field_is_bounded(const struct schema_field *f) {
+    return f->kind == FIELD_INTEGER || f->kind == FIELD_DURATION || f->kind == FIELD_SIZE || f->kind == FIELD_RATE;
 }
 static inline uint64_t *field_number(const struct schema_field *f, void *target) {
     return (uint64_t *)(void *)((char *)target + f->offset);

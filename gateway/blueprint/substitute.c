@@ -142,6 +142,12 @@ static int resolve_variable(struct substitution *s, struct node *n, struct slice
         report_unknown_variable(s, n, rest);
         return -ERROR_BLUEPRINT;
     }
+    if (n->confidential && !v->secret) {
+        problems_add(s->problems, n->at,
+                     "the variable \"" SLICE_FMT "\" may be shown, and this value may not; mark it `secret: true`",
+                     SLICE_ARG(rest));
+        return -ERROR_BLUEPRINT;
+    }
     n->secret |= v->secret;
     if (!slice_is_none(v->value)) {
         buf_append_slice(out, v->value);

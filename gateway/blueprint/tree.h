@@ -29,6 +29,7 @@ struct node {
     bool plain;         /* a scalar without quotes, not a block */
     bool substituted;   /* part of the text came from a ${...} */
     bool secret;        /* never to be shown */
+    bool confidential;  /* and no variable that may be shown may be part of it (FIELD_SECRET) */
     int end_line;       /* NODE_SCALAR */
     struct slice text;  /* NODE_SCALAR; NUL-terminated, without NUL bytes inside */
     struct node **keys; /* NODE_MAP: keys[i] names items[i] */

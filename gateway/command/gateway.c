@@ -228,7 +228,9 @@ static int build(struct gateway *g, struct clock *clock, struct error *e) {
     g->pipeline.in_flight_limit = g->blueprint->limits.in_flight;
     if (build_pools(g, e) < 0 || build_routes(g, e) < 0 || build_hooks(g, e) < 0) return -1;
     g->http = http_source_new(g->loop, &g->pipeline, &g->blueprint->limits, e);
-    return g->http ? watch_signals(g, e) : -1;
+    if (!g->http) return -1;
+    http_source_trust(g->http, g->blueprint->trusted_proxies, g->blueprint->trusted_proxy_count);
+    return watch_signals(g, e);
 }
 
 struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log *log, struct error *e) {
@@ -264,6 +266,9 @@ size_t gateway_address_count(const struct gateway *g) {
 }
 const char *gateway_address(const struct gateway *g, size_t index) {
     return http_source_address(g->http, index);
+}
+enum listener_scheme gateway_scheme(const struct gateway *g, size_t index) {
+    return http_source_scheme(g->http, index);
 }
 
 bool gateway_serve(struct gateway *g) {

@@ -22,6 +22,7 @@ int gateway_listen(struct gateway *g, const struct listener_config *listeners, s
                    struct error *e) MUST_CHECK;
 size_t gateway_address_count(const struct gateway *g);
 const char *gateway_address(const struct gateway *g, size_t index);
+enum listener_scheme gateway_scheme(const struct gateway *g, size_t index);
 /* Starts the handlers' processes and serves until stopped by SIGTERM, SIGINT or SIGHUP. True when everything in flight
  * was finished. */
 bool gateway_serve(struct gateway *g);

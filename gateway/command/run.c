@@ -54,8 +54,10 @@ static int listen_everywhere(struct gateway *g, const struct arguments *a, const
 }
 
 /* A URL for a TCP listener; a Unix socket stands as it is. */
-static void append_address(struct buf *out, const char *address) {
-    if (strncmp(address, "unix:", 5) != 0) buf_append_text(out, "http://");
+static void append_address(struct buf *out, const struct gateway *g, size_t index) {
+    const char *address = gateway_address(g, index);
+    if (strncmp(address, "unix:", 5) != 0)
+        buf_append_text(out, gateway_scheme(g, index) == LISTENER_HTTPS ? "https://" : "http://");
     buf_append_text(out, address);
 }
 
@@ -71,7 +73,7 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
     json_open(&w, '[');
     for (size_t i = 0; i < gateway_address_count(g); i++) {
         struct buf address = {0};
-        append_address(&address, gateway_address(g, i));
+        append_address(&address, g, i);
         json_text(&w, buf_slice(&address));
         buf_free(&address);
     }
@@ -89,7 +91,7 @@ static void announce_text(const struct gateway *g, const struct blueprint *b) {
                b->handler_count, command_count_routes(b));
     for (size_t i = 0; i < gateway_address_count(g); i++) {
         buf_append_text(&out, "  ");
-        append_address(&out, gateway_address(g, i));
+        append_address(&out, g, i);
         buf_append_char(&out, '\n');
     }
     buf_append_text(&out, "Ctrl-C stops it; `execgate routes` lists what it answers.\n");

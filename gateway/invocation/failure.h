@@ -12,12 +12,15 @@
 #define FAILURE_TABLE(X)                                                                                               \
     X(NONE, 200, "", "", LOG_DEBUG)                                                                                    \
     X(BAD_REQUEST, 400, "bad-request", "Bad Request", LOG_INFO)                                                        \
+    X(UNAUTHORIZED, 401, "unauthorized", "Authentication is required", LOG_INFO)                                       \
+    X(FORBIDDEN, 403, "forbidden", "Access is denied", LOG_INFO)                                                       \
     X(NOT_FOUND, 404, "not-found", "No such route", LOG_INFO)                                                          \
     X(METHOD, 405, "method-not-allowed", "Method not allowed", LOG_INFO)                                               \
     X(REQUEST_TIMEOUT, 408, "request-timeout", "The request took too long to arrive", LOG_INFO)                        \
     X(BODY_TOO_LARGE, 413, "body-too-large", "Request body too large", LOG_INFO)                                       \
     X(URI_TOO_LONG, 414, "uri-too-long", "Request target too long", LOG_INFO)                                          \
     X(EXPECTATION, 417, "expectation-failed", "Unknown expectation", LOG_INFO)                                         \
+    X(RATE_LIMITED, 429, "rate-limited", "Too many requests", LOG_INFO)                                                \
     X(HEADER_TOO_LARGE, 431, "header-too-large", "Request header fields too large", LOG_INFO)                          \
     X(CLIENT_GONE, 499, "client-gone", "The client left", LOG_INFO)                                                    \
     X(INTERNAL, 500, "internal", "Internal error", LOG_ERROR)                                                          \
@@ -30,6 +33,7 @@
     X(QUEUE_FULL, 503, "queue-full", "Too many requests wait for this handler", LOG_WARN)                              \
     X(QUEUE_TIMEOUT, 503, "queue-timeout", "No handler process became free in time", LOG_WARN)                         \
     X(UNAVAILABLE, 503, "handler-unavailable", "No handler process can be started", LOG_WARN)                          \
+    X(GUARD_UNAVAILABLE, 503, "guard-unavailable", "Access cannot be checked now", LOG_WARN)                           \
     X(SHUTTING_DOWN, 503, "shutting-down", "The gateway is shutting down", LOG_INFO)                                   \
     X(HANDLER_TIMEOUT, 504, "handler-timeout", "The handler did not answer in time", LOG_WARN)                         \
     X(VERSION, 505, "version-not-supported", "HTTP version not supported", LOG_INFO)

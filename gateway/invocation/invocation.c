@@ -1,4 +1,5 @@
 #include "gateway/invocation/invocation.h"
+#include "gateway/blueprint/model.h"
 #include "gateway/invocation/pipeline.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -11,6 +12,10 @@ static const char *const state_names[INVOCATION_STATES] = {
     [INVOCATION_QUEUED] = "queued", [INVOCATION_RUNNING] = "running", [INVOCATION_POST] = "post",
     [INVOCATION_DONE] = "done",
 };
+
+const char *trigger_kind_name(enum trigger_kind t) {
+    return t == TRIGGER_AUTHORIZER ? "authorizer" : "http";
+}
 
 const char *invocation_state_name(enum invocation_state s) {
     assert(s < INVOCATION_STATES);
@@ -26,6 +31,7 @@ static void request_clear(struct request *r) {
     r->host = r->client_address = r->scheme = SLICE_NONE;
     r->client_certificate = r->client_fingerprint = SLICE_NONE;
     r->client_port = 0;
+    r->head_size = 0;
 }
 
 /* Everything but node, arena and the arrays that are written before they are read. */
@@ -37,6 +43,11 @@ static void invocation_clear(struct invocation *inv) {
     request_clear(&inv->request);
     inv->body = NULL;
     inv->route = NULL;
+    inv->identity = NULL;
+    inv->guarding = NULL;
+    inv->limiting = NULL;
+    inv->timeout_ms = 0;
+    inv->whole_body = false;
     inv->worker = NULL;
     inv->delivery = NULL;
     inv->outcome = (struct outcome){0};
@@ -146,6 +157,10 @@ void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(st
         deadline_arm(p->deadlines, &inv->deadline, clock_now_ms(p->clock) + after_ms);
     else
         deadline_disarm(p->deadlines, &inv->deadline);
+}
+
+uint64_t invocation_timeout_ms(const struct invocation *inv) {
+    return inv->timeout_ms ? inv->timeout_ms : inv->route->handler->timeout_ms;
 }
 
 void invocation_free(struct invocation *inv) {

@@ -36,10 +36,15 @@ enum invocation_state {
     INVOCATION_STATES
 };
 
-enum trigger_kind { TRIGGER_HTTP };
+enum trigger_kind {
+    TRIGGER_HTTP,
+    TRIGGER_AUTHORIZER, /* the gateway itself asks a handler whether another invocation may pass: no hook sees it */
+};
+const char *trigger_kind_name(enum trigger_kind t);
 
 enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
 
+struct identity;
 struct invocation;
 struct pipeline;
 struct route;
@@ -60,10 +65,11 @@ struct request {
     struct slice version; /* "HTTP/1.1" */
     struct url url;
     struct fields headers;
-    struct slice host;           /* the Host field, or the target's authority */
+    size_t head_size;            /* bytes of request line and fields as received */
+    struct slice host;           /* the Host field, or the target's authority, or what a trusted proxy says */
     struct slice client_address; /* numeric; "unix:" for a local socket */
-    uint16_t client_port;
-    struct slice scheme;             /* "http" or "https" */
+    uint16_t client_port;        /* 0 = unknown */
+    struct slice scheme;             /* "http" or "https", as the client spoke to us or to a trusted proxy */
     struct slice client_certificate; /* its subject as RFC 2253 text; absent when the client showed none */
     struct slice client_fingerprint; /* of that certificate: SHA-256, lower-case hex; absent likewise */
 };
@@ -103,10 +109,16 @@ struct invocation {
     const struct route *route;                          /* set by the ROUTE step */
     struct slice parameters[INVOCATION_MAX_PARAMETERS]; /* values, in the order of route->parameter_names */
 
+    const struct identity *identity; /* who the client was found to be; NULL = nobody asked (identity.h) */
+    void *guarding;                  /* of plugins/auth, while it looks at this invocation */
+    void *limiting;                  /* of plugins/limits; NULL = nothing to count */
+    uint64_t timeout_ms;             /* the route's own; 0 = the handler's (invocation_timeout_ms) */
+
     struct worker *worker; /* while RUNNING */
     void *delivery;        /* the transport's own record while RUNNING */
     struct outcome outcome;
     enum cancel_reason cancelled;
+    bool whole_body;            /* a pre hook wants the hooks' `body` to be called; read with its body collected */
     bool preflight;             /* answered as a CORS preflight for `route`; nothing ran */
     size_t step;                /* the pipeline's position */
     struct turn_task body_task; /* the pipeline's: its body has ended, go on */
@@ -127,6 +139,8 @@ void invocation_trace_from(struct invocation *inv, struct slice traceparent);
 void invocation_move(struct invocation *inv, enum invocation_state state, struct list *place);
 /* on_due is called once this state has lasted after_ms more (0 = disarm). */
 void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(struct deadline *d));
+/* How long it may wait, and run, on its route. */
+uint64_t invocation_timeout_ms(const struct invocation *inv);
 const char *invocation_state_name(enum invocation_state s);
 static inline struct slice invocation_id(const struct invocation *inv) {
     return slice_make(inv->id, UUID_TEXT_SIZE);

@@ -112,7 +112,7 @@ static enum step_result step_body(struct invocation *inv) {
     invocation_move(inv, INVOCATION_BODY, &p->places[INVOCATION_BODY]);
     enum failure full = executor->ops->room(executor, &retry_after_s);
     if (full != FAILURE_NONE) return step_refuse_full(inv, full, retry_after_s);
-    if (!inv->body || executor->streams_request) return STEP_NEXT;
+    if (!inv->body || (executor->streams_request && !inv->whole_body)) return STEP_NEXT;
     /* The producers are the public lanes: the pools, later in the turn, see all that arrived in one reading. */
     inv->body_task = (struct turn_task){.phase = TURN_PUBLIC, .run = on_body_task};
     body_collect(inv->body);
@@ -120,10 +120,20 @@ static enum step_result step_body(struct invocation *inv) {
     return body_verdict(inv);
 }
 
+static enum step_result step_whole_body(struct invocation *inv) {
+    const struct pipeline *p = inv->pipeline;
+    for (size_t i = 0; i < p->hook_count; i++) {
+        const struct hook *hook = &p->hooks[i];
+        if (hook->body && hook->body(hook->self, inv) == STEP_REPLY) return STEP_REPLY;
+    }
+    return STEP_NEXT;
+}
+
 /* WAIT, because the executor is now the one who goes on; it may even have completed it already. */
 static enum step_result step_admit(struct invocation *inv) {
     struct executor *executor = inv->route->executor;
     if (inv->body) body_on_readable(inv->body, NULL, NULL);
+    if (inv->whole_body && step_whole_body(inv) == STEP_REPLY) return STEP_REPLY;
     executor->ops->submit(executor, inv);
     return STEP_WAIT;
 }
@@ -195,7 +205,7 @@ static void pipeline_finish(struct invocation *inv) {
     pipeline_detach(inv);
     invocation_move(inv, INVOCATION_POST, &p->places[INVOCATION_POST]);
     outcome_explain(inv);
-    for (size_t i = p->hook_count; i-- > 0;)
+    for (size_t i = inv->trigger == TRIGGER_HTTP ? p->hook_count : 0; i-- > 0;)
         if (p->hooks[i].post) p->hooks[i].post(p->hooks[i].self, inv);
     p->counters.failures[inv->outcome.failure]++;
     p->counters.finished++;

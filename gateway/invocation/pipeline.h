@@ -2,8 +2,8 @@
  *
  * A step returns NEXT (go on), WAIT (parked; somebody calls pipeline_resume later) or REPLY (inv->outcome is set; go to
  * POST). Steps never call each other: a small driver does, and it alone checks invariants. Hooks
- * are the plugins: `pre` runs in order, before the body is read; `post` runs in reverse order
- * and sees every answer, 401 and 503 too.
+ * are the plugins: `pre` runs in order, before the body is read; `body` runs in order once it is whole, if a `pre`
+ * asked for that; `post` runs in reverse order and sees every answer, 401 and 503 too.
  *
  * Pure: no libuv, no libmicrohttpd. Time comes from the clock, deadlines go on the heap.
  */
@@ -18,7 +18,10 @@ struct hook {
     const char *name;
     void *self;
     enum step_result (*pre)(void *self, struct invocation *inv); /* NULL = none */
-    void (*post)(void *self, struct invocation *inv);            /* NULL = none */
+    /* For an invocation whose pre has set inv->whole_body: called once its body (NULL = none) is all here and before it
+     * is admitted. NEXT or REPLY. NULL = none. */
+    enum step_result (*body)(void *self, struct invocation *inv);
+    void (*post)(void *self, struct invocation *inv); /* NULL = none */
     /* Asked by the ROUTE step, before any pre: answers a CORS preflight for a request to `route` by setting
      * inv->outcome. False = it is an ordinary OPTIONS. NULL = none. */
     bool (*preflight)(void *self, struct invocation *inv, const struct route *route);

@@ -180,15 +180,13 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
     if (events & UV_READABLE) happened |= WATCH_READ;
     if (events & UV_WRITABLE) happened |= WATCH_WRITE;
     if (events & UV_DISCONNECT) happened |= WATCH_GONE;
-    unsigned failed = 0;
     /* An error on the descriptor. Every interest is told, and the owner's system calls find the reason, perhaps only
      * after some data that came before it: so libuv, which has stopped polling, is made to go on. */
     if (status < 0) {
         happened = w->events;
-        failed = WATCH_FAILED;
         watch_poll(w);
     }
-    w->on_event(w->context, (happened & w->events) | failed);
+    w->on_event(w->context, happened & w->events);
 }
 
 struct watch *watch_open(struct loop *l, int fd, void (*on_event)(void *context, unsigned events), void *context) {
@@ -237,4 +235,34 @@ int loop_on_signal(struct loop *l, int signal_number, void (*on_signal)(void *co
     status = uv_signal_start(&slot->handle, on_uv_signal, signal_number);
     if (status < 0) return error_set(e, ERROR_SYSTEM, "cannot watch signal %d: %s", signal_number, uv_strerror(status));
     return 0;
+}
+
+/* --- other threads --- */
+
+struct work {
+    uv_work_t request;
+    void (*run)(void *context);
+    void (*done)(void *context);
+    void *context;
+};
+
+static void on_work(uv_work_t *request) {
+    struct work *w = request->data;
+    w->run(w->context);
+}
+
+static void on_work_done(uv_work_t *request, int status) {
+    struct work *w = request->data;
+    (void)status; /* nobody cancels work */
+    w->done(w->context);
+    free(w);
+}
+
+void loop_work(struct loop *l, void (*run)(void *context), void (*done)(void *context), void *context) {
+    struct work *w = xcalloc(1, sizeof *w);
+    *w = (struct work){.run = run, .done = done, .context = context};
+    w->request.data = w;
+    int status = uv_queue_work(&l->uv, &w->request, on_work, on_work_done);
+    assert(status == 0);
+    (void)status;
 }

@@ -26,12 +26,7 @@ void loop_stop(struct loop *l);
 /* Runs until done(context) is true or `limit_ms` passed; returns done's last word. For tests and orderly ends. */
 bool loop_run_until(struct loop *l, bool (*done)(void *context), void *context, uint64_t limit_ms);
 
-enum watch_events {
-    WATCH_READ = 1,
-    WATCH_WRITE = 2,
-    WATCH_GONE = 4,  /* the peer hung up (POLLRDHUP) */
-    WATCH_FAILED = 8 /* told, never asked for: the watch hears no more until it is set anew */
-};
+enum watch_events { WATCH_READ = 1, WATCH_WRITE = 2, WATCH_GONE = 4 /* the peer hung up (POLLRDHUP) */ };
 struct watch;
 /* Starts with no interest; NULL when the descriptor cannot be polled. */
 struct watch *watch_open(struct loop *l, int fd, void (*on_event)(void *context, unsigned events), void *context);
@@ -41,3 +36,7 @@ void watch_close(struct watch *w);                /* NULL is fine */
 /* on_signal is called on the loop. One callback per signal. */
 int loop_on_signal(struct loop *l, int signal_number, void (*on_signal)(void *context, int signal_number),
                    void *context, struct error *e) MUST_CHECK;
+
+/* What takes milliseconds of a processor: `run` is called on another thread, where it may touch nothing but the context;
+ * then `done` on the loop, always, once. Who asks bounds how much is under way. loop_free waits for all of it. */
+void loop_work(struct loop *l, void (*run)(void *context), void (*done)(void *context), void *context);

@@ -4,7 +4,7 @@
 
 static void on_queue_due(struct deadline *d) {
     struct invocation *inv = container_of(d, struct invocation, deadline);
-    uint64_t waited_s = inv->route->handler->timeout_ms / 1000;
+    uint64_t waited_s = invocation_timeout_ms(inv) / 1000;
     struct outcome o = outcome_failure(inv, FAILURE_QUEUE_TIMEOUT, NULL);
     o.retry_after_s = (uint32_t)(waited_s > QUEUE_TIMEOUT_RETRY_MOST_S ? QUEUE_TIMEOUT_RETRY_MOST_S : waited_s);
     if (o.retry_after_s == 0) o.retry_after_s = 1;
@@ -14,7 +14,7 @@ static void on_queue_due(struct deadline *d) {
 void pool_enqueue(struct pool *p, struct invocation *inv) {
     p->counters.submitted++;
     invocation_move(inv, INVOCATION_QUEUED, &p->queue);
-    invocation_arm(inv, p->handler->timeout_ms, on_queue_due);
+    invocation_arm(inv, invocation_timeout_ms(inv), on_queue_due);
     pool_wake(p);
 }
 
@@ -44,7 +44,7 @@ static void pool_deliver(struct worker *w, struct invocation *inv) {
     if (w->deferred) memcpy(w->only_id, inv->id, sizeof w->only_id);
     w->silent_since_ms = 0;
     invocation_move(inv, INVOCATION_RUNNING, &w->running);
-    invocation_arm(inv, p->handler->timeout_ms, on_invocation_due);
+    invocation_arm(inv, invocation_timeout_ms(inv), on_invocation_due);
     if (w->state == WORKER_IDLE) worker_happens(w, WORKER_TAKES);
     p->transport->deliver(w, inv);
     if (w->exited && !w->launched) worker_spawn_failed(w);

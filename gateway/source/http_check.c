@@ -110,8 +110,7 @@ static bool is_literal_byte(char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == ':' || c == '.';
 }
 
-/* uri-host [":" port] (RFC 9110 7.2). */
-static bool is_host(struct slice s) {
+bool http_is_host(struct slice s) {
     size_t i = 0;
     if (s.n && s.p[0] == '[') {
         for (i = 1; i < s.n && is_literal_byte(s.p[i]);) i++;
@@ -129,7 +128,7 @@ static bool is_host(struct slice s) {
 static struct http_verdict check_origin(const struct http_head *head, const struct marks *m) {
     if (m->hosts > 1) return bad("more than one Host");
     if (m->hosts == 0) return is_http_1_1(head) ? bad("no Host") : fine;
-    return is_host(m->host) ? fine : bad("Host is not a host name");
+    return http_is_host(m->host) ? fine : bad("Host is not a host name");
 }
 
 static struct http_verdict check_expect(const struct marks *m) {

@@ -21,3 +21,5 @@ struct http_verdict {
     const char *detail; /* static text */
 };
 struct http_verdict http_check(const struct http_head *head);
+/* uri-host [":" port] (RFC 9110 7.2). */
+bool http_is_host(struct slice s);

@@ -1,5 +1,6 @@
 #include "gateway/source/http_source.h"
 #include "gateway/base/memory.h"
+#include "gateway/source/client_address.h"
 #include "gateway/source/http_check.h"
 #include "gateway/source/http_redirect.h"
 #include "gateway/source/stage.h"
@@ -26,8 +27,7 @@ struct http_source {
     struct loop *loop;
     struct pipeline *pipeline;
     struct limits_config limits;
-    const struct cidr *trusted;
-    size_t trusted_count;
+    struct client_proxies proxies;
     struct http_server *server;
     struct stages *stages;
     struct public_listener **listeners;
@@ -117,6 +117,23 @@ static void request_copy(struct request *r, struct arena *a, const struct http_e
         r->client_fingerprint = arena_copy(a, slice_of(peer->tls->fingerprint));
     }
     r->host = fields_get(&r->headers, SLICE("Host"));
+    r->head_size = http_exchange_head_size(x);
+}
+
+/* What the peer says about the client on whose behalf it speaks. */
+static void request_believe(const struct http_source *s, struct request *r, struct arena *a,
+                            const struct http_exchange *x) {
+    const struct peer *peer = http_exchange_peer(x);
+    struct client_view view, seen = {.port = peer->port};
+    memcpy(seen.address, peer->address, sizeof seen.address);
+    if (!client_view_find(&view, &s->proxies, &seen, &r->headers, a)) {
+        client_fields_drop(&r->headers);
+        return;
+    }
+    r->client_address = arena_copy(a, slice_of(view.address));
+    r->client_port = view.port;
+    if (!slice_is_none(view.scheme)) r->scheme = view.scheme;
+    if (!slice_is_none(view.host)) r->host = view.host;
 }
 
 static struct http_verdict check_size(const struct http_source *s, const struct http_exchange *x) {
@@ -177,6 +194,7 @@ static bool request_admit(struct request_delivery *d, struct outcome *refusal) {
     }
     /* The target's authority is stronger than the Host field (RFC 9112 3.2.2). */
     if (!slice_is_none(r->url.authority)) r->host = r->url.authority;
+    request_believe(source_of(d->exchange), r, &inv->arena, d->exchange);
     return !request_redirect(d, refusal);
 }
 
@@ -333,8 +351,7 @@ struct http_source *http_source_new(struct loop *l, struct pipeline *p, const st
 }
 
 void http_source_trust(struct http_source *s, const struct cidr *proxies, size_t count) {
-    s->trusted = count ? proxies : NULL;
-    s->trusted_count = count;
+    s->proxies = (struct client_proxies){count ? proxies : NULL, count};
 }
 
 static void public_listener_free(struct public_listener *l) {
@@ -348,8 +365,10 @@ static struct public_listener *public_listener_new(struct http_source *s, const 
     struct public_listener *l = xcalloc(1, sizeof *l);
     *l = (struct public_listener){.source = s, .scheme = c->scheme, .redirects = c->redirect};
     http_group_init(&l->group, l);
-    l->plan = (struct stage_plan){
-        .proxy_protocol = c->proxy_protocol, .trusted = s->trusted, .trusted_count = s->trusted_count, .listener = l};
+    l->plan = (struct stage_plan){.proxy_protocol = c->proxy_protocol,
+                                  .trusted = s->proxies.trusted,
+                                  .trusted_count = s->proxies.count,
+                                  .listener = l};
     bool good = true;
     if (c->scheme == LISTENER_HTTPS) good = (l->plan.tls = tls_open(c->tls, s->loop, s->pipeline->log, e)) != NULL;
     if (good) l->socket = listener_open(s->loop, c, on_accept, l, e);

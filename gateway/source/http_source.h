@@ -13,7 +13,8 @@
 struct http_source;
 struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits,
                                     struct error *e);
-/* Whose PROXY headers are believed, of the listeners opened from now on; count 0 = everybody's. Lent. */
+/* Whose PROXY headers are believed, of the listeners opened from now on (count 0 = everybody's), and whose words about
+ * their clients (client_address.h; count 0 = nobody's). Lent. */
 void http_source_trust(struct http_source *s, const struct cidr *proxies, size_t count);
 /* May be called several times. `c->tls` must outlive the source. */
 int http_source_listen(struct http_source *s, const struct listener_config *c, struct error *e) MUST_CHECK;

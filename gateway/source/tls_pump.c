@@ -47,9 +47,8 @@ struct tls_pump {
     struct watch *inner_watch;
     unsigned inner_interest;
     bool inner_readable;
-    bool inner_failed; /* its watch hears no more: read to the end */
-    bool inner_shut;   /* our half of it */
-    struct buf up;     /* plain bytes that the pair did not take */
+    bool inner_shut; /* our half of it */
+    struct buf up;   /* plain bytes that the pair did not take */
 
     bool finished; /* our FIN has been sent */
     bool dead;     /* closed at the end of the run */
@@ -170,8 +169,12 @@ static bool speaks_plain_http(const struct tls_pump *p) {
 }
 
 static void answer_in_the_clear(struct tls_pump *p) {
-    tls_socket_send(&p->client, SLICE("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-                                      "Content-Length: 48\r\n\r\nThis port speaks HTTPS: use an https:// address.\n"));
+    static const char text[] = "This port speaks HTTPS: use an https:// address.\n";
+    struct buf answer = {0};
+    buf_printf(&answer, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n");
+    buf_printf(&answer, "Content-Length: %zu\r\n\r\n%s", sizeof text - 1, text);
+    tls_socket_send(&p->client, buf_slice(&answer));
+    buf_free(&answer);
 }
 
 static void log_failure(const struct tls_pump *p, const char *reason) {
@@ -303,7 +306,7 @@ static void carry_down(struct tls_pump *p) {
             server_end(p);
             return;
         }
-        if (n < RECORD_SIZE && !p->inner_failed) p->inner_readable = false;
+        if (n < RECORD_SIZE) p->inner_readable = false;
         if (SSL_write(p->ssl, p->pumps->record, (int)n) <= 0) {
             p->dead = true;
             return;
@@ -340,16 +343,14 @@ static void pump_run(struct turn_task *task) {
 
 static void on_client(void *context, unsigned events) {
     struct tls_pump *p = context;
-    if (events & (WATCH_READ | WATCH_FAILED)) p->client.readable = true;
-    if (events & WATCH_FAILED) p->client.watch_failed = true;
+    if (events & WATCH_READ) p->client.readable = true;
     if (events & WATCH_GONE) p->client_gone = true;
     pump_wake(p);
 }
 
 static void on_inner(void *context, unsigned events) {
     struct tls_pump *p = context;
-    if (events & (WATCH_READ | WATCH_FAILED)) p->inner_readable = true;
-    if (events & WATCH_FAILED) p->inner_failed = true;
+    if (events & WATCH_READ) p->inner_readable = true;
     pump_wake(p);
 }
 
@@ -398,7 +399,7 @@ void tls_pumps_add(struct tls_pumps *ps, const struct tls_arrival *a) {
     *p = (struct tls_pump){.pumps = ps, .listener = a->listener, .peer = *a->peer, .inner = -1};
     p->client = (struct tls_socket){.fd = a->take_fd, .readable = true, .allowance = HANDSHAKE_ALLOWANCE};
     p->context = tls_context_hold(a->context);
-    p->task = (struct turn_task){.phase = TURN_PUBLIC, .run = pump_run};
+    p->task = (struct turn_task){.phase = TURN_WIRE, .run = pump_run};
     p->deadline.on_due = on_overdue;
     pump_place(p, PUMP_SHAKING);
     if (!pump_start(p)) {

@@ -13,7 +13,7 @@
  *              would make the client's system drop them
  *
  * A client that speaks plain HTTP gets a 400 that says so. A client that leaves while nothing is read from it is
- * noticed after a moment, as the HTTP server does on plain connections. Work is done on the turn, in the phase of the
+ * noticed after a moment, as the HTTP server does on plain connections. Work is done on the turn, before that of the
  * public lanes.
  */
 #pragma once

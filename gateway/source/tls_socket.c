@@ -18,7 +18,7 @@ static size_t allowed(const struct tls_socket *s, size_t size) {
 static void note_received(struct tls_socket *s, const char *room, size_t n, size_t asked) {
     if (s->received == 0) s->first = room[0];
     s->received += n;
-    if (n < asked && !s->watch_failed) s->readable = false;
+    if (n < asked) s->readable = false;
 }
 
 size_t tls_socket_receive(struct tls_socket *s, char *room, size_t size) {
@@ -35,7 +35,7 @@ size_t tls_socket_receive(struct tls_socket *s, char *room, size_t size) {
     }
     if (n == 0)
         s->ended = true;
-    else if (passes(errno) && !s->watch_failed)
+    else if (passes(errno))
         s->readable = false;
     else
         s->failed = true;

@@ -14,14 +14,13 @@ struct bio_method_st;
 struct tls_socket {
     int fd;
     bool readable;
-    bool watch_failed; /* no more is to be heard from the watch: read to the end */
-    bool ended;        /* the client sent its FIN */
-    bool failed;       /* reset, or a write failed */
-    bool too_much;     /* `allowance` is used up */
-    char first;        /* the first byte that came */
-    size_t received;   /* bytes, in all */
-    size_t allowance;  /* bytes that may be received in all; 0 = without bound */
-    struct buf out;    /* what the kernel did not take */
+    bool ended;       /* the client sent its FIN */
+    bool failed;      /* reset, or a write failed */
+    bool too_much;    /* `allowance` is used up */
+    char first;       /* the first byte that came */
+    size_t received;  /* bytes, in all */
+    size_t allowance; /* bytes that may be received in all; 0 = without bound */
+    struct buf out;   /* what the kernel did not take */
 };
 
 /* One for any number of sockets; must outlive their sessions. NULL when memory is out. */

@@ -8,18 +8,21 @@
  * OpenSSL contexts that are used over and over. It knows no key set; that is lent per call and may be a newer one each
  * time.
  *
- * Rules, in the order in which they are applied:
- *   RFC 7515 3.1, 5.2   three parts, two dots; five (JWE) or any other number are refused; at most JWS_TOKEN_LIMIT
- * bytes RFC 7515 2, 5.2     base64url strict in all three, one spelling per byte string RFC 7515 4, 5.2     the header
- * is one JSON object in UTF-8, no name twice RFC 7515 4.1.1      `alg` is there and known byte by byte; "none", "None",
- * "nOnE" are not (RFC 8725 3.1, 3.2) RFC 7515 4.1.2-8    jku, jwk, x5u, x5c, x5t are never looked at: the token does
- * not bring its own key (RFC 8725 3.10) RFC 7515 4.1.4      `kid` is a string that is only ever compared (RFC
- * 8725 3.10) RFC 7515 4.1.11     `crit` of any content is refused, as no extension is supported RFC 7797 3, 7 `b64`
- * other than true is refused, with `crit` or without RFC 7515 4.1.10, RFC 7519 5.2   `cty` JWT, a nested token, is
- * refused RFC 8725 3.1        the algorithm is in the guard's list and among those of the key RFC 7518 3.4 ECDSA: r and
- * s in full length, neither zero; made DER for OpenSSL RFC 7518 3.5        PSS: MGF1 with the same digest, salt as long
- * as the digest RFC 7518 3.2        HMAC: compared in constant time (RFC 7518 8.3 names the attack) RFC 8037 3.1 EdDSA:
- * pure, over the whole input
+ * Rules of parsing, then of verifying, in the order in which they are applied:
+ *   RFC 7515 3.1        three parts, two dots; five (JWE) or any other number are refused
+ *   RFC 7515 2, 5.2     base64url strict in every part, one spelling per byte string
+ *   RFC 7515 4, 5.2     the header is one JSON object in UTF-8, no name twice
+ *   RFC 7515 4.1.1      `alg` is there and known byte by byte; "none", "None", "nOnE" are not (RFC 8725 3.2)
+ *   RFC 7515 4.1.11     `crit` of any content is refused, as no extension is supported
+ *   RFC 7797 3, 7       `b64` other than true is refused, with `crit` or without
+ *   RFC 7519 5.2        `cty` JWT, a nested token, is refused
+ *   RFC 7515 4.1.4      `kid` is a string that is only ever compared (RFC 8725 3.10)
+ *   RFC 7515 4.1.2-8    jku, jwk, x5u, x5c, x5t are never looked at: no token brings its own key (RFC 8725 3.10)
+ *   RFC 8725 3.1        the algorithm is in the guard's list and among those of the key
+ *   RFC 7518 3.4        ECDSA: r and s in full length, neither zero; made DER for OpenSSL
+ *   RFC 7518 3.5        PSS: MGF1 with the same digest, salt as long as the digest
+ *   RFC 7518 3.2        HMAC: compared in constant time
+ *   RFC 8037 3.1        EdDSA: pure, over the whole input
  */
 #pragma once
 #include "plugins/auth/jwk.h"

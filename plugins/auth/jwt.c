@@ -209,15 +209,19 @@ static bool has_scopes(const struct jwt *t, const struct jwt_rules *rules) {
     return true;
 }
 
+struct jose_verdict jwt_meets(const struct jwt *t, const struct jwt_rules *rules, struct arena *a) {
+    if (!has_scopes(t, rules)) return jose_refuse(JOSE_INSUFFICIENT_SCOPE, "the token lacks a scope");
+    if (!has_claims(t, rules, a)) return jose_refuse(JOSE_INSUFFICIENT, "the token lacks a claim");
+    return JOSE_VERDICT_OK;
+}
+
 struct jose_verdict jwt_check(const struct jwt *t, const struct jwt_rules *rules, struct clock *clock,
                               struct arena *a) {
     const char *why = check_dates(t, rules, clock_wall_ms(clock));
     if (why) return jose_refuse(JOSE_INVALID, why);
     if (!issuer_is(t, rules->issuer)) return jose_refuse(JOSE_INVALID, "the token is from another issuer");
     if (!is_for_audience(t, rules, a)) return jose_refuse(JOSE_INSUFFICIENT, "the token is for another audience");
-    if (!has_scopes(t, rules)) return jose_refuse(JOSE_INSUFFICIENT_SCOPE, "the token lacks a scope");
-    if (!has_claims(t, rules, a)) return jose_refuse(JOSE_INSUFFICIENT, "the token lacks a claim");
-    return JOSE_VERDICT_OK;
+    return jwt_meets(t, rules, a);
 }
 
 static bool type_is_known(struct slice type) {

@@ -4,9 +4,9 @@
  *   jwt_read                        the payload is a claims set of the right shape
  *   jwt_check                       it is for us, now, and says what the guard requires
  *
- * jwt_accept does all of it for one guard. What it answers is final for this token and these rules until the
- * token expires (token_cache.h), except for JOSE_UNKNOWN_KEY. First come the checks that make a token
- * worthless (401), then those that make it insufficient (403).
+ * jwt_accept does all of it for one guard. JOSE_OK holds for these rules and keys until the token expires
+ * (token_cache.h). First come the checks that make a token worthless (401), then those that make it
+ * insufficient (403).
  *
  * Rules:
  *   RFC 8725 3.11, RFC 9068 2.1  `typ` is absent, JWT or at+jwt; application/ before it and case do not matter
@@ -19,8 +19,8 @@
  *   RFC 7519 4.1.6      `iat` likewise: a token from the future comes from a broken clock or a forger
  *   RFC 7519 2          dates are plain numbers of seconds, whole or with a fraction, up to the year 9999;
  *                       strings, exponents, negative and larger ones are refused
- *   RFC 8693 4.2, RFC 9068 2.2.3   `scope` is a string, split at spaces; `scp`, and arrays of strings, as others write
- * it
+ *   RFC 8693 4.2        `scope` is a string, split at spaces (RFC 9068 2.2.3); where it is not there `scp` is taken;
+ *                       either may be an array of strings, as some issuers have it
  *
  * Texts of claims may hold any character, NUL, CR and LF too: whoever puts one into a header or a variable checks it.
  */
@@ -60,6 +60,9 @@ struct jwt_rules {
 
 /* A payload that was verified. Everything in *t is in `payload` or in the arena. */
 struct jose_verdict jwt_read(struct jwt *t, struct slice payload, struct arena *a);
+/* Only the scopes and claims of the rules: what a trigger asks for beyond its guard. JOSE_OK or one of the two
+ * JOSE_INSUFFICIENT. */
+struct jose_verdict jwt_meets(const struct jwt *t, const struct jwt_rules *rules, struct arena *a);
 struct jose_verdict jwt_check(const struct jwt *t, const struct jwt_rules *rules, struct clock *clock, struct arena *a);
 
 /* What one guard believes in. */

@@ -7,7 +7,10 @@ LIBRARY_ROOMS = {
     "uv.h": {"gateway/loop"},
     "microhttpd.h": {"gateway/source"},
     "yaml.h": {"gateway/blueprint"},
-    "curl/curl.h": {"local-api"},
+    "zlib.h": {"plugins"},
+    "brotli/encode.h": {"plugins"},
+    "zstd.h": {"plugins"},
+    "curl/curl.h": {"gateway/client", "local-api"},
     "openssl/ssl.h": {"gateway/source"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 
 struct tls_client {
     struct client *wire; /* its socket and the ticker */
@@ -15,6 +16,7 @@ struct tls_client {
     SSL *ssl;
     struct buf in;
     struct buf out;
+    size_t sent; /* of out */
     bool shaken;
     bool closed; /* close_notify, orderly */
     bool failed;
@@ -55,6 +57,7 @@ static inline struct tls_client *tls_client_over(struct client *take_wire, const
     if (!w) w = &none;
     struct tls_client *c = xcalloc(1, sizeof *c);
     c->wire = take_wire;
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL's own sockets write without MSG_NOSIGNAL */
     c->context = SSL_CTX_new(TLS_client_method());
     tls_client_configure(c, w);
     c->ssl = SSL_new(c->context);
@@ -94,13 +97,14 @@ static inline bool tls_client_goes_on(struct tls_client *c, int result) {
 }
 
 static inline void tls_client_write(struct tls_client *c) {
-    while (c->out.n) {
-        int n = SSL_write(c->ssl, c->out.p, (int)(c->out.n < 16384 ? c->out.n : 16384));
+    while (c->sent < c->out.n) {
+        size_t left = c->out.n - c->sent;
+        int n = SSL_write(c->ssl, c->out.p + c->sent, (int)(left < 16384 ? left : 16384));
         if (n <= 0) {
             tls_client_goes_on(c, n);
             return;
         }
-        buf_consume(&c->out, (size_t)n);
+        c->sent += (size_t)n;
     }
 }
 

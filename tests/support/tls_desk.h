@@ -104,7 +104,7 @@ static inline struct desk *desk_new(void) {
     d->listener = (struct listener_config){
         .kind = LISTENER_TCP, .host = "127.0.0.1", .text = "desk", .scheme = LISTENER_HTTPS, .tls = &d->tls};
     d->limits = (struct limits_config){.connections = 20, .max_body = 16 << 20, .max_header = 4096};
-    d->limits.header_timeout_ms = d->limits.body_timeout_ms = d->limits.idle_timeout_ms = 3000;
+    d->limits.header_timeout_ms = d->limits.body_timeout_ms = d->limits.idle_timeout_ms = 10000;
     pipeline_init(&d->pipeline, d->clock, d->log, loop_deadlines(d->loop), loop_turn(d->loop));
     list_init(&d->queued);
     d->executor.ops = &desk_executor;

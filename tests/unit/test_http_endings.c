@@ -113,6 +113,24 @@ static void test_drain(void **state) {
     bench_free(b);
 }
 
+/* Its head is out already and promised to keep the connection; the connection ends after it all the same. */
+static void test_drain_ends_a_stream_that_had_begun(void **state) {
+    (void)state;
+    struct bench *b = bench_new(0);
+    struct client *c = visitor(b);
+    client_send(c, GET("/stream"));
+    client_expect(c, "\r\n\r\n");
+    http_server_drain(b->server);
+    body_append_copy(b->answer, SLICE("last"));
+    body_finish(b->answer);
+    client_expect(c, "4\r\nlast\r\n0\r\n\r\n");
+    client_expect_end(c);
+    assert_true(loop_run_until(b->loop, no_connections, b, WAIT_MS));
+    assert_int_equal(b->done_replied, 1);
+    client_free(c);
+    bench_free(b);
+}
+
 static void test_slow_header_is_cut(void **state) {
     (void)state;
     struct bench *b = bench_new(300);
@@ -209,6 +227,7 @@ int main(void) {
         cmocka_unit_test(test_abort),
         cmocka_unit_test(test_group_close),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_ends_a_stream_that_had_begun),
         cmocka_unit_test(test_slow_header_is_cut),
         cmocka_unit_test(test_slow_body_is_told),
         cmocka_unit_test(test_idle_connection_is_closed),

@@ -1,4 +1,5 @@
 #include "gateway/base/http_text.h"
+#include "gateway/base/memory.h"
 #include "tests/unit/unit.h"
 
 /* Every byte against the grammar as RFC 9110 5.6.2 spells it. */
@@ -100,10 +101,45 @@ static void dates(void **state) {
     assert_int_equal(strlen(date), 29);
 }
 
+static void vary_takes_a_name_once(void **state) {
+    (void)state;
+    struct arena a;
+    struct fields f = {0};
+    arena_init(&a, 256);
+    http_vary_add(&f, &a, SLICE("Origin"));
+    http_vary_add(&f, &a, SLICE("Accept-Encoding"));
+    http_vary_add(&f, &a, SLICE("origin"));
+    assert_int_equal(f.count, 1);
+    assert_true(slice_equal(f.items[0].value, SLICE("Origin, Accept-Encoding")));
+    f.items[0].value = SLICE("*");
+    http_vary_add(&f, &a, SLICE("Cookie"));
+    assert_true(slice_equal(f.items[0].value, SLICE("*")));
+    arena_free(&a);
+}
+
+static void fields_go_by_prefix(void **state) {
+    (void)state;
+    struct arena a;
+    struct fields f = {0};
+    arena_init(&a, 256);
+    static const char *const names[] = {"X-One", "y", "x-two", "X", "x-"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) fields_add(&f, &a, slice_of(names[i]), SLICE(""));
+    assert_int_equal(http_fields_remove_prefixed(&f, SLICE("x-")), 3);
+    assert_int_equal(f.count, 2);
+    assert_true(slice_equal(f.items[0].name, SLICE("y")) && slice_equal(f.items[1].name, SLICE("X")));
+    arena_free(&a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tokens), cmocka_unit_test(field_values),        cmocka_unit_test(hop_by_hop),
-        cmocka_unit_test(lists),  cmocka_unit_test(named_by_connection), cmocka_unit_test(reasons),
+        cmocka_unit_test(vary_takes_a_name_once),
+        cmocka_unit_test(fields_go_by_prefix),
+        cmocka_unit_test(tokens),
+        cmocka_unit_test(field_values),
+        cmocka_unit_test(hop_by_hop),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(named_by_connection),
+        cmocka_unit_test(reasons),
         cmocka_unit_test(dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -494,7 +494,7 @@ static void rsa_schemes_do_not_mix(void **state) {
     }
 }
 
-static void signature_lengths(void **state) {
+static void lengths_and_last_bytes(void **state) {
     (void)state;
     static const struct {
         unsigned algorithm;
@@ -515,6 +515,8 @@ static void signature_lengths(void **state) {
                    JOSE_INVALID);
         assert_bad(token_with(&arena, j.input, slice_make(longer, 1)), sets[rows[i].kind], JOSE_INVALID);
         assert_good(token_with(&arena, j.input, slice_make(longer, j.signature.n)), sets[rows[i].kind], CLAIMS);
+        longer[j.signature.n - 1] ^= 1;
+        assert_bad(token_with(&arena, j.input, slice_make(longer, j.signature.n)), sets[rows[i].kind], JOSE_INVALID);
     }
 }
 
@@ -549,7 +551,7 @@ int main(void) {
         cmocka_unit_test(ecdsa_curves),
         cmocka_unit_test(pss_parameters),
         cmocka_unit_test(rsa_schemes_do_not_mix),
-        cmocka_unit_test(signature_lengths),
+        cmocka_unit_test(lengths_and_last_bytes),
         cmocka_unit_test(a_payload_that_is_not_base64url),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

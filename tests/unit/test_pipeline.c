@@ -562,10 +562,103 @@ static void the_failure_table_is_sound(void **state) {
     }
 }
 
+/* --- preflights --- */
+
+struct preflight_hook {
+    bool answers;
+    int asked;
+    const struct route *route;
+};
+
+static bool answer_preflight(void *self, struct invocation *inv, const struct route *route) {
+    struct preflight_hook *hook = self;
+    hook->asked++;
+    hook->route = route;
+    if (hook->answers) inv->outcome = (struct outcome){.status = 204};
+    return hook->answers;
+}
+
+static void run_options(struct house *h, const char *target, const char *origin, const char *method) {
+    struct invocation *inv = house_invocation(h, "OPTIONS", target);
+    if (origin) fields_add(&inv->request.headers, &inv->arena, SLICE("Origin"), slice_of(origin));
+    if (method)
+        fields_add(&inv->request.headers, &inv->arena, SLICE("Access-Control-Request-Method"), slice_of(method));
+    pipeline_run(inv);
+}
+
+static void a_preflight_is_answered_before_any_pre(void **state) {
+    (void)state;
+    struct house h;
+    house_open(&h);
+    struct preflight_hook preflight = {.answers = true};
+    struct hook hooks[] = {h.hooks[0], {.name = "preflight", .self = &preflight, .preflight = answer_preflight}};
+    h.pipeline.hooks = hooks;
+    run_options(&h, "/items/42", "https://a.example", "POST");
+    house_expect(&h, "post-a finish");
+    assert_int_equal(h.status, 204);
+    assert_int_equal(h.failure, FAILURE_NONE);
+    assert_ptr_equal(preflight.route, &h.route);
+    struct invocation *inv = house_item(&h);
+    assert_false(inv->preflight); /* the same memory, used again */
+    pipeline_run(inv);
+    assert_true(invocation_complete(inv, house_answer("")));
+    assert_int_equal(preflight.asked, 1);
+    house_close(&h);
+}
+
+static void an_unanswered_preflight_is_an_ordinary_options(void **state) {
+    (void)state;
+    struct house h;
+    struct error e;
+    house_open(&h);
+    struct preflight_hook preflight = {.answers = false};
+    struct hook hooks[] = {h.hooks[0], {.name = "preflight", .self = &preflight, .preflight = answer_preflight}};
+    h.pipeline.hooks = hooks;
+    run_options(&h, "/items/42", "https://a.example", "POST");
+    assert_int_equal(h.status, 405);
+    house_expect(&h, "post-a finish");
+    struct route options = {&h.handler, &h.trigger, &h.executor, SLICE("OPTIONS /items/{id}"), NULL, 0};
+    assert_int_equal(router_add(h.router, SLICE("OPTIONS"), SLICE("/items/{id}"), &options, &e), 0);
+    run_options(&h, "/items/42", "https://a.example", "POST");
+    house_expect(&h, "pre-a room submit");
+    assert_int_equal(preflight.asked, 2);
+    struct invocation *inv = list_entry(list_first(&h.queued), struct invocation, node);
+    assert_ptr_equal(inv->route, &options);
+    assert_true(slice_equal(inv->parameters[0], SLICE("42")));
+    assert_true(invocation_complete(inv, house_answer("")));
+    house_close(&h);
+}
+
+static void only_a_whole_preflight_is_one(void **state) {
+    (void)state;
+    struct house h;
+    house_open(&h);
+    struct preflight_hook preflight = {.answers = true};
+    struct hook hooks[] = {{.name = "preflight", .self = &preflight, .preflight = answer_preflight}};
+    h.pipeline.hooks = hooks;
+    h.pipeline.hook_count = 1;
+    run_options(&h, "/items/42", NULL, "POST");
+    assert_int_equal(h.status, 405);
+    run_options(&h, "/items/42", "https://a.example", NULL);
+    assert_int_equal(h.status, 405);
+    run_options(&h, "/items/42", "https://a.example", "PUT");
+    assert_int_equal(h.status, 405);
+    run_options(&h, "/nothing", "https://a.example", "POST");
+    assert_int_equal(h.status, 404);
+    h.pipeline.draining = true;
+    run_options(&h, "/items/42", "https://a.example", "POST");
+    assert_int_equal(h.status, 503);
+    assert_int_equal(preflight.asked, 0);
+    house_close(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_comes_back_through_every_place),
         cmocka_unit_test(unknown_routes_pass_the_post_hooks),
+        cmocka_unit_test(a_preflight_is_answered_before_any_pre),
+        cmocka_unit_test(an_unanswered_preflight_is_an_ordinary_options),
+        cmocka_unit_test(only_a_whole_preflight_is_one),
         cmocka_unit_test(a_problem_tells_what_and_whose),
         cmocka_unit_test(draining_and_overload_refuse_newcomers),
         cmocka_unit_test(a_full_executor_refuses_before_the_upload),

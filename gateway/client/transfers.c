@@ -1,17 +1,17 @@
-#include "local-api/proxy_curl.h"
+#include "gateway/client/transfers.h"
 #include <assert.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
-/* Idle connections kept for one worker. */
+/* Idle connections kept for one owner. */
 #define IDLE_CONNECTIONS_MAX 64
 
-struct proxy_curl {
+struct transfers {
     struct loop *loop;
     CURLM *multi;
-    const struct proxy_curl_ops *ops;
+    const struct transfers_ops *ops;
     void *context;
     struct turn_task task;
     struct deadline timer;
@@ -20,32 +20,32 @@ struct proxy_curl {
     struct list ready; /* sockets on which something has happened */
 };
 
-struct proxy_socket {
+struct transfer_socket {
     struct list_node node;
-    struct proxy_curl *curl;
+    struct transfers *owner;
     struct watch *watch;
     curl_socket_t fd;
     unsigned happened;
 };
 
 static void on_socket_event(void *context, unsigned events) {
-    struct proxy_socket *s = context;
+    struct transfer_socket *s = context;
     s->happened |= events;
     list_remove(&s->node);
-    list_push(&s->curl->ready, &s->node);
-    proxy_curl_wake(s->curl);
+    list_push(&s->owner->ready, &s->node);
+    transfers_wake(s->owner);
 }
 
-static void socket_close(struct proxy_socket *s) {
+static void socket_close(struct transfer_socket *s) {
     list_remove(&s->node);
     watch_close(s->watch);
     free(s);
 }
 
 /* Without a watch the transfer waits for its deadline; that happens only when libuv cannot poll a socket. */
-static struct proxy_socket *socket_open(struct proxy_curl *c, curl_socket_t fd) {
-    struct proxy_socket *s = xcalloc(1, sizeof *s);
-    s->curl = c;
+static struct transfer_socket *socket_open(struct transfers *c, curl_socket_t fd) {
+    struct transfer_socket *s = xcalloc(1, sizeof *s);
+    s->owner = c;
     s->fd = fd;
     s->watch = watch_open(c->loop, fd, on_socket_event, s);
     list_push(&c->sockets, &s->node);
@@ -69,8 +69,8 @@ static void acknowledge_at_once(curl_socket_t fd) {
 }
 
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *socket) {
-    struct proxy_curl *c = context;
-    struct proxy_socket *s = socket;
+    struct transfers *c = context;
+    struct transfer_socket *s = socket;
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (s) socket_close(s);
@@ -83,26 +83,26 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *context,
 }
 
 static void on_timer_due(struct deadline *d) {
-    struct proxy_curl *c = container_of(d, struct proxy_curl, timer);
+    struct transfers *c = container_of(d, struct transfers, timer);
     c->timer_due = true;
-    proxy_curl_wake(c);
+    transfers_wake(c);
 }
 
 static int on_curl_timer(CURLM *multi, long after_ms, void *context) {
-    struct proxy_curl *c = context;
+    struct transfers *c = context;
     struct deadlines *deadlines = loop_deadlines(c->loop);
     (void)multi;
     deadline_disarm(deadlines, &c->timer);
     c->timer_due = after_ms == 0;
-    if (after_ms == 0) proxy_curl_wake(c);
+    if (after_ms == 0) transfers_wake(c);
     if (after_ms > 0) deadline_arm(deadlines, &c->timer, clock_now_ms(loop_clock(c->loop)) + (uint64_t)after_ms);
     return 0;
 }
 
-static void sockets_run(struct proxy_curl *c) {
+static void sockets_run(struct transfers *c) {
     int running;
     for (struct list_node *node; (node = list_first(&c->ready));) {
-        struct proxy_socket *s = list_entry(node, struct proxy_socket, node);
+        struct transfer_socket *s = list_entry(node, struct transfer_socket, node);
         int mask = 0;
         if (s->happened & WATCH_READ) mask |= CURL_CSELECT_IN;
         if (s->happened & WATCH_WRITE) mask |= CURL_CSELECT_OUT;
@@ -113,14 +113,14 @@ static void sockets_run(struct proxy_curl *c) {
     }
 }
 
-static void timer_run(struct proxy_curl *c) {
+static void timer_run(struct transfers *c) {
     int running;
     if (!c->timer_due) return;
     c->timer_due = false;
     curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-static void report_done(struct proxy_curl *c) {
+static void report_done(struct transfers *c) {
     int left;
     for (CURLMsg *m; (m = curl_multi_info_read(c->multi, &left));) {
         if (m->msg != CURLMSG_DONE) continue;
@@ -134,14 +134,14 @@ static void report_done(struct proxy_curl *c) {
 }
 
 static void on_curl_task(struct turn_task *task) {
-    struct proxy_curl *c = container_of(task, struct proxy_curl, task);
+    struct transfers *c = container_of(task, struct transfers, task);
     sockets_run(c);
     timer_run(c);
     report_done(c);
     c->ops->on_turn(c->context);
 }
 
-static bool multi_open(struct proxy_curl *c) {
+static bool multi_open(struct transfers *c) {
     c->multi = curl_multi_init();
     if (!c->multi) return false;
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
@@ -152,16 +152,16 @@ static bool multi_open(struct proxy_curl *c) {
     return true;
 }
 
-static void multi_close(struct proxy_curl *c) {
+static void multi_close(struct transfers *c) {
     curl_multi_cleanup(c->multi);
-    while (!list_empty(&c->sockets)) socket_close(list_entry(list_first(&c->sockets), struct proxy_socket, node));
-    while (!list_empty(&c->ready)) socket_close(list_entry(list_first(&c->ready), struct proxy_socket, node));
+    while (!list_empty(&c->sockets)) socket_close(list_entry(list_first(&c->sockets), struct transfer_socket, node));
+    while (!list_empty(&c->ready)) socket_close(list_entry(list_first(&c->ready), struct transfer_socket, node));
     deadline_disarm(loop_deadlines(c->loop), &c->timer);
     c->timer_due = false;
 }
 
-struct proxy_curl *proxy_curl_new(struct loop *l, const struct proxy_curl_ops *ops, void *context, struct error *e) {
-    struct proxy_curl *c = xcalloc(1, sizeof *c);
+struct transfers *transfers_new(struct loop *l, const struct transfers_ops *ops, void *context, struct error *e) {
+    struct transfers *c = xcalloc(1, sizeof *c);
     c->loop = l;
     c->ops = ops;
     c->context = context;
@@ -175,26 +175,26 @@ struct proxy_curl *proxy_curl_new(struct loop *l, const struct proxy_curl_ops *o
     return NULL;
 }
 
-void proxy_curl_add(struct proxy_curl *c, void *easy) {
+void transfers_add(struct transfers *c, void *easy) {
     CURLMcode result = curl_multi_add_handle(c->multi, easy);
     assert(result == CURLM_OK);
     (void)result;
 }
 
-void proxy_curl_remove(struct proxy_curl *c, void *easy) {
+void transfers_remove(struct transfers *c, void *easy) {
     curl_multi_remove_handle(c->multi, easy);
 }
 
-void proxy_curl_wake(struct proxy_curl *c) {
+void transfers_wake(struct transfers *c) {
     turn_add(loop_turn(c->loop), &c->task);
 }
 
-void proxy_curl_disconnect(struct proxy_curl *c) {
+void transfers_disconnect(struct transfers *c) {
     multi_close(c);
     if (!multi_open(c)) abort(); /* as xmalloc does */
 }
 
-void proxy_curl_free(struct proxy_curl *c) {
+void transfers_free(struct transfers *c) {
     if (!c) return;
     multi_close(c);
     turn_remove(&c->task);

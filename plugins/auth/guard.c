@@ -1,0 +1,80 @@
+#include "plugins/auth/guard.h"
+#include "gateway/base/buf.h"
+#include "gateway/base/json_write.h"
+
+void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard_host *h,
+                const struct guard_policy *p) {
+    *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm, .salt = h->salt};
+}
+
+void guard_pass(struct guard_visit *v, const struct identity *identity) {
+    v->verdict = GUARD_PASS;
+    v->identity = identity;
+}
+
+void guard_refuse(struct guard_visit *v, enum guard_verdict verdict, const char *detail) {
+    v->verdict = verdict;
+    v->detail = detail;
+}
+
+void guard_challenge(struct guard_visit *v, const char *scheme, const char *parameters) {
+    struct arena *a = &v->inv->arena;
+    struct slice challenge =
+        arena_printf(a, "%s realm=\"" SLICE_FMT "\"%s", scheme, SLICE_ARG(v->guard->realm), parameters);
+    fields_add(&v->challenges, a, SLICE("WWW-Authenticate"), challenge);
+}
+
+/* --- identities --- */
+
+static struct identity *identity_new(struct guard_visit *v, const char *scheme, enum identity_shape shape) {
+    struct identity *i = arena_zalloc(&v->inv->arena, sizeof *i);
+    i->shape = shape;
+    i->guard = v->guard->policy->name;
+    i->scheme = slice_of(scheme);
+    return i;
+}
+
+const struct identity *guard_identity_of_name(struct guard_visit *v, const char *scheme, struct slice name) {
+    struct identity *i = identity_new(v, scheme, IDENTITY_LAMBDA);
+    struct arena *a = &v->inv->arena;
+    struct buf text = {0};
+    struct json_write w = json_write_to(&text);
+    json_open(&w, '{');
+    if (!slice_is_none(name)) json_member(&w, SLICE("sub"), name);
+    json_close(&w, '}');
+    i->subject = name;
+    i->claims_json = identity_json_line(arena_copy(a, buf_slice(&text)), a);
+    if (!slice_is_none(name)) fields_add(&i->claims, a, SLICE("sub"), name);
+    buf_free(&text);
+    return i;
+}
+
+static struct slice join_scopes(const struct jwt *t, struct arena *a) {
+    size_t size = 0, at = 0;
+    for (size_t i = 0; i < t->scope_count; i++) size += t->scopes[i].n + 1;
+    char *text = arena_alloc(a, size + 1);
+    for (size_t i = 0; i < t->scope_count; i++) {
+        if (at) text[at++] = ' ';
+        memcpy(text + at, t->scopes[i].p, t->scopes[i].n);
+        at += t->scopes[i].n;
+    }
+    return slice_make(text, at);
+}
+
+static bool says_scopes(const struct jwt *t) {
+    return jose_object_get(&t->members, SLICE("scope")) || jose_object_get(&t->members, SLICE("scp"));
+}
+
+const struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
+                                                struct slice json) {
+    struct arena *a = &v->inv->arena;
+    struct jwt t;
+    if (jwt_read(&t, json, a).result != JOSE_OK) return NULL;
+    struct identity *i = identity_new(v, scheme, shape);
+    i->subject = t.subject;
+    i->claims_json = identity_json_line(json, a);
+    for (size_t k = 0; k < t.members.count; k++)
+        fields_add(&i->claims, a, t.members.members[k].name, jwt_claim_text(&t, k, a));
+    if (says_scopes(&t)) i->scopes = join_scopes(&t, a);
+    return i;
+}
