@@ -334,7 +334,7 @@ def test_a_slow_reader_holds_the_process_back(once):
         written = once.folder / "written"
         wait_for(written.exists, what="the first block")
         stalled = standstill(lambda: int(written.read_text()))
-        assert stalled < 200, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
+        assert stalled < blocks // 2, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
         assert resident(once) - before < 10_000
         data = read_whole(s)
     written.unlink()
@@ -372,7 +372,7 @@ def test_a_process_that_cannot_be_started(once):
     (once.folder / "missing.sh").unlink()  # it was there when the blueprint was checked
     a = once.get("/missing")
     assert a.status == 503 and int(a["Retry-After"]) >= 1
-    assert any("No such file" in str(e) for e in once.logs(handler="missing"))
+    wait_for(lambda: any("No such file" in str(e) for e in once.logs(handler="missing")), what="the reason in the log")
 
 
 def test_a_child_that_holds_stdout_open_is_not_waited_for(once):
@@ -385,7 +385,7 @@ def test_a_child_that_holds_stdout_open_is_not_waited_for(once):
 SERVER = f"""
 blueprint: 1
 name: modes
-limits: {{maxBody: 64MiB}}
+limits: {{maxBody: 128MiB}}
 handlers:
   web:
     command: {HANDLERS}/stream_server.py
@@ -620,7 +620,7 @@ def test_timeout_of_a_server(server):
 
 
 def test_a_slow_reader_holds_the_server_back(server):
-    blocks, before = 640, resident(server)
+    blocks, before = 1600, resident(server)
     written = server.folder / "written"
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -629,7 +629,7 @@ def test_a_slow_reader_holds_the_server_back(server):
         s.sendall(f"GET /web/progress/{blocks} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         wait_for(written.exists, what="the first block")
         stalled = standstill(lambda: int(written.read_text()))
-        assert stalled < 300, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
+        assert stalled < blocks // 2, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
         assert resident(server) - before < 10_000
         data = read_whole(s)
     written.unlink()
@@ -637,7 +637,7 @@ def test_a_slow_reader_holds_the_server_back(server):
 
 
 def test_a_slow_server_holds_the_client_back(server, go):
-    total, before, sent = 40 << 20, resident(server), [0]
+    total, before, sent = 100 << 20, resident(server), [0]
     with server.connect() as s:
         def upload():
             s.sendall(f"POST /web/patience HTTP/1.1\r\nHost: a\r\nContent-Length: {total}\r\n\r\n".encode())
@@ -647,7 +647,7 @@ def test_a_slow_server_holds_the_client_back(server, go):
         t = threading.Thread(target=upload)
         t.start()
         stalled = standstill(lambda: sent[0])
-        assert stalled < 20 << 20, f"{stalled} bytes were taken for a server that reads nothing"
+        assert stalled < total // 2, f"{stalled} bytes were taken for a server that reads nothing"
         assert resident(server) - before < 10_000
         go.touch()
         t.join(30)
@@ -738,7 +738,7 @@ def test_a_client_that_leaves_its_upload_is_noticed(tmp_path, path):
 def test_no_descriptor_or_zombie_is_left(tmp_path):
     """After aborted, failed and complete requests of both modes the gateway holds what it held before."""
     text = SERVER + ONCE[ONCE.index("  cgi:"):]
-    with Gateway(tmp_path, text.replace("limits: {maxBody: 64MiB}", "limits: {idleTimeout: 500ms, bodyTimeout: 2s}").replace("processes: {min: 1, max: 1}", "processes: {min: 0, max: 1, idleTimeout: 300ms}")
+    with Gateway(tmp_path, text.replace("limits: {maxBody: 128MiB}", "limits: {idleTimeout: 500ms, bodyTimeout: 2s}").replace("processes: {min: 1, max: 1}", "processes: {min: 0, max: 1, idleTimeout: 300ms}")
                  .replace("processes: {max: 1}", "processes: {max: 1, idleTimeout: 300ms}"), files={"missing.sh": "#!/bin/sh\n"}) as g:
         def descriptors():
             return len(os.listdir(f"/proc/{g.pid}/fd"))

@@ -764,27 +764,26 @@ def test_a_slow_client_holds_a_stream_back(tmp_path):
         writer = threading.Thread(target=write, daemon=True)
         writer.start()
         stalled = standstill(lambda: written[0])
-        assert stalled < 200, f"{stalled} of {total} blocks of 64 KiB were taken from a client that reads nothing"
+        assert stalled < total // 2, f"{stalled} of {total} blocks of 64 KiB were taken from a client that reads nothing"
         data = b"".join(iter(lambda: s.recv(1 << 20), b""))
         assert data.partition(b"\r\n\r\n")[2].count(b"s") == total * 65536 and data.endswith(b"\r\n0\r\n\r\n")
         assert api.read().status == 202
         writer.join(20)
 
 
-def test_a_client_that_leaves_a_stream(tmp_path):
+def test_a_client_that_leaves_a_stream_ends_it(tmp_path):
     with puppet(tmp_path) as (g, env):
-        api = Native(env)
+        api, other = Native(env), Native(env)
         with g.connect() as s:
             s.sendall(b"GET /p HTTP/1.1\r\nHost: a\r\n\r\n")
             begin_stream(api, api.event().id)
             api.socket.sendall(chunk(STREAM_HEAD + b"half"))
             assert s.recv(12) == b"HTTP/1.1 201"
-        for _ in range(200):  # what nobody reads any more is taken in, and nobody hangs
-            api.socket.sendall(chunk(b"x" * 65536))
-        api.socket.sendall(b"0\r\n\r\n")
-        assert api.read().status in (202, 410)
+        with pytest.raises(OSError):  # the connection that carries the stream is broken off, so that the process notices
+            for _ in range(400):
+                api.socket.sendall(chunk(b"x" * 65536))
         r = Request(g)
-        api.answer(message(api.event().id, b"goes on"))
+        other.answer(message(other.event().id, b"goes on"))
         assert r.answer().text == "goes on"
 
 
