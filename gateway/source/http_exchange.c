@@ -153,6 +153,8 @@ static void exchange_reset(struct http_exchange *x) {
     x->target = SLICE_NONE;
     x->user = NULL;
     exchange_place(x, PLACE_IDLE);
+    /* An answer that began before the drain did not say that it would be the last. */
+    if (x->server->draining) exchange_break(x);
 }
 
 void exchange_on_completed(void *server, struct MHD_Connection *c, void **context,

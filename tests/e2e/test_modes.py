@@ -167,12 +167,15 @@ OUTPUTS = [
     ("nothing", "", 200, b"", {"Content-Type": []}),
     # no answer
     ("bad Status", "Status: fine\nContent-Type: a/b\n\nx", 502, None, {}),
-    ("Status out of range", "Status: 999\n\nx", 502, None, {}), ("Status 1xx", "Status: 101 Switch\n\nx", 502, None, {}), ("Status 2000", "Status: 2000\n\nx", 502, None, {}),
+    ("Status out of range", "Status: 999\n\nx", 502, None, {}),
+    ("Status 1xx", "Status: 101 Switch\n\nx", 502, None, {}),
+    ("Status 2000", "Status: 2000\n\nx", 502, None, {}),
     ("no blank line", "Content-Type: text/html\n", 502, None, {}), ("a line without a colon", "Content-Type: a/b\nnonsense\n\nx", 502, None, {}),
     ("a blank in a name", "Content-Type: a/b\nBad Name: 1\n\nx", 502, None, {}), ("a control in a value", "Content-Type: a/b\nX-A: 1\x01\n\nx", 502, None, {}),
     ("bare CR", "Content-Type: a/b\nX-A: 1\rX-Injected: 1\n\nx", 502, None, {}), ("NUL", "Content-Type: a/b\nX-A: \0\n\nx", 502, None, {}),
     ("chunked", "Content-Type: a/b\nTransfer-Encoding: chunked\n\n1\r\nx\r\n0\r\n\r\n", 502, None, {}),
-    ("two lengths", "Content-Type: a/b\nContent-Length: 1\nContent-Length: 2\n\nxx", 502, None, {}), ("bad length", "Content-Type: a/b\nContent-Length: +1\n\nx", 502, None, {}),
+    ("two lengths", "Content-Type: a/b\nContent-Length: 1\nContent-Length: 2\n\nxx", 502, None, {}),
+    ("bad length", "Content-Type: a/b\nContent-Length: +1\n\nx", 502, None, {}),
 ]
 
 
@@ -522,12 +525,17 @@ def test_trailers_end_at_the_gateway(server):
 
 # what the server sends, statuses that the client may see
 GARBAGE = [
-    ("no HTTP", b"this is no HTTP\r\n\r\n"), ("nothing", b""), ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le"), ("status out of range", b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
+    ("no HTTP", b"this is no HTTP\r\n\r\n"),
+    ("nothing", b""),
+    ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le"),
+    ("status out of range", b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
     ("switching protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), ("binary", bytes(range(256))),
     ("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc"), ("bad length", b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nab"),
-    ("a control in a field", b"HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 0\r\n\r\n"), ("a blank in a name", b"HTTP/1.1 200 OK\r\nBad Name: 1\r\nContent-Length: 0\r\n\r\n"),
+    ("a control in a field", b"HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 0\r\n\r\n"),
+    ("a blank in a name", b"HTTP/1.1 200 OK\r\nBad Name: 1\r\nContent-Length: 0\r\n\r\n"),
     ("NUL in a field", b"HTTP/1.1 200 OK\r\nX-A: a\0X-Injected: 1\r\nContent-Length: 0\r\n\r\n"), ("HTTP/0.9", b"<html>hello</html>"),
-    ("only an interim answer", b"HTTP/1.1 100 Continue\r\n\r\n"), ("a huge head", b"HTTP/1.1 200 OK\r\n" + b"X-A: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 3 + b"\0" * 8),
+    ("only an interim answer", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ("NULs in the head", b"HTTP/1.1 200 OK\r\nX-A: y\r\n" + b"\0" * 8),
 ]
 
 
@@ -536,6 +544,13 @@ def test_garbage_is_a_502(server, output):
     a = server.request("POST", "/web/raw/" + output.hex())
     assert a.status == 502 and a["Content-Type"] == "application/problem+json" and a["X-Injected"] is None, a
     assert server.get("/web/echo").status == 200
+
+
+def test_a_servers_head_is_bounded(server):
+    a = server.get("/web/huge-head/2000")
+    assert is_failure(a, 502, "handler-answer-too-large") and a["X-Filler-1"] is None
+    a = server.get("/web/huge-head/90")
+    assert a.status == 200 and len(a["X-Filler-89"]) == 100
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity", b"chunked, chunked", b"xchunked"])
@@ -739,8 +754,11 @@ def test_a_client_that_leaves_its_upload_is_noticed(tmp_path, path):
 def test_no_descriptor_or_zombie_is_left(tmp_path):
     """After aborted, failed and complete requests of both modes the gateway holds what it held before."""
     text = SERVER + ONCE[ONCE.index("  cgi:"):]
-    with Gateway(tmp_path, text.replace("limits: {maxBody: 128MiB}", "limits: {idleTimeout: 500ms, bodyTimeout: 2s}").replace("processes: {min: 1, max: 1}", "processes: {min: 0, max: 1, idleTimeout: 300ms}")
-                 .replace("processes: {max: 1}", "processes: {max: 1, idleTimeout: 300ms}"), files={"missing.sh": "#!/bin/sh\n"}) as g:
+    for old, new in (("limits: {maxBody: 128MiB}", "limits: {idleTimeout: 500ms, bodyTimeout: 2s}"), ("processes: {max: 1}", "processes: {max: 1, idleTimeout: 300ms}"),
+                     ("processes: {min: 1, max: 1}", "processes: {min: 0, max: 1, idleTimeout: 300ms}")):
+        assert old in text
+        text = text.replace(old, new)
+    with Gateway(tmp_path, text, files={"missing.sh": "#!/bin/sh\n"}) as g:
         def descriptors():
             return len(os.listdir(f"/proc/{g.pid}/fd"))
         (tmp_path / "missing.sh").unlink()
