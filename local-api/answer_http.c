@@ -46,10 +46,9 @@ static bool given(struct json_value value) {
 
 struct outcome answer_invalid(struct invocation *inv, const char *why, struct slice bytes) {
     struct buf quoted = {0};
+    struct outcome o = outcome_failure(inv, FAILURE_HANDLER_ANSWER, "%s", why);
     text_append_quoted(&quoted, bytes, QUOTED_BYTES);
-    struct outcome o = bytes.n ? outcome_failure(inv, FAILURE_HANDLER_ANSWER, "%s; it begins with: " SLICE_FMT, why,
-                                                 SLICE_ARG(buf_slice(&quoted)))
-                               : outcome_failure(inv, FAILURE_HANDLER_ANSWER, "%s", why);
+    if (bytes.n) o.evidence = arena_copy(&inv->arena, buf_slice(&quoted));
     buf_free(&quoted);
     return o;
 }

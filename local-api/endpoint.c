@@ -90,6 +90,7 @@ void endpoint_close(struct endpoint *ep) {
 void endpoint_stopping(struct endpoint *ep, enum stop_reason why) {
     ep->draining = true;
     extensions_shut_down(ep, why);
+    if (ep->tells_cancelled) worker_expect_leave(ep->worker);
     list_each (&ep->polls, node) {
         struct call *c = list_entry(node, struct call, node);
         if (!c->ops->drain) continue;
@@ -217,7 +218,16 @@ struct invocation *endpoint_find(struct endpoint *ep, struct slice id) {
 static void log_answer(struct endpoint *ep, const struct invocation *inv, const struct outcome *o) {
     log_event(ep->api->log, LOG_WARN, "handler's answer refused", LOG_TEXT("handler", ep->worker->handler->name),
               LOG_INT("pid", ep->worker->pid), LOG_SLICE("invocation", invocation_id(inv)),
-              LOG_TEXT("why", failure_row(o->failure)->slug), LOG_SLICE("detail", o->detail));
+              LOG_TEXT("why", failure_row(o->failure)->slug), LOG_SLICE("detail", o->detail),
+              LOG_SLICE("answer", o->evidence));
+}
+
+struct invocation *endpoint_find_wanted(struct endpoint *ep, struct slice id) {
+    struct invocation *inv = endpoint_find(ep, id);
+    if (!inv || !inv->cancelled) return inv;
+    invocation_complete(inv, outcome_failure(inv, FAILURE_CLIENT_GONE, NULL));
+    endpoint_offer(ep);
+    return NULL;
 }
 
 void endpoint_complete(struct endpoint *ep, struct invocation *inv, struct outcome o) {

@@ -112,6 +112,9 @@ uint64_t endpoint_deadline_ms(const struct endpoint *ep, const struct invocation
 /* --- answers --- */
 /* An invocation that the process holds; NULL when it holds none of that id. */
 struct invocation *endpoint_find(struct endpoint *ep, struct slice id);
+/* The same, but only while somebody waits for its answer. One that is answered although its client has left ends here.
+ */
+struct invocation *endpoint_find_wanted(struct endpoint *ep, struct slice id);
 /* Arrow 5. Logs an answer that is none. */
 void endpoint_complete(struct endpoint *ep, struct invocation *inv, struct outcome o);
 /* Why it is no longer waited for; END_NONE when that is not known. */

@@ -36,7 +36,7 @@ struct outcome answer_outcome(struct endpoint *ep, struct invocation *inv, const
 
 const char *answer_take(struct endpoint *ep, struct slice id, const struct response_head *head,
                         struct chunk *take_body) {
-    struct invocation *inv = endpoint_find(ep, id);
+    struct invocation *inv = endpoint_find_wanted(ep, id);
     if (!inv) {
         chunk_release(take_body);
         return answer_misses(ep, id);

@@ -212,7 +212,7 @@ static void response_stream(struct call *c, struct invocation *inv, const struct
 /* The head is complete: what its body is to become. */
 static void response_body_begin(struct call *c) {
     struct response_head head;
-    struct invocation *inv = endpoint_find(c->endpoint, c->id);
+    struct invocation *inv = endpoint_find_wanted(c->endpoint, c->id);
     if (!inv) {
         refuse_missing(c);
     } else if (!response_head(c, &head)) {
@@ -284,7 +284,7 @@ static bool report_read(struct lambda_report *r, struct arena *a, struct slice b
 
 static void error_end(struct call *c) {
     struct endpoint *ep = c->endpoint;
-    struct invocation *inv = endpoint_find(ep, c->id);
+    struct invocation *inv = endpoint_find_wanted(ep, c->id);
     struct lambda_report r = {0};
     if (!inv) {
         refuse_missing(c);

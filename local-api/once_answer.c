@@ -69,9 +69,9 @@ struct outcome once_document_outcome(struct invocation *inv, const struct respon
 
 struct outcome once_broken_outcome(struct invocation *inv, struct slice text, const char *why) {
     struct buf quoted = {0};
+    struct outcome o = outcome_failure(inv, FAILURE_HANDLER_ANSWER, "%s", why);
     text_append_quoted(&quoted, text, QUOTED_BYTES);
-    struct outcome o = outcome_failure(inv, FAILURE_HANDLER_ANSWER, "%s; the output begins with \"" SLICE_FMT "\"", why,
-                                       SLICE_ARG(buf_slice(&quoted)));
+    o.evidence = arena_copy(&inv->arena, buf_slice(&quoted));
     buf_free(&quoted);
     return o;
 }

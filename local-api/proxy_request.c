@@ -10,6 +10,8 @@
 /* Servers close idle connections after 2 s and more: younger ones are safe to use again. */
 #define REUSE_MAX_IDLE_S 1L
 #define RECEIVE_BYTES (32 * 1024L)
+/* Of an answer that comes before the end of its request: the most that is kept, nearly all of it in a file. */
+#define ANSWER_HELD_MAX (256 * 1024 * 1024)
 
 struct proxy_request {
     struct list_node node;
@@ -63,6 +65,7 @@ static size_t request_fault(struct proxy_request *r, enum failure f, const char 
 static size_t on_upload(char *room, size_t size, size_t count, void *context) {
     struct proxy_request *r = context;
     size_t n = body_read(r->upload, room, size * count);
+    if (body_at_end(r->upload)) request_mark(r);
     if (n > 0 || body_at_end(r->upload)) return n;
     if (body_state_of(r->upload) == BODY_OPEN) {
         r->upload_paused = true;
@@ -90,7 +93,9 @@ static bool answer_has_body(const struct proxy_request *r) {
 /* It is whole before the transfer is done when the server has answered without reading all of the request. */
 static void answer_finish_if_full(struct proxy_request *r) {
     if (!r->answer || r->is_head) return;
-    if (body_length(r->answer) == (int64_t)body_received(r->answer)) body_finish(r->answer);
+    if (body_length(r->answer) != (int64_t)body_received(r->answer)) return;
+    body_finish(r->answer);
+    request_mark(r);
 }
 
 static size_t head_finish(struct proxy_request *r, size_t n) {
@@ -142,9 +147,20 @@ static size_t on_head_line(char *bytes, size_t size, size_t count, void *context
     return size * count;
 }
 
-/* Before anybody can want it, some is taken in advance: it may turn out to be all. */
-static bool answer_is_wanted(const struct proxy_request *r) {
-    return r->streaming ? body_wants(r->answer) : body_received(r->answer) < BODY_HIGH_WATER;
+/* The client's side can only answer once it has read all of the request. */
+static bool upload_is_open(const struct proxy_request *r) {
+    return r->upload && !body_at_end(r->upload);
+}
+
+/* Before anybody can want it, some is taken in advance: it may turn out to be all. A server that goes on answering
+ * while it is still being sent its request must not wait for the end of that, or both would wait for ever. */
+static bool answer_is_wanted(struct proxy_request *r) {
+    if (r->streaming) return body_wants(r->answer);
+    if (body_received(r->answer) < BODY_HIGH_WATER) return true;
+    if (!upload_is_open(r)) return body_wants(r->answer);
+    body_set_limit(r->answer, ANSWER_HELD_MAX);
+    body_collect(r->answer);
+    return true;
 }
 
 static size_t on_answer(char *bytes, size_t size, size_t count, void *context) {
@@ -154,7 +170,8 @@ static size_t on_answer(char *bytes, size_t size, size_t count, void *context) {
         r->answer_paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    if (!body_append_copy(r->answer, slice_make(bytes, size * count))) return 0;
+    if (!body_append_copy(r->answer, slice_make(bytes, size * count)))
+        return request_fault(r, FAILURE_HANDLER_ANSWER_TOO_LARGE, "too much of it came before the end of the request");
     answer_finish_if_full(r);
     return size * count;
 }
@@ -365,7 +382,7 @@ static void request_end(struct proxy_request *r) {
 /* Answered in full, and the rest of the request is of no use to anybody. */
 static bool request_is_answered_early(const struct proxy_request *r) {
     bool whole = r->head_complete && (!r->answer || body_state_of(r->answer) == BODY_COMPLETE);
-    return whole && !r->fault && r->upload && !body_at_end(r->upload);
+    return whole && !r->fault && upload_is_open(r);
 }
 
 /* Of an answer that is a refusal libcurl sends no more of the request, but it forgets to end one that is paused. */
@@ -397,7 +414,7 @@ static void request_settle(struct proxy_request *r) {
     if (request_is_dropped(r)) return request_free(r);
     if (request_is_answered_early(r)) return request_end(r);
     if (r->done && !(request_succeeded(r) && request_waits_for_release(r))) return request_end(r);
-    if (r->inv && r->head_complete && !r->fault) request_answer(r);
+    if (r->inv && r->head_complete && !r->fault && !upload_is_open(r)) request_answer(r);
     if (request_is_dropped(r)) return request_free(r);
     if (!r->done) request_go_on(r);
 }

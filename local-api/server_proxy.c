@@ -80,7 +80,7 @@ static bool port_is_promised(const struct server_proxy *p, uint16_t port) {
 /* A port is only noted: most servers cannot bind one that somebody holds. The process is told it and takes it soon. */
 static int port_choose(struct server *s, struct error *e) {
     for (int i = 0; i < PORT_ATTEMPTS; i++) {
-        uint16_t port;
+        uint16_t port = 0;
         int fd = port_bind(&port, e);
         if (fd < 0) return fd;
         close(fd);

@@ -239,8 +239,9 @@ const struct object_schema trigger_schema = {
     {                                                                                                                  \
         .name = "environment", .kind = FIELD_MAP, .offset = HANDLER(environment), .key_rule = &rule_environment_name,  \
         .preset_note = "empty",                                                                                        \
-        .about = "Environment variables of the processes. They get only these and the ones of the runtime, never the " \
-                 "gateway's own.",                                                                                     \
+        .about = "Environment variables of the processes. They get only these, the ones of the runtime, "              \
+                 "`PATH=/usr/local/bin:/usr/bin:/bin` and `LANG=C.UTF-8`; "                                            \
+                 "never the gateway's own.",                                                                           \
         .example = "{DB_URL: \"${env.DB_URL}\"}"                                                                       \
     }
 #define FIELD_ROW_PROCESSES                                                                                            \
@@ -307,7 +308,7 @@ static const struct schema_field handler_fields[] = {
      .kind = FIELD_LIST,
      .offset = HANDLER(triggers),
      .object = &trigger_schema,
-     .preset_note = "none: the handler can only be invoked by name",
+     .preset_note = "none: nothing makes the handler run yet",
      .about = "What makes the handler run.",
      .example = "[{http: GET /items}]"},
 };
@@ -344,7 +345,7 @@ static const struct schema_field blueprint_fields[] = {
      .flags = FIELD_REQUIRED | FIELD_SHOWN,
      .offset = BLUEPRINT(name),
      .rule = &rule_name,
-     .about = "The application's name in logs, metrics and ARNs: lower-case letters, digits and `-`.",
+     .about = "The application's name in logs and ARNs: lower-case letters, digits and `-`.",
      .example = "shop"},
     {.name = "listen",
      .kind = FIELD_LIST,

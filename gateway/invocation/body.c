@@ -36,8 +36,12 @@ struct body {
     int spill_fd; /* -1 = all is in memory */
     uint64_t spilled;
 
+    uint64_t taken;
+    bool cut;
     enum failure fault;
     char *why;
+    void (*on_over)(void *context, const struct body *b);
+    void *over_context;
 
     void (*on_wanted)(void *context);
     void *wanted_context;
@@ -99,6 +103,7 @@ static void body_drop_bytes(struct body *b) {
 
 static void body_free_if_left(struct body *b) {
     if (b->has_producer || b->has_consumer) return;
+    if (b->on_over) b->on_over(b->over_context, b);
     body_drop_bytes(b);
     free(b->why);
     free(b);
@@ -109,6 +114,16 @@ enum body_state body_state_of(const struct body *b) {
 }
 int64_t body_length(const struct body *b) {
     return b->length;
+}
+uint64_t body_taken(const struct body *b) {
+    return b->taken;
+}
+bool body_was_cut(const struct body *b) {
+    return b->cut;
+}
+void body_on_over(struct body *b, void (*on_over)(void *context, const struct body *b), void *context) {
+    b->on_over = on_over;
+    b->over_context = context;
 }
 uint64_t body_received(const struct body *b) {
     return b->received;
@@ -332,6 +347,7 @@ void body_consume(struct body *b, size_t n) {
     assert(n <= body_peek(b).n);
     b->consumed += n;
     b->buffered -= n;
+    b->taken += n;
     if (b->consumed == b->first->bytes.n) body_pop(b);
     if (b->demand == DEMAND_PAUSED && b->buffered < BODY_LOW_WATER) body_demand(b, DEMAND_FLOW);
 }
@@ -383,6 +399,7 @@ void body_release_consumer(struct body *b) {
     assert(b->has_consumer);
     b->on_readable = NULL;
     b->has_consumer = false;
+    b->cut = !body_at_end(b);
     body_drop_bytes(b);
     if (b->state != BODY_COMPLETE) body_notify_wanted(b);
     body_free_if_left(b);

@@ -81,6 +81,7 @@ struct outcome {
     struct fields headers;  /* already filtered: no hop-by-hop, no Content-Length */
     struct body *body;      /* consumer's end; NULL = empty. May still be arriving. */
     struct slice detail;    /* of a failure; in the arena */
+    struct slice evidence;  /* for the log only: what a bad answer looked like; in the arena */
     uint32_t retry_after_s; /* 0 = no Retry-After */
     struct slice allow;     /* of a 405; in the arena or longer-lived */
 };

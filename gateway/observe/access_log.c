@@ -1,8 +1,10 @@
 #include "gateway/observe/access_log.h"
+#include "gateway/base/memory.h"
 #include "gateway/blueprint/model.h"
+#include <stdlib.h>
 
 #define ACCESS_LOG_PATH_MAX 200
-#define ACCESS_LOG_FIELDS 12
+#define ACCESS_LOG_FIELDS 14
 
 struct line {
     struct log_field fields[ACCESS_LOG_FIELDS];
@@ -26,22 +28,79 @@ static void line_add_route(struct line *l, const struct route *route) {
     line_add(l, LOG_SLICE("route", route->key));
 }
 
+/* A streamed answer has its line when the stream is over: how long it took, how much it was and how it ended are
+ * known only then. The line's texts are copied, since the invocation is long gone. */
+struct late_line {
+    struct log *log;
+    struct clock *clock;
+    uint64_t received_us;
+    struct line line;
+    char texts[];
+};
+
+static struct log_field copy_field(struct log_field f, char **room) {
+    if (f.kind != LOG_FIELD_SLICE || slice_is_none(f.text)) return f;
+    memcpy(*room, f.text.p, f.text.n);
+    f.text.p = *room;
+    *room += f.text.n;
+    return f;
+}
+
+static struct late_line *late_line_new(struct log *log, const struct invocation *inv, const struct line *l) {
+    size_t size = 0;
+    for (size_t i = 0; i < l->count; i++) size += l->fields[i].text.n;
+    struct late_line *late = xmalloc(sizeof *late + size);
+    *late = (struct late_line){.log = log, .clock = inv->pipeline->clock, .received_us = inv->received_us};
+    char *room = late->texts;
+    for (size_t i = 0; i < l->count; i++) line_add(&late->line, copy_field(l->fields[i], &room));
+    return late;
+}
+
+static void on_stream_over(void *context, const struct body *b) {
+    struct late_line *late = context;
+    enum log_level level = LOG_INFO;
+    line_add(&late->line, LOG_US("duration_ms", clock_now_us(late->clock) - late->received_us));
+    line_add(&late->line, LOG_INT("bytes", body_taken(b)));
+    if (body_state_of(b) == BODY_FAILED) {
+        level = LOG_WARN;
+        line_add(&late->line, LOG_TEXT("cut", body_failure(b)));
+    } else if (body_was_cut(b)) {
+        line_add(&late->line, LOG_TEXT("cut", "the client left"));
+    }
+    log_fields(late->log, level, "request", late->line.fields, late->line.count);
+    free(late);
+}
+
+static void line_add_head(struct line *l, const struct invocation *inv) {
+    line_add(l, LOG_SLICE("method", inv->request.method));
+    line_add(l, LOG_SLICE("path", request_path(&inv->request)));
+    line_add(l, LOG_INT("status", inv->outcome.status));
+    line_add_route(l, inv->route);
+    line_add(l, LOG_SLICE("request_id", inv->request_id));
+    line_add(l, LOG_SLICE("client", inv->request.client_address));
+}
+
+static void line_add_failure(struct line *l, const struct outcome *o) {
+    line_add(l, LOG_TEXT("failure", failure_row(o->failure)->slug));
+    line_add(l, LOG_SLICE("detail", o->detail));
+    line_add(l, LOG_SLICE("answer", o->evidence));
+}
+
 static void access_log_post(void *self, struct invocation *inv) {
     struct log *log = self;
     const struct failure_row *row = failure_row(inv->outcome.failure);
     enum log_level level = inv->outcome.failure == FAILURE_NONE ? LOG_INFO : row->level;
-    int64_t size = inv->outcome.body ? body_length(inv->outcome.body) : 0;
+    struct body *body = inv->outcome.body;
     struct line l = {.count = 0};
     if (!log_wants(log, level)) return;
-    line_add(&l, LOG_SLICE("method", inv->request.method));
-    line_add(&l, LOG_SLICE("path", request_path(&inv->request)));
-    line_add(&l, LOG_INT("status", inv->outcome.status));
+    line_add_head(&l, inv);
+    if (body && body_state_of(body) == BODY_OPEN) {
+        body_on_over(body, on_stream_over, late_line_new(log, inv, &l));
+        return;
+    }
     line_add(&l, LOG_US("duration_ms", inv->completed_us - inv->received_us));
-    if (size >= 0) line_add(&l, LOG_INT("bytes", size));
-    line_add_route(&l, inv->route);
-    line_add(&l, LOG_SLICE("request_id", inv->request_id));
-    line_add(&l, LOG_SLICE("client", inv->request.client_address));
-    if (inv->outcome.failure != FAILURE_NONE) line_add(&l, LOG_TEXT("failure", row->slug));
+    line_add(&l, LOG_INT("bytes", body ? body_length(body) : 0));
+    if (inv->outcome.failure != FAILURE_NONE) line_add_failure(&l, &inv->outcome);
     log_fields(log, level, "request", l.fields, l.count);
 }
 

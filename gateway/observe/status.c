@@ -10,7 +10,7 @@ static void status_worker(const struct pool *p, const struct worker *w) {
     log_event(host->log, LOG_INFO, "worker status", LOG_TEXT("handler", w->handler->name), LOG_INT("worker", w->number),
               LOG_INT("pid", w->pid), LOG_TEXT("state", worker_state_name(w->state)),
               LOG_INT("running", w->running.length), LOG_INT("streams", w->streams.length), LOG_INT("wants", w->want),
-              LOG_INT("served", w->served), LOG_US("age", age_us(now_ms, w->started_ms)),
+              LOG_INT("served", w->served), LOG_US("age_ms", age_us(now_ms, w->started_ms)),
               LOG_TEXT("why", w->note[0] ? w->note : NULL));
 }
 
@@ -27,7 +27,7 @@ static void status_pool(const struct pool *p) {
               LOG_INT("spawned", c->spawned), LOG_INT("spawn_failures", c->spawn_failures), LOG_INT("exits", c->exits),
               LOG_INT("crashes", c->crashes), LOG_INT("timeouts", c->timeouts), LOG_INT("recycled", c->recycled),
               LOG_INT("kills", c->kills), LOG_INT("failures", pool_failures(p)),
-              LOG_US("next_try", until_ms ? (until_ms - now_ms) * 1000 : 0));
+              LOG_US("next_try_ms", until_ms ? (until_ms - now_ms) * 1000 : 0));
 }
 
 void status_log(struct pool *const *pools, size_t count) {

@@ -57,6 +57,23 @@ struct outcome pool_refusal(struct pool *p, struct invocation *inv, enum failure
     return o;
 }
 
+static void backoff_reason(struct backoff *b, const struct worker *w) {
+    char how[64];
+    b->hint = NULL;
+    if (w->reason[0]) {
+        snprintf(b->reason, sizeof b->reason, "%s", w->reason);
+        return;
+    }
+    exit_describe(w->exit_status, how, sizeof how);
+    bool serves = w->handler->mode == HANDLER_SERVER;
+    snprintf(b->reason, sizeof b->reason, "%s%s", how,
+             w->ready_ms ? ""
+             : serves    ? " before it listened on its port"
+                         : " before it asked for an event");
+    if (!w->ready_ms && w->handler->mode == HANDLER_RUNTIME)
+        b->hint = "it must poll the runtime API; a script needs `mode: once`, an HTTP server `mode: server`";
+}
+
 static void backoff_lengthen(struct pool *p, const struct worker *w, uint64_t now_ms) {
     struct backoff *b = &p->backoff;
     /* One that did its work before it fell is no loop: a request that kills cannot lock the others out. */
@@ -65,10 +82,7 @@ static void backoff_lengthen(struct pool *p, const struct worker *w, uint64_t no
     b->began_ms = now_ms;
     b->until_ms = now_ms + backoff_draw_ms(p);
     b->missed = false;
-    if (w->reason[0])
-        snprintf(b->reason, sizeof b->reason, "%s", w->reason);
-    else
-        exit_describe(w->exit_status, b->reason, sizeof b->reason);
+    backoff_reason(b, w);
     deadline_arm(p->host.deadlines, &b->retry, b->until_ms);
 }
 
@@ -83,7 +97,8 @@ void pool_count_failure(struct pool *p, struct worker *w) {
     if (!pool_in_crash_loop(p)) return;
     log_event(p->host.log, LOG_WARN, "handler keeps failing", LOG_TEXT("handler", p->handler->name),
               LOG_TEXT("why", p->backoff.reason), LOG_INT("failures", p->backoff.failures),
-              LOG_US("next_try", (p->backoff.until_ms - now_ms) * 1000), LOG_INT("refused", p->queue.length));
+              LOG_US("next_try_ms", (p->backoff.until_ms - now_ms) * 1000), LOG_INT("refused", p->queue.length),
+              LOG_TEXT("hint", p->backoff.hint));
     if (pool_unavailable(p)) pool_flush_queue(p, FAILURE_UNAVAILABLE);
 }
 

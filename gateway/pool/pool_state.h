@@ -20,6 +20,7 @@ struct backoff {
     unsigned failures;           /* consecutive lives that ended badly */
     uint64_t began_ms, until_ms; /* no start before `until` */
     bool missed;                 /* an event was refused meanwhile: somebody wants this handler */
+    const char *hint;            /* for the log: what may be wrong; NULL = nothing comes to mind */
     char reason[160];            /* of the last failure, for clients */
     struct deadline retry;       /* at `until` */
     struct deadline health;      /* the reset */

@@ -84,8 +84,8 @@ static void on_line(void *context, struct slice line) {
         return;
     }
     log_event(p->supervisor->log, LOG_INFO, "output", LOG_TEXT("handler", p->worker->handler->name),
-              LOG_INT("pid", p->pid), LOG_TEXT("stream", end->name), LOG_SLICE("invocation", process_invocation(p)),
-              LOG_SLICE("line", line));
+              LOG_SLICE("line", line), LOG_TEXT("stream", end->name), LOG_INT("pid", p->pid),
+              LOG_SLICE("invocation", process_invocation(p)));
 }
 
 /* --- pipes --- */

@@ -54,6 +54,7 @@ struct worker {
     uint64_t started_ms, ready_ms, idle_since_ms, silent_since_ms;
     uint64_t served;
     bool answered;            /* at least once, and not with a failure */
+    bool may_leave;           /* told that no more comes: it ends by itself, or gets its SIGTERM a moment later */
     struct deadline deadline; /* the state's own */
     int exit_status;          /* wait status, once exited */
     /* Facts that the table's events are made of. */
@@ -97,6 +98,8 @@ struct transport_ops {
 };
 
 /* --- what a transport calls --- */
+/* From `stopping`: the process was told, in its own protocol, that no more comes. */
+void worker_expect_leave(struct worker *w);
 /* How many events it can take now, beyond what it holds. The pool takes them off `want` as it delivers. */
 void worker_offer(struct worker *w, unsigned want);
 void worker_init_error(struct worker *w, struct slice type, struct slice message);

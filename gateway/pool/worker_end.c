@@ -120,7 +120,7 @@ void worker_obituary(struct worker *w) {
     if (w->launched && level >= LOG_WARN) p->host.launcher->last_lines(p->host.launcher, w, &lines);
     log_event(p->host.log, level, obituary_title(w), LOG_TEXT("handler", w->handler->name), LOG_INT("pid", w->pid),
               LOG_TEXT("exit", w->launched ? how : NULL), LOG_TEXT("why", w->note[0] ? w->note : NULL),
-              LOG_US("uptime", (pool_now_ms(p) - w->started_ms) * 1000), LOG_INT("served", w->served),
+              LOG_US("uptime_ms", (pool_now_ms(p) - w->started_ms) * 1000), LOG_INT("served", w->served),
               LOG_SLICE("stderr", lines.n ? buf_slice(&lines) : SLICE_NONE));
     buf_free(&lines);
 }

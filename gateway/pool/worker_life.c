@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LEAVE_MS 500 /* between being told that no more comes and SIGTERM */
+
 size_t worker_holds(const struct worker *w) {
     return w->running.length + w->streams.length;
 }
@@ -82,10 +84,18 @@ static void worker_tell_stopping(struct worker *w) {
     if (p->transport->stopping && w->opened && !w->exited) p->transport->stopping(w, w->stop_reason);
 }
 
+/* It was told that no more comes: SIGTERM waits a moment, so that it may end in its own way. */
+static bool worker_is_leaving(struct worker *w) {
+    struct pool *p = w->pool;
+    if (!w->may_leave || w->exited) return false;
+    if (!deadline_armed(&w->deadline)) deadline_arm(p->host.deadlines, &w->deadline, pool_now_ms(p) + LEAVE_MS);
+    return true;
+}
+
 static void worker_terminate(struct worker *w) {
     struct pool *p = w->pool;
     worker_tell_stopping(w);
-    if (w->terminated || worker_holds(w) > 0) return;
+    if (w->terminated || worker_holds(w) > 0 || worker_is_leaving(w)) return;
     w->terminated = true;
     if (!w->launched) {
         worker_vanish(w);
@@ -201,22 +211,33 @@ static void worker_silence_due(struct worker *w) {
 static void worker_start_due(struct worker *w) {
     struct buf limit = {0};
     text_append_duration(&limit, w->handler->processes.start_timeout_ms);
-    worker_blame(w, "it did not ask for work within startTimeout (" SLICE_FMT ")", SLICE_ARG(buf_slice(&limit)));
+    worker_blame(w, "it did not %s within startTimeout (" SLICE_FMT ")",
+                 w->handler->mode == HANDLER_SERVER ? "listen on its port" : "ask for an event",
+                 SLICE_ARG(buf_slice(&limit)));
     buf_free(&limit);
     worker_quit(w, WORKER_TIMEOUT, STOP_FAILURE);
 }
 
 static void on_worker_due(struct deadline *d) {
     struct worker *w = container_of(d, struct worker, deadline);
+    enum worker_event event;
     switch (w->state) {
     case WORKER_STARTING: worker_start_due(w); return;
     case WORKER_IDLE:
     case WORKER_BUSY: worker_silence_due(w); return;
     case WORKER_STOPPING:
+        event = w->may_leave ? WORKER_STOP : WORKER_TICK;
+        w->may_leave = false;
+        worker_happens(w, event);
+        return;
     case WORKER_BACKOFF: worker_happens(w, WORKER_TICK); return;
     case WORKER_GONE:
     case WORKER_STATES: return;
     }
+}
+
+void worker_expect_leave(struct worker *w) {
+    w->may_leave = w->stop_reason != STOP_TIMEOUT && w->stop_reason != STOP_FAILURE;
 }
 
 void worker_offer(struct worker *w, unsigned want) {

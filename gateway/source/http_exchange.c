@@ -62,7 +62,7 @@ static void exchange_open(struct http_exchange *x) {
 static enum MHD_Result settle(struct http_exchange *x) {
     if (x->broken) return MHD_NO;
     if (x->stage == STAGE_END) {
-        if (x->by_hand) return MHD_NO;
+        if (x->by_hand && !x->stream) return MHD_NO;
         if (x->response)
             reply_queue(x);
         else
@@ -70,6 +70,11 @@ static enum MHD_Result settle(struct http_exchange *x) {
         return MHD_YES;
     }
     if (!x->reading && !x->replied) {
+        exchange_suspend(x);
+        return MHD_YES;
+    }
+    /* Reading on would put a `100 Continue` into the middle of the answer. */
+    if (x->by_hand && x->stream && !slice_is_none(lookup(x, MHD_HEADER_KIND, SLICE("Expect")))) {
         exchange_suspend(x);
         return MHD_YES;
     }

@@ -18,7 +18,7 @@
  * libmicrohttpd 0.9.75 accepts an answer at HEAD, but then closes the connection without
  * reading the body, so that a client still sending sees a reset instead of the answer; between HEAD and END it
  * accepts none. So an answer before END is either kept until the rest of a small body has come,
- * or written by hand and followed by a lingering close (http_reply.c).
+ * or written by hand and followed by a lingering close (http_by_hand.c).
  */
 #pragma once
 #include "gateway/base/buf.h"
@@ -79,6 +79,9 @@ struct http_exchange {
     struct body *stream; /* an answer's body that libmicrohttpd pulls from; the consumer's end */
     int outq;            /* bytes that the kernel still had to send when the sweep looked last */
 
+    struct turn_task hand_task; /* of an answer by hand: more of it can be written */
+    struct watch *hand_watch;
+
     struct http_group *group;
     struct list_node group_node;
     struct watch *watch;
@@ -129,5 +132,13 @@ void exchange_on_completed(void *server, struct MHD_Connection *c, void **contex
 /* http_reply.c */
 /* Hands x->response to libmicrohttpd; only at END, suspended or inside the access handler. */
 void reply_queue(struct http_exchange *x);
+bool status_has_body(int status);
+/* Fields that are the server's to set. */
+bool field_is_ours(struct slice name);
 /* Lets go of what an ended exchange still holds of its answer. */
 void reply_forget(struct http_exchange *x);
+
+/* http_by_hand.c */
+/* Answers before END. */
+void reply_by_hand(struct http_exchange *x, const struct http_reply *reply);
+void by_hand_forget(struct http_exchange *x);

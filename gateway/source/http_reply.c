@@ -6,17 +6,16 @@
 /* A complete body up to here is sent from memory as it is; a larger one in pieces, so that progress can be seen. */
 #define WHOLE_MAX (64 * 1024)
 #define PIECE_SIZE (64 * 1024)
-/* An answer that comes before the end of its request's body: up to here it is written by hand... */
-#define BY_HAND_MAX (32 * 1024)
+/* An answer that comes before the end of its request's body is written by hand... */
 /* ...unless no more than this is left to read, which is cheaper than losing the connection. */
 #define DISCARD_MAX (64 * 1024)
 
-static bool status_has_body(int status) {
+bool status_has_body(int status) {
     return status != 204 && status != 304 && status >= 200;
 }
 
 /* Fields that frame the message are the server's own (RFC 9112 6). */
-static bool is_ours(struct slice name) {
+bool field_is_ours(struct slice name) {
     static const struct slice ours[] = {
         {"Date", 4}, {"Connection", 10}, {"Content-Length", 14}, {"Transfer-Encoding", 17}};
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
@@ -41,7 +40,7 @@ static void response_add(struct MHD_Response *r, const struct field *f) {
 
 static void response_add_fields(struct MHD_Response *r, const struct fields *fields) {
     for (size_t i = 0; fields && i < fields->count; i++)
-        if (!is_ours(fields->items[i].name)) response_add(r, &fields->items[i]);
+        if (!field_is_ours(fields->items[i].name)) response_add(r, &fields->items[i]);
 }
 
 static void response_close(struct MHD_Response *r) {
@@ -131,6 +130,7 @@ void reply_forget(struct http_exchange *x) {
     response_release(x);
     if (x->stream) body_release_consumer(x->stream);
     x->stream = NULL;
+    by_hand_forget(x);
 }
 
 /* At END the answer goes out; before, it waits until the rest of the body has been thrown away. */
@@ -138,45 +138,6 @@ static void reply_send(struct http_exchange *x) {
     if (x->in_call) return; /* settle looks after it */
     if (x->stage == STAGE_END) reply_queue(x);
     if (x->suspended) exchange_resume(x);
-}
-
-static void by_hand_head(struct http_exchange *x, const struct http_reply *reply, size_t length, struct buf *out) {
-    char date[30];
-    http_date(clock_wall_ms(loop_clock(x->server->loop)), date);
-    buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n", reply->status, http_reason(reply->status),
-               date);
-    for (size_t i = 0; reply->headers && i < reply->headers->count; i++) {
-        struct field f = reply->headers->items[i];
-        if (is_ours(f.name) || !http_is_token(f.name) || !http_is_field_value(f.value)) continue;
-        buf_printf(out, SLICE_FMT ": " SLICE_FMT "\r\n", SLICE_ARG(f.name), SLICE_ARG(f.value));
-    }
-    if (status_has_body(reply->status)) buf_printf(out, "Content-Length: %zu\r\n", length);
-    buf_append_text(out, "\r\n");
-}
-
-/* Answers while libmicrohttpd still reads the body, past it, and closes our half. What the client goes on sending is
- * read and thrown away for a while, because closing at once would make its system drop the answer (RFC 9112 9.6). */
-static void reply_by_hand(struct http_exchange *x, const struct http_reply *reply) {
-    struct slice bytes = reply->take_body ? body_whole(reply->take_body) : SLICE_NONE;
-    struct buf out = {0};
-    by_hand_head(x, reply, bytes.n, &out);
-    if (status_has_body(reply->status) && !slice_equal(x->method, SLICE("HEAD"))) buf_append_slice(&out, bytes);
-    /* Nothing of this exchange is in the socket's buffer but perhaps a `100 Continue`: it fits. */
-    ssize_t sent = send(x->fd, out.p, out.n, MSG_NOSIGNAL | MSG_DONTWAIT);
-    x->by_hand = sent == (ssize_t)out.n;
-    buf_free(&out);
-    if (reply->take_body) body_release_consumer(reply->take_body);
-    if (!x->by_hand) {
-        exchange_break(x);
-        return;
-    }
-    shutdown(x->fd, SHUT_WR);
-    if (x->suspended) exchange_resume(x);
-    exchange_place(x, PLACE_LINGER);
-}
-
-static bool fits_by_hand(const struct body *body) {
-    return !body || (body_state_of(body) == BODY_COMPLETE && body_length(body) <= BY_HAND_MAX);
 }
 
 /* The rest of the body is small, is on its way, and can be trusted to end where it says. */
@@ -199,7 +160,7 @@ void http_exchange_reply(struct http_exchange *x, const struct http_reply *reply
         return;
     }
     x->replied = true;
-    if (x->stage != STAGE_END && fits_by_hand(reply->take_body) && !rest_is_cheap(x, reply))
+    if (x->stage != STAGE_END && !rest_is_cheap(x, reply))
         reply_by_hand(x, reply);
     else
         reply_make(x, reply);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 /* Daemons that the connections are spread over, because a resume walks all of its daemon's waiting connections. */
-#define LANES 64
+#define LANES 512
 #define SPARE_REQUESTS 256
 #define ALLOWED_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 

@@ -32,7 +32,7 @@ static void on_library_log(void *context, const char *format, va_list arguments)
     int n = vsnprintf(text, sizeof text, format, arguments);
     if (n <= 0) return;
     struct slice line = slice_trim(slice_make(text, strcspn(text, "\n")));
-    log_event(s->config.log, LOG_DEBUG, "libmicrohttpd", LOG_SLICE("message", line));
+    log_event(s->config.log, LOG_DEBUG, "libmicrohttpd", LOG_SLICE("line", line));
 }
 
 /* The target is decoded by our own rules from its raw form; libmicrohttpd need not do it too. */

@@ -63,7 +63,7 @@ def alive(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
             return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -72,7 +72,7 @@ def children(pid):
     try:
         with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
             return [int(p) for p in f.read().split()]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
 
 
@@ -117,6 +117,7 @@ class Gateway:
             self.reader.join(10)
             raise AssertionError(f"execgate did not start ({self.process.returncode}): {self.stderr_text()}")
         self.ready = json.loads(line)
+        assert "listeners" in self.ready, f"execgate did not start: {self.ready}"
         self.addresses = self.ready["listeners"]
         first = next((a for a in self.addresses if a.startswith("http://")), None)
         self.port = int(first.rsplit(":", 1)[1]) if first else None
@@ -192,11 +193,11 @@ class Gateway:
 
 
 def read_all(s):
-    data = b""
+    pieces = []
     with contextlib.suppress(ConnectionResetError):
         while chunk := s.recv(65536):
-            data += chunk
-    return data
+            pieces.append(chunk)
+    return b"".join(pieces)
 
 
 def read_answer(stream, method="GET"):
@@ -217,12 +218,12 @@ def read_answer(stream, method="GET"):
 
 def _read_body(stream, answer):
     if answer["Transfer-Encoding"]:
-        body = b""
+        pieces = []
         while size := int(stream.readline().split(b";")[0], 16):
-            body += stream.read(size)
+            pieces.append(stream.read(size))
             stream.readline()
         stream.readline()
-        return body
+        return b"".join(pieces)
     if answer["Content-Length"] is not None:
         return stream.read(int(answer["Content-Length"]))
     return stream.read()

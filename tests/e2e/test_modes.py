@@ -15,6 +15,7 @@ from native import standstill
 from puppet import Request
 
 HANDLERS = ROOT / "tests/e2e/handlers"
+ROOM = 10_000 if SLOW == 1 else 300_000  # KiB by which the gateway may grow; a sanitizer holds back what was freed
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
@@ -166,12 +167,15 @@ OUTPUTS = [
     ("nothing", "", 200, b"", {"Content-Type": []}),
     # no answer
     ("bad Status", "Status: fine\nContent-Type: a/b\n\nx", 502, None, {}),
-    ("Status out of range", "Status: 999\n\nx", 502, None, {}), ("Status 1xx", "Status: 101 Switch\n\nx", 502, None, {}), ("Status 2000", "Status: 2000\n\nx", 502, None, {}),
+    ("Status out of range", "Status: 999\n\nx", 502, None, {}),
+    ("Status 1xx", "Status: 101 Switch\n\nx", 502, None, {}),
+    ("Status 2000", "Status: 2000\n\nx", 502, None, {}),
     ("no blank line", "Content-Type: text/html\n", 502, None, {}), ("a line without a colon", "Content-Type: a/b\nnonsense\n\nx", 502, None, {}),
     ("a blank in a name", "Content-Type: a/b\nBad Name: 1\n\nx", 502, None, {}), ("a control in a value", "Content-Type: a/b\nX-A: 1\x01\n\nx", 502, None, {}),
     ("bare CR", "Content-Type: a/b\nX-A: 1\rX-Injected: 1\n\nx", 502, None, {}), ("NUL", "Content-Type: a/b\nX-A: \0\n\nx", 502, None, {}),
     ("chunked", "Content-Type: a/b\nTransfer-Encoding: chunked\n\n1\r\nx\r\n0\r\n\r\n", 502, None, {}),
-    ("two lengths", "Content-Type: a/b\nContent-Length: 1\nContent-Length: 2\n\nxx", 502, None, {}), ("bad length", "Content-Type: a/b\nContent-Length: +1\n\nx", 502, None, {}),
+    ("two lengths", "Content-Type: a/b\nContent-Length: 1\nContent-Length: 2\n\nxx", 502, None, {}),
+    ("bad length", "Content-Type: a/b\nContent-Length: +1\n\nx", 502, None, {}),
 ]
 
 
@@ -304,7 +308,7 @@ def test_ten_megabytes_on_stdin(once, chunked):
         body = r.read()
         assert r.status == 200, body
     assert json.loads(body) == {"size": len(data), "sha256": hashlib.sha256(data).hexdigest(), "length": str(len(data))}
-    assert resident(once) - before < 8000, "the body waits in a file"
+    assert resident(once) - before < ROOM, "the body waits in a file"
 
 
 def test_stdin_that_nobody_reads(once):
@@ -334,12 +338,12 @@ def test_a_slow_reader_holds_the_process_back(once):
         written = once.folder / "written"
         wait_for(written.exists, what="the first block")
         stalled = standstill(lambda: int(written.read_text()))
-        assert stalled < 200, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
-        assert resident(once) - before < 10_000
+        assert stalled < blocks // 2, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
+        assert resident(once) - before < ROOM
         data = read_whole(s)
     written.unlink()
     assert data.partition(b"\r\n\r\n")[2].count(b"b") >= blocks * 65536 and data.endswith(b"\r\n0\r\n\r\n")
-    assert resident(once) - before < 10_000
+    assert resident(once) - before < ROOM
 
 
 def test_plain_output_is_bounded(once):
@@ -372,7 +376,7 @@ def test_a_process_that_cannot_be_started(once):
     (once.folder / "missing.sh").unlink()  # it was there when the blueprint was checked
     a = once.get("/missing")
     assert a.status == 503 and int(a["Retry-After"]) >= 1
-    assert any("No such file" in str(e) for e in once.logs(handler="missing"))
+    wait_for(lambda: any("No such file" in str(e) for e in once.logs(handler="missing")), what="the reason in the log")
 
 
 def test_a_child_that_holds_stdout_open_is_not_waited_for(once):
@@ -385,7 +389,7 @@ def test_a_child_that_holds_stdout_open_is_not_waited_for(once):
 SERVER = f"""
 blueprint: 1
 name: modes
-limits: {{maxBody: 64MiB}}
+limits: {{maxBody: 128MiB}}
 handlers:
   web:
     command: {HANDLERS}/stream_server.py
@@ -521,12 +525,17 @@ def test_trailers_end_at_the_gateway(server):
 
 # what the server sends, statuses that the client may see
 GARBAGE = [
-    ("no HTTP", b"this is no HTTP\r\n\r\n"), ("nothing", b""), ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le"), ("status out of range", b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
+    ("no HTTP", b"this is no HTTP\r\n\r\n"),
+    ("nothing", b""),
+    ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le"),
+    ("status out of range", b"HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"),
     ("switching protocols", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"), ("binary", bytes(range(256))),
     ("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc"), ("bad length", b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nab"),
-    ("a control in a field", b"HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 0\r\n\r\n"), ("a blank in a name", b"HTTP/1.1 200 OK\r\nBad Name: 1\r\nContent-Length: 0\r\n\r\n"),
+    ("a control in a field", b"HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 0\r\n\r\n"),
+    ("a blank in a name", b"HTTP/1.1 200 OK\r\nBad Name: 1\r\nContent-Length: 0\r\n\r\n"),
     ("NUL in a field", b"HTTP/1.1 200 OK\r\nX-A: a\0X-Injected: 1\r\nContent-Length: 0\r\n\r\n"), ("HTTP/0.9", b"<html>hello</html>"),
-    ("only an interim answer", b"HTTP/1.1 100 Continue\r\n\r\n"), ("a huge head", b"HTTP/1.1 200 OK\r\n" + b"X-A: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 3 + b"\0" * 8),
+    ("only an interim answer", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ("NULs in the head", b"HTTP/1.1 200 OK\r\nX-A: y\r\n" + b"\0" * 8),
 ]
 
 
@@ -535,6 +544,13 @@ def test_garbage_is_a_502(server, output):
     a = server.request("POST", "/web/raw/" + output.hex())
     assert a.status == 502 and a["Content-Type"] == "application/problem+json" and a["X-Injected"] is None, a
     assert server.get("/web/echo").status == 200
+
+
+def test_a_servers_head_is_bounded(server):
+    a = server.get("/web/huge-head/2000")
+    assert is_failure(a, 502, "handler-answer-too-large") and a["X-Filler-1"] is None
+    a = server.get("/web/huge-head/90")
+    assert a.status == 200 and len(a["X-Filler-89"]) == 100
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity", b"chunked, chunked", b"xchunked"])
@@ -620,7 +636,7 @@ def test_timeout_of_a_server(server):
 
 
 def test_a_slow_reader_holds_the_server_back(server):
-    blocks, before = 640, resident(server)
+    blocks, before = 1600, resident(server)
     written = server.folder / "written"
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -629,15 +645,15 @@ def test_a_slow_reader_holds_the_server_back(server):
         s.sendall(f"GET /web/progress/{blocks} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         wait_for(written.exists, what="the first block")
         stalled = standstill(lambda: int(written.read_text()))
-        assert stalled < 300, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
-        assert resident(server) - before < 10_000
+        assert stalled < blocks // 2, f"{stalled} of {blocks} blocks of 64 KiB were taken from a client that reads nothing"
+        assert resident(server) - before < ROOM
         data = read_whole(s)
     written.unlink()
     assert len(data.partition(b"\r\n\r\n")[2]) == blocks * 65536
 
 
 def test_a_slow_server_holds_the_client_back(server, go):
-    total, before, sent = 40 << 20, resident(server), [0]
+    total, before, sent = 100 << 20, resident(server), [0]
     with server.connect() as s:
         def upload():
             s.sendall(f"POST /web/patience HTTP/1.1\r\nHost: a\r\nContent-Length: {total}\r\n\r\n".encode())
@@ -647,8 +663,8 @@ def test_a_slow_server_holds_the_client_back(server, go):
         t = threading.Thread(target=upload)
         t.start()
         stalled = standstill(lambda: sent[0])
-        assert stalled < 20 << 20, f"{stalled} bytes were taken for a server that reads nothing"
-        assert resident(server) - before < 10_000
+        assert stalled < total // 2, f"{stalled} bytes were taken for a server that reads nothing"
+        assert resident(server) - before < ROOM
         go.touch()
         t.join(30)
         a = read_answer(s.makefile("rb"))
@@ -738,8 +754,11 @@ def test_a_client_that_leaves_its_upload_is_noticed(tmp_path, path):
 def test_no_descriptor_or_zombie_is_left(tmp_path):
     """After aborted, failed and complete requests of both modes the gateway holds what it held before."""
     text = SERVER + ONCE[ONCE.index("  cgi:"):]
-    with Gateway(tmp_path, text.replace("limits: {maxBody: 64MiB}", "limits: {idleTimeout: 500ms, bodyTimeout: 2s}").replace("processes: {min: 1, max: 1}", "processes: {min: 0, max: 1, idleTimeout: 300ms}")
-                 .replace("processes: {max: 1}", "processes: {max: 1, idleTimeout: 300ms}"), files={"missing.sh": "#!/bin/sh\n"}) as g:
+    for old, new in (("limits: {maxBody: 128MiB}", "limits: {idleTimeout: 500ms, bodyTimeout: 2s}"), ("processes: {max: 1}", "processes: {max: 1, idleTimeout: 300ms}"),
+                     ("processes: {min: 1, max: 1}", "processes: {min: 0, max: 1, idleTimeout: 300ms}")):
+        assert old in text
+        text = text.replace(old, new)
+    with Gateway(tmp_path, text, files={"missing.sh": "#!/bin/sh\n"}) as g:
         def descriptors():
             return len(os.listdir(f"/proc/{g.pid}/fd"))
         (tmp_path / "missing.sh").unlink()

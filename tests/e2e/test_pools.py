@@ -97,9 +97,9 @@ def test_crash_loop_backs_off_visibly(gateway):
         g.wait_log("keeps failing")
         a = g.get("/probe/pid")
         assert a.status == 503 and int(a["Retry-After"]) >= 1 and "exit status 9" in a.text
-        tries = [e["next_try"] for e in g.logs("keeps failing")]
+        tries = [e["next_try_ms"] for e in g.logs("keeps failing")]
         wait_for(lambda: len(g.logs("keeps failing")) >= len(tries) + 2, 20, "two more tries")
-        tries = [e["next_try"] for e in g.logs("keeps failing")]
+        tries = [e["next_try_ms"] for e in g.logs("keeps failing")]
         assert all(later > earlier for earlier, later in zip(tries, tries[1:])), tries
         assert g.wait_output("broken configuration")["stream"] == "stderr"
 

@@ -46,10 +46,10 @@ static const struct answer_case cases[] = {
     {"12", 200, JSON_TYPE, "12"},
     /* No answers. */
     {"", 0, NULL, "it is not JSON"},
-    {"hello", 0, NULL, "it is not JSON; it begins with: hello"},
-    {"{\"statusCode\":200", 0, NULL, "it is not JSON; it begins with: {\"statusCode\":200"},
+    {"hello", 0, NULL, "it is not JSON"},
+    {"{\"statusCode\":200", 0, NULL, "it is not JSON"},
     {"{\"statusCode\":200} x", 0, NULL, "it is not JSON"},
-    {"\xff\x01", 0, NULL, "it is not JSON; it begins with: \\xff\\x01"},
+    {"\xff\x01", 0, NULL, "it is not JSON"},
     {"{\"statusCode\":0}", 0, NULL, "its statusCode"},
     {"{\"statusCode\":199}", 0, NULL, "its statusCode"},
     {"{\"statusCode\":600}", 0, NULL, "its statusCode"},
@@ -131,7 +131,8 @@ static void only_the_first_bytes_are_quoted(void **state) {
     char *bytes = buf_take(&junk, &n);
     struct outcome o = http_answer_read(inv, chunk_take(bytes, n));
     assert_int_equal(o.failure, FAILURE_HANDLER_ANSWER);
-    assert_in_range(o.detail.n, 64, 200);
+    assert_in_range(o.evidence.n, 64, 200);
+    assert_string_equal(arena_text(&inv->arena, o.detail), "it is not JSON"); /* what a client may see */
     assert_true(invocation_complete(inv, o));
     house_close(&h);
 }

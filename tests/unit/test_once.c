@@ -171,7 +171,7 @@ static void test_broken_head(void **state) {
     (void)state;
     struct answer a = answer_of("printf 'Content-Type: text/html\\n<p>\\n'; sleep 30");
     assert_int_equal(a.failure, FAILURE_HANDLER_ANSWER);
-    assert_non_null(strstr(a.detail, "the output begins with \"Content-Type: text/html\\x0a<p>"));
+    assert_null(strstr(a.detail, "text/html")); /* its output is for the log */
     answer_free(&a);
 }
 

@@ -113,7 +113,7 @@ static void a_start_has_a_limit(void **state) {
     assert_int_equal(w->state, WORKER_STARTING);
     stable_wait(&s, 1);
     assert_int_equal(w->process->last_signal, SIGTERM);
-    assert_string_equal(w->note, "it did not ask for work within startTimeout (10s)");
+    assert_string_equal(w->note, "it did not ask for an event within startTimeout (10s)");
     assert_int_equal(pool_failures(s.pool), 1);
     stable_wait(&s, 5000);
     assert_int_equal(w->process->last_signal, SIGKILL);

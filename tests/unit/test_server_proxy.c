@@ -145,7 +145,6 @@ struct feed {
     struct turn *turn;
     struct turn_task task;
     size_t left;
-    uint64_t most_buffered;
 };
 
 static void on_feed_wanted(void *context) {
@@ -188,6 +187,27 @@ static void test_large_streamed_body(void **state) {
     fixture_close(&f);
 }
 
+/* The answer comes while the request still goes out, and both are far larger than what is held in memory. */
+static void test_answer_during_the_upload(void **state) {
+    struct fixture f;
+    struct answer a = {0};
+    struct feed feed = {.left = 12000000};
+    (void)state;
+    fixture_start(&f);
+    feed.body = body_new(12000000, UINT64_MAX);
+    feed.turn = loop_turn(f.h.loop);
+    feed.task = (struct turn_task){.phase = TURN_PUBLIC, .run = on_feed};
+    body_on_wanted(feed.body, on_feed_wanted, &feed);
+    harness_submit(&f.h, &a, "PUT", "/run/duplex", "", feed.body);
+    harness_await_head(&f.h, &a);
+    assert_int_equal(feed.left, SIZE_MAX); /* not before the end of the request */
+    harness_await(&f.h, &a);
+    assert_false(a.broken);
+    assert_int_equal(a.text.n, 12000000);
+    answer_free(&a);
+    fixture_close(&f);
+}
+
 static void test_body_that_fails(void **state) {
     struct fixture f;
     struct answer a = {0};
@@ -212,9 +232,13 @@ static void test_early_answers(void **state) {
         int64_t length;
         int status;
     } rows[] = {
-        {"/run/early", "too much", 1000000, 413},         {"/run/early", "too much", BODY_LENGTH_UNKNOWN, 413},
-        {"/run/early_close", "too much", 1000000, 413},   {"/run/early_empty", "", 1000000, 204},
-        {"/run/early_chunked", "too much", 1000000, 413}, {"/run/early_chunked", "too much", BODY_LENGTH_UNKNOWN, 413},
+        {"/run/early", "too much", 1000000, 413},
+        {"/run/early", "too much", BODY_LENGTH_UNKNOWN, 413},
+        {"/run/early_split", "too much", 1000000, 413},
+        {"/run/early_close", "too much", 1000000, 413},
+        {"/run/early_empty", "", 1000000, 204},
+        {"/run/early_chunked", "too much", 1000000, 413},
+        {"/run/early_chunked", "too much", BODY_LENGTH_UNKNOWN, 413},
     };
     struct fixture f;
     (void)state;
@@ -655,6 +679,7 @@ int main(void) {
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_streamed_body),
         cmocka_unit_test(test_large_streamed_body),
+        cmocka_unit_test(test_answer_during_the_upload),
         cmocka_unit_test(test_body_that_fails),
         cmocka_unit_test(test_early_answers),
         cmocka_unit_test(test_answer_fields),

@@ -115,6 +115,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = "keep" not in rest
 
+    def on_huge_head(self, rest):
+        self.reply("huge", *[(f"X-Filler-{i}", "y" * 100) for i in range(int(rest[0]))])
+
     def on_cut(self, rest):
         """Promises more than it sends."""
         self.start(("Content-Length", "1000"))
