@@ -28,6 +28,8 @@ struct plugin_host {
     struct turn *turn;
     struct loop *loop;
     struct http_client *client; /* outgoing requests; NULL when there is none */
+    /* `run --dev-issuer`: where all keys that would be fetched from issuers are fetched instead; else NULL. */
+    const char *development_keys_url;
     struct pipeline *pipeline;
     const struct blueprint *blueprint;
     /* Where a handler's invocations run; NULL for an unknown name. */

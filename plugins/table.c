@@ -1,3 +1,4 @@
+#include "plugins/auth/auth.h"
 #include "plugins/compress/compress.h"
 #include "plugins/cors/cors.h"
 #include "plugins/headers/headers.h"
@@ -9,7 +10,8 @@
 
 /* The first is the first to see a request and the last to see its outcome. */
 const struct plugin *const plugin_table[] = {
-    &request_id_plugin, &hygiene_plugin, &cors_plugin, &limits_plugin, &headers_plugin, &compress_plugin,
+    &request_id_plugin, &hygiene_plugin,         &cors_plugin,    &limits_plugin,
+    &auth_plugin,       &limits_verified_plugin, &headers_plugin, &compress_plugin,
 };
 const size_t plugin_count = ARRAY_LEN(plugin_table);
 

@@ -23,13 +23,12 @@ struct http_fetch {
     struct arena arena;
     struct buf body;
     size_t fields_size;
-    enum http_trouble trouble; /* found by a callback, which then broke the transfer off */
+    const char *broken; /* why a callback broke the transfer off: too much came; NULL = it did not */
     char why[CURL_ERROR_SIZE];
 };
 
 static size_t fetch_break(struct http_fetch *f, const char *why) {
-    f->trouble = HTTP_TROUBLE_TOO_LARGE;
-    snprintf(f->why, sizeof f->why, "%s", why);
+    f->broken = why;
     return 0; /* which makes libcurl end the transfer */
 }
 
@@ -141,7 +140,7 @@ static enum http_trouble trouble_of(CURLcode code) {
 /* Bytes that are no HTTP are an unsupported protocol to libcurl, too. */
 static enum http_trouble fetch_trouble(const struct http_fetch *f, CURLcode code) {
     long sent = 0;
-    enum http_trouble trouble = f->trouble ? f->trouble : trouble_of(code);
+    enum http_trouble trouble = f->broken ? HTTP_TROUBLE_TOO_LARGE : trouble_of(code);
     curl_easy_getinfo(f->easy, CURLINFO_REQUEST_SIZE, &sent);
     return trouble == HTTP_TROUBLE_URL && sent > 0 ? HTTP_TROUBLE_CONNECT : trouble;
 }
@@ -156,7 +155,7 @@ static void on_fetch_done(void *transfer, int curl_code) {
     struct http_fetch *f = transfer;
     struct http_answer answer = {.trouble = fetch_trouble(f, (CURLcode)curl_code)};
     if (answer.trouble) {
-        answer.why = f->why[0] ? f->why : curl_easy_strerror((CURLcode)curl_code);
+        answer.why = f->broken ? f->broken : f->why[0] ? f->why : curl_easy_strerror((CURLcode)curl_code);
     } else {
         long status = 0;
         curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);

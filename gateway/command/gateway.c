@@ -1,5 +1,7 @@
 #include "gateway/command/gateway.h"
 #include "gateway/base/memory.h"
+#include "gateway/client/http_client.h"
+#include "gateway/command/dev_issuer.h"
 #include "gateway/loop/loop.h"
 #include "gateway/observe/access_log.h"
 #include "gateway/observe/status.h"
@@ -33,6 +35,8 @@ struct gateway {
     struct server_proxy *server_proxy;
     struct once_context once;
     struct http_source *http;
+    struct http_client *client;
+    struct dev_issuer *dev_issuer; /* NULL = none */
     struct turn_task log_task;
     struct deadline log_retry;
     struct deadline drain_check;
@@ -199,6 +203,8 @@ static int build_hooks(struct gateway *g, struct error *e) {
                                      .deadlines = loop_deadlines(g->loop),
                                      .turn = loop_turn(g->loop),
                                      .loop = g->loop,
+                                     .client = g->client,
+                                     .development_keys_url = g->dev_issuer ? dev_issuer_keys_url(g->dev_issuer) : NULL,
                                      .pipeline = &g->pipeline,
                                      .blueprint = g->blueprint,
                                      .executor_of = executor_of,
@@ -221,9 +227,20 @@ static int watch_signals(struct gateway *g, struct error *e) {
     return loop_on_signal(g->loop, SIGUSR1, on_status_signal, g, e);
 }
 
-static int build(struct gateway *g, struct clock *clock, struct error *e) {
+static int build_client(struct gateway *g, enum gateway_issuers issuers, struct error *e) {
+    g->client = http_client_new(g->loop, getenv("SSL_CERT_FILE"), e);
+    if (!g->client) return -1;
+    if (issuers == GATEWAY_ISSUERS_REAL) return 0;
+    g->dev_issuer = dev_issuer_new(g->loop, g->log, e);
+    if (!g->dev_issuer) return -1;
+    log_event(g->log, LOG_WARN, "development issuer: jwt guards believe tokens that `execgate token` makes here",
+              LOG_TEXT("url", dev_issuer_url(g->dev_issuer)));
+    return 0;
+}
+
+static int build(struct gateway *g, struct clock *clock, enum gateway_issuers issuers, struct error *e) {
     g->loop = loop_new(clock, e);
-    if (!g->loop) return -1;
+    if (!g->loop || build_client(g, issuers, e) < 0) return -1;
     pipeline_init(&g->pipeline, clock, g->log, loop_deadlines(g->loop), loop_turn(g->loop));
     g->pipeline.in_flight_limit = g->blueprint->limits.in_flight;
     if (build_pools(g, e) < 0 || build_routes(g, e) < 0 || build_hooks(g, e) < 0) return -1;
@@ -233,7 +250,8 @@ static int build(struct gateway *g, struct clock *clock, struct error *e) {
     return watch_signals(g, e);
 }
 
-struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log *log, struct error *e) {
+struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log *log, enum gateway_issuers issuers,
+                            struct error *e) {
     struct gateway *g = xcalloc(1, sizeof *g);
     g->blueprint = blueprint_hold(b);
     g->log = log;
@@ -241,7 +259,7 @@ struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log
     g->drain_check.on_due = on_drain_check;
     g->log_retry.on_due = on_log_retry;
     g->drain_limit.on_due = on_drain_limit;
-    if (build(g, clock, e) < 0) {
+    if (build(g, clock, issuers, e) < 0) {
         gateway_free(g);
         return NULL;
     }
@@ -271,6 +289,10 @@ enum listener_scheme gateway_scheme(const struct gateway *g, size_t index) {
     return http_source_scheme(g->http, index);
 }
 
+const char *gateway_dev_issuer(const struct gateway *g) {
+    return g->dev_issuer ? dev_issuer_url(g->dev_issuer) : NULL;
+}
+
 bool gateway_serve(struct gateway *g) {
     for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_start(g->pools[i]);
     loop_run(g->loop);
@@ -281,12 +303,14 @@ bool gateway_serve(struct gateway *g) {
 
 static bool nothing_left(void *context) {
     struct gateway *g = context;
-    return all_pools_empty(g) && http_source_is_idle(g->http) && runtime_api_is_idle(g->runtime_api);
+    return all_pools_empty(g) && http_source_is_idle(g->http) && runtime_api_is_idle(g->runtime_api) &&
+           (!g->dev_issuer || dev_issuer_is_idle(g->dev_issuer));
 }
 
 /* A gateway that never served, or whose loop stopped with something left, is emptied by force before it is freed. */
 static void settle(struct gateway *g) {
     if (!g->http || !g->pools) return;
+    if (g->dev_issuer) dev_issuer_close(g->dev_issuer);
     if (!nothing_left(g)) {
         for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_kill(g->pools[i]);
         http_source_abort(g->http);
@@ -309,6 +333,8 @@ void gateway_free(struct gateway *g) {
     http_source_free(g->http);
     free_pools(g);
     if (g->hooks && g->pipeline.hook_count) plugins_close(g->hooks + 1);
+    http_client_free(g->client);
+    dev_issuer_free(g->dev_issuer);
     if (g->loop) {
         pipeline_close(&g->pipeline);
         deadline_disarm(loop_deadlines(g->loop), &g->drain_check);

@@ -15,8 +15,14 @@
 #include "gateway/blueprint/model.h"
 
 struct gateway;
+/* Whose tokens jwt guards believe: those of the issuers that the blueprint names, or those that `execgate token` makes
+ * on this machine (dev_issuer.h). */
+enum gateway_issuers { GATEWAY_ISSUERS_REAL, GATEWAY_ISSUERS_DEVELOPMENT };
 /* Holds the blueprint. `log` stays the caller's. */
-struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log *log, struct error *e);
+struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log *log, enum gateway_issuers issuers,
+                            struct error *e);
+/* The development issuer's URL; NULL when there is none. */
+const char *gateway_dev_issuer(const struct gateway *g);
 /* Opens every listener; those of `listeners` instead of the blueprint's when count > 0. */
 int gateway_listen(struct gateway *g, const struct listener_config *listeners, size_t count,
                    struct error *e) MUST_CHECK;

@@ -13,6 +13,8 @@ static const struct option_row run_options[] = {
     {"listen", 'l', "ADDRESS",
      "Listen here instead of where the blueprint says: HOST:PORT, :PORT or unix:PATH; may be repeated"},
     {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
+    {"dev-issuer", 0, NULL,
+     "For development: jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
     {"json", 0, NULL, "Machine-readable: the log as JSON lines on stderr, one JSON line on stdout when ready"},
     {"blueprint", 'b', "FILE", "The blueprint, instead of the argument"},
@@ -80,6 +82,7 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
     json_close(&w, ']');
     json_name(&w, SLICE("routes"));
     json_number(&w, (int64_t)command_count_routes(b));
+    if (gateway_dev_issuer(g)) json_member(&w, SLICE("devIssuer"), slice_of(gateway_dev_issuer(g)));
     json_close(&w, '}');
     buf_append_char(&out, '\n');
     command_print(&out, stdout);
@@ -94,6 +97,11 @@ static void announce_text(const struct gateway *g, const struct blueprint *b) {
         append_address(&out, g, i);
         buf_append_char(&out, '\n');
     }
+    if (gateway_dev_issuer(g))
+        buf_printf(&out,
+                   "DEVELOPMENT ISSUER at %s: its tokens open every jwt guard. Never expose this gateway.\n"
+                   "`execgate token` makes them.\n",
+                   gateway_dev_issuer(g));
     buf_append_text(&out, "Ctrl-C stops it; `execgate routes` lists what it answers.\n");
     command_print(&out, stdout);
 }
@@ -101,7 +109,8 @@ static void announce_text(const struct gateway *g, const struct blueprint *b) {
 static int serve(const struct arguments *a, struct blueprint *b, struct clock *clock, struct log *log) {
     struct error e = {0};
     bool json = arguments_has(a, "json");
-    struct gateway *g = gateway_new(b, clock, log, &e);
+    enum gateway_issuers issuers = arguments_has(a, "dev-issuer") ? GATEWAY_ISSUERS_DEVELOPMENT : GATEWAY_ISSUERS_REAL;
+    struct gateway *g = gateway_new(b, clock, log, issuers, &e);
     if (!g || listen_everywhere(g, a, b, &e) < 0) {
         command_report(a, &e);
         gateway_free(g);

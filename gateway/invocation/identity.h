@@ -1,8 +1,9 @@
 /* identity.h - who the client is, as a guard found it out.
  *
- * plugins/auth makes one when every guard of the route has passed, in the invocation's arena, and it never changes after
- * that. Events carry it to the handler: payload 2.0 in requestContext.authorizer, the native face and server mode in
- * Execgate-Claims, CGI in REMOTE_USER, AUTH_TYPE and EXECGATE_CLAIM_*. It holds what was claimed, never the credential.
+ * plugins/auth makes one when every guard of the route has passed, in the invocation's arena, and it never changes
+ * after that. Events carry it to the handler: payload 2.0 in requestContext.authorizer, the native face and server mode
+ * in Execgate-Claims, CGI in REMOTE_USER, AUTH_TYPE and EXECGATE_CLAIM_*. It holds what was claimed, never the
+ * credential.
  */
 #pragma once
 #include "gateway/base/fields.h"

@@ -1,7 +1,7 @@
+#include "plugins/auth/auth_check.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/blueprint/model.h"
-#include "plugins/auth/auth_check.h"
 
 /* --- lists of texts --- */
 
@@ -47,8 +47,8 @@ static void report_unknown_guard(struct auth_checking *c, const char *key, const
         problems_add(c->problems, n->at, "%s: no guard is named \"" SLICE_FMT "\"; did you mean \"%s\"?", key,
                      SLICE_ARG(n->text), nearest);
     else
-        problems_add(c->problems, n->at, "%s: no guard is named \"" SLICE_FMT "\"; define it under `auth: guards:`", key,
-                     SLICE_ARG(n->text));
+        problems_add(c->problems, n->at, "%s: no guard is named \"" SLICE_FMT "\"; define it under `auth: guards:`",
+                     key, SLICE_ARG(n->text));
 }
 
 struct numbers {
@@ -126,10 +126,12 @@ struct jwt_rules require_of(struct auth_checking *c, const struct require_docume
 static bool guard_knows_scopes(const struct auth_checking *c, size_t number) {
     const struct guard_document *guards = c->document->guards.items;
     const struct bound_items *of = &guards[number].any.of;
-    if (guards[number].type != GUARD_ANY) return guards[number].type == GUARD_JWT || guards[number].type == GUARD_HANDLER;
+    if (guards[number].type != GUARD_ANY)
+        return guards[number].type == GUARD_JWT || guards[number].type == GUARD_HANDLER;
     const struct node *n;
     for (size_t i = 0; (n = next_item(of, &i));)
-        if (guard_find(c, n->text, &number) && (guards[number].type == GUARD_JWT || guards[number].type == GUARD_HANDLER))
+        if (guard_find(c, n->text, &number) &&
+            (guards[number].type == GUARD_JWT || guards[number].type == GUARD_HANDLER))
             return true;
     return false;
 }

@@ -1,4 +1,5 @@
-/* auth_document.h - `auth:` as it is written; the tables are in auth_schema.c, what they come to mean in auth_check.c. */
+/* auth_document.h - `auth:` as it is written; the tables are in auth_schema.c, what they come to mean in auth_check.c.
+ */
 #pragma once
 #include "gateway/blueprint/section.h"
 

@@ -26,15 +26,14 @@ static bool is_scope(struct slice s) {
 
 static const struct text_rule rule_issuer = {"the issuer's name, usually an https URL", "^.+$", any_text};
 static const struct text_rule rule_audience = {"a name for this application", "^.+$", any_text};
-static const struct text_rule rule_jwks = {
-    "discover, an https URL or file:PATH", "^(discover|https://.+|http://.+|file:.+)$", any_text};
-static const struct text_rule rule_secret = {"a secret", "^.+$", any_text};
+static const struct text_rule rule_jwks = {"discover, an https URL or file:PATH",
+                                           "^(discover|https://.+|http://.+|file:.+)$", any_text};
 static const struct text_rule rule_algorithm = {"an algorithm such as RS256", "^[A-Za-z0-9]+$", any_text};
-static const struct text_rule rule_place = {
-    "header:NAME, cookie:NAME or query:NAME", "^(header|cookie|query):[A-Za-z0-9!#$%&'*+.^_`|~-]+$", any_text};
-static const struct text_rule rule_credential = {
-    "header:NAME, cookie:NAME, query:NAME, or none", "^(none|(header|cookie|query):[A-Za-z0-9!#$%&'*+.^_`|~-]+)$",
-    any_text};
+static const struct text_rule rule_place = {"header:NAME, cookie:NAME or query:NAME",
+                                            "^(header|cookie|query):[A-Za-z0-9!#$%&'*+.^_`|~-]+$", any_text};
+static const struct text_rule rule_credential = {"header:NAME, cookie:NAME, query:NAME, or none",
+                                                 "^(none|(header|cookie|query):[A-Za-z0-9!#$%&'*+.^_`|~-]+)$",
+                                                 any_text};
 static const struct text_rule rule_users = {"file:PATH", "^file:.+$", any_text};
 static const struct text_rule rule_field_name = {"the name of a header field", "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
                                                  http_is_token};
@@ -102,14 +101,14 @@ static const struct schema_field jwt_fields[] = {
      .flags = FIELD_ALTERNATIVE | FIELD_SHOWN,
      .offset = JWT(jwks),
      .rule = &rule_jwks,
-     .about = "The issuer's public keys: `discover` (its OpenID Connect metadata, then OAuth's), the https URL of a JWK "
-              "Set (http only on loopback), or `file:PATH` of a JWK Set or of one key or certificate in PEM.",
+     .about =
+         "The issuer's public keys: `discover` (its OpenID Connect metadata, then OAuth's), the https URL of a JWK "
+         "Set (http only on loopback), or `file:PATH` of a JWK Set or of one key or certificate in PEM.",
      .example = "discover"},
     {.name = "secret",
      .kind = FIELD_TEXT,
      .flags = FIELD_ALTERNATIVE | FIELD_SECRET,
      .offset = JWT(secret),
-     .rule = &rule_secret,
      .about = "The secret shared with the issuer, for HS256, HS384 and HS512, at least as long as the digest. From "
               "`${env.NAME}`, `${file:PATH}` or a secret variable.",
      .example = "\"${env.JWT_SECRET}\""},
@@ -195,7 +194,6 @@ static const struct schema_field api_key_fields[] = {
      .offset = offsetof(struct api_key_document, keys),
      .least = 1,
      .most = KEYS_MOST,
-     .rule = &rule_secret,
      .key_rule = &rule_key_name,
      .about = "The keys by the name of who holds them, which handlers see as the claim `sub`: at least 16 bytes from "
               "`${env.NAME}`, `${file:PATH}` or a secret variable, or `sha256:` and the digest in hexadecimal, which "
@@ -235,9 +233,9 @@ static const struct schema_field hmac_fields[] = {
      .offset = offsetof(struct hmac_document, secret),
      .least = 1,
      .most = 8,
-     .rule = &rule_secret,
-     .about = "The shared secret of at least 16 bytes, from `${env.NAME}`, `${file:PATH}` or a secret variable; while it "
-              "is replaced, the new and the old one.",
+     .about =
+         "The shared secret of at least 16 bytes, from `${env.NAME}`, `${file:PATH}` or a secret variable; while it "
+         "is replaced, the new and the old one.",
      .example = "\"${env.HOOK_SECRET}\""},
     {.name = "tolerance",
      .kind = FIELD_DURATION,
@@ -257,7 +255,7 @@ static const struct schema_field authorizer_fields[] = {
      .rule = &rule_name,
      .about = "The handler that is asked. Its event is the request without its body; it answers "
               "`{\"isAuthorized\": true, \"context\": {...}}`, `{\"isAuthorized\": false, \"statusCode\": 401}`, or "
-              "with an empty 2xx, a 401 or a 403.",
+              "with status 204, 401 or 403.",
      .example = "authorize"},
     {.name = "credential",
      .kind = FIELD_LIST,
@@ -266,8 +264,9 @@ static const struct schema_field authorizer_fields[] = {
      .least = 1,
      .rule = &rule_credential,
      .preset_note = "`header:authorization`",
-     .about = "Where the client's credential stands, tried in order. Without one the answer is 401 and nobody is asked. "
-              "`none`: the handler is always asked.",
+     .about =
+         "Where the client's credential stands, tried in order. Without one the answer is 401 and nobody is asked. "
+         "`none`: the handler is always asked.",
      .example = "cookie:session"},
     {.name = "cache",
      .kind = FIELD_DURATION,

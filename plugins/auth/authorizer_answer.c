@@ -34,7 +34,8 @@ struct authorizer_answer authorizer_answer_read(int status, struct slice body, s
     struct jose_object o;
     if (status == 401 || status == 403) return verdict_of_status(status);
     if (status < 200 || status > 299) return unclear("its status is neither 2xx, 401 nor 403");
-    if (body.n == 0) return allow_with(NULL, a);
+    if (status == 204) return allow_with(NULL, a);
+    if (body.n == 0) return unclear("it is empty");
     if (jose_object_read(&o, body, a)) return unclear("it is not a JSON object with unique names");
     return read_object(&o, a);
 }

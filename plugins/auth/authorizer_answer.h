@@ -1,12 +1,13 @@
 /* authorizer_answer.h - what a handler said when it was asked whether a request may pass; pure.
  *
- *   2xx, empty                                        may pass
+ *   204                                               may pass
  *   2xx {"isAuthorized": true, "context": {...}}      may pass, and this is who it is; context may be absent or null
  *   2xx {"isAuthorized": false, "statusCode": 401}    may not: 401, or 403 (also without statusCode)
  *   401, 403                                          may not
  *
- * Everything else is no answer: a handler that fails, or whose answer misspells a name, opens nothing. A name that stands
- * twice makes the whole invalid.
+ * Everything else is no answer: a handler that fails, or whose answer misspells a name, opens nothing. An empty 200 is
+ * none either, for it is what comes of a program that ends without a word. A name that stands twice makes the whole
+ * invalid.
  */
 #pragma once
 #include "gateway/base/arena.h"

@@ -63,8 +63,9 @@ static bool check_secret_source(struct auth_checking *c, const char *key, const 
 static bool check_secret(struct auth_checking *c, const char *key, const struct node *n) {
     if (!check_secret_source(c, key, n)) return false;
     if (n->text.n >= SECRET_LEAST) return true;
-    problems_add(c->problems, n->at, "%s: a secret of %zu bytes is too weak; the least is %d (try `openssl rand -hex 32`)",
-                 key, n->text.n, SECRET_LEAST);
+    problems_add(c->problems, n->at,
+                 "%s: a secret of %zu bytes is too weak; the least is %d (try `openssl rand -hex 32`)", key, n->text.n,
+                 SECRET_LEAST);
     return false;
 }
 
@@ -272,8 +273,8 @@ void check_basic(struct auth_checking *c, const struct basic_document *d, struct
 /* --- hmac --- */
 
 void check_hmac(struct auth_checking *c, const struct hmac_document *d, struct hmac_policy *p) {
-    static const struct slice headers[] = {[HMAC_STYLE_GITHUB] = {"x-hub-signature-256", 19},
-                                           [HMAC_STYLE_STRIPE] = {"stripe-signature", 16}};
+    static const struct slice headers[] = {
+        [HMAC_STYLE_GITHUB] = {"x-hub-signature-256", 19}, [HMAC_STYLE_STRIPE] = {"stripe-signature", 16}};
     const struct node *n;
     p->style = d->style == HMAC_STYLE_STRIPE ? HMAC_STYLE_STRIPE : HMAC_STYLE_GITHUB;
     p->header = d->header ? d->header->text : headers[p->style];

@@ -19,9 +19,23 @@ void guard_refuse(struct guard_visit *v, enum guard_verdict verdict, const char 
 
 void guard_challenge(struct guard_visit *v, const char *scheme, const char *parameters) {
     struct arena *a = &v->inv->arena;
-    struct slice challenge =
-        arena_printf(a, "%s realm=\"" SLICE_FMT "\"%s", scheme, SLICE_ARG(v->guard->realm), parameters);
+    struct slice challenge = arena_printf(a, "%s realm=\"" SLICE_FMT "\"%s", scheme, SLICE_ARG(v->guard->realm),
+                                          parameters);
     fields_add(&v->challenges, a, SLICE("WWW-Authenticate"), challenge);
+}
+
+void guard_refuse_scope(struct guard_visit *v, const struct jwt_rules *rules, const char *detail) {
+    struct arena *a = &v->inv->arena;
+    struct buf scopes = {0};
+    for (size_t i = 0; i < rules->scope_count; i++) {
+        if (i) buf_append_char(&scopes, ' ');
+        buf_append_slice(&scopes, rules->scopes[i]);
+    }
+    guard_refuse(v, GUARD_FORBIDDEN, detail);
+    guard_challenge(
+        v, "Bearer",
+        arena_printf(a, ", error=\"insufficient_scope\", scope=\"" SLICE_FMT "\"", SLICE_ARG(buf_slice(&scopes))).p);
+    buf_free(&scopes);
 }
 
 /* --- identities --- */

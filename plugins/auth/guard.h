@@ -10,8 +10,8 @@
  *         -> WAIT          later, from the turn: the guard sets the verdict and calls guard_conclude. Or the client
  *                          leaves before that: cancel
  *
- * A visit lives in the arena of its invocation. What a guard learns from credentials it keeps only as digests, and `strip`
- * takes out of the request what no handler may see.
+ * A visit lives in the arena of its invocation. What a guard learns from credentials it keeps only as digests, and
+ * `strip` takes out of the request what no handler may see.
  */
 #pragma once
 #include "gateway/invocation/identity.h"
@@ -41,10 +41,10 @@ struct guard_visit {
 };
 
 struct guard_ops {
-    void (*check)(struct guard *g, struct guard_visit *v);       /* sets the verdict */
-    void (*check_body)(struct guard *g, struct guard_visit *v);  /* after NEEDS_BODY; neither that nor WAIT again */
-    void (*cancel)(struct guard *g, struct guard_visit *v);      /* after WAIT; NULL = it never waits */
-    void (*strip)(struct guard *g, struct invocation *inv);      /* NULL = nothing to hide */
+    void (*check)(struct guard *g, struct guard_visit *v);      /* sets the verdict */
+    void (*check_body)(struct guard *g, struct guard_visit *v); /* after NEEDS_BODY; neither that nor WAIT again */
+    void (*cancel)(struct guard *g, struct guard_visit *v);     /* after WAIT; NULL = it never waits */
+    void (*strip)(struct guard *g, struct invocation *inv);     /* NULL = nothing to hide */
     void (*free)(struct guard *g);
 };
 
@@ -80,6 +80,8 @@ static inline void guard_free(struct guard *g) { /* NULL is fine */
 /* Ends a check in one line. The detail is static text. */
 void guard_pass(struct guard_visit *v, const struct identity *identity);
 void guard_refuse(struct guard_visit *v, enum guard_verdict verdict, const char *detail);
+/* 403 with the scopes that are needed (RFC 6750 3.1; for claims that are missing there is no such word). */
+void guard_refuse_scope(struct guard_visit *v, const struct jwt_rules *rules, const char *detail);
 /* SCHEME realm="..." and further parameters, ", name=value" each, or "". */
 void guard_challenge(struct guard_visit *v, const char *scheme, const char *parameters);
 /* After WAIT, with the verdict set. From the turn. */
@@ -89,7 +91,8 @@ static inline void guard_conclude(struct guard_visit *v) {
 
 /* Who somebody with a name is: {"sub": name}; {} for an absent one. */
 const struct identity *guard_identity_of_name(struct guard_visit *v, const char *scheme, struct slice name);
-/* Who a claims set is about, in the words of its issuer or authorizer. NULL when it is no JSON object with unique names.
+/* Who a claims set is about, in the words of its issuer or authorizer. NULL when it is no JSON object with unique
+ * names.
  */
 const struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
                                                 struct slice json);

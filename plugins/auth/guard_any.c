@@ -105,11 +105,8 @@ static void any_free(struct guard *base) {
     free(container_of(base, struct any_guard, guard));
 }
 
-static const struct guard_ops any_ops = {.check = any_check,
-                                         .check_body = any_check_body,
-                                         .cancel = any_cancel,
-                                         .strip = any_strip,
-                                         .free = any_free};
+static const struct guard_ops any_ops = {
+    .check = any_check, .check_body = any_check_body, .cancel = any_cancel, .strip = any_strip, .free = any_free};
 
 struct guard *guard_any_open(const struct guard_host *h, const struct guard_policy *p, struct error *e) {
     (void)e;

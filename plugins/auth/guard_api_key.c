@@ -63,8 +63,8 @@ struct guard *guard_api_key_open(const struct guard_host *h, const struct guard_
     const struct credential_place *place = p->api_key.places.items;
     guard_init(&g->guard, &api_key_ops, h, p);
     g->policy = &p->api_key;
-    g->parameters =
-        xasprintf(", in=\"%s\", name=\"" SLICE_FMT "\"", credential_kind_name(place->kind), SLICE_ARG(place->name));
+    g->parameters = xasprintf(", in=\"%s\", name=\"" SLICE_FMT "\"", credential_kind_name(place->kind),
+                              SLICE_ARG(place->name));
     g->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     g->digest = EVP_MD_CTX_new();
     if (!g->sha256 || !g->digest) abort();

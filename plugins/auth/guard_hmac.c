@@ -103,7 +103,7 @@ static void hmac_check(struct guard *base, struct guard_visit *v) {
         return;
     }
     const char *why = fields_count(f, g->policy->header) > 1 ? "there is more than one signature"
-                                                              : read_claim(g, text, claim, &v->inv->arena);
+                                                             : read_claim(g, text, claim, &v->inv->arena);
     v->verdict = GUARD_NEEDS_BODY;
     v->pending = claim;
     if (why) hmac_refuse(g, v, why);

@@ -41,20 +41,6 @@ static void refuse_token(struct guard_visit *v, const char *why) {
                     arena_printf(&v->inv->arena, ", error=\"invalid_token\", error_description=\"%s\"", why).p);
 }
 
-static void refuse_scope(struct guard_visit *v, const struct jwt_rules *rules, const char *why) {
-    struct buf scopes = {0};
-    for (size_t i = 0; i < rules->scope_count; i++) {
-        if (i) buf_append_char(&scopes, ' ');
-        buf_append_slice(&scopes, rules->scopes[i]);
-    }
-    guard_refuse(v, GUARD_FORBIDDEN, why);
-    guard_challenge(v, "Bearer",
-                    arena_printf(&v->inv->arena, ", error=\"insufficient_scope\", scope=\"" SLICE_FMT "\"",
-                                 SLICE_ARG(buf_slice(&scopes)))
-                        .p);
-    buf_free(&scopes);
-}
-
 static void pass_with(struct guard_visit *v, struct slice claims) {
     guard_pass(v, guard_identity_of_claims(v, "Bearer", IDENTITY_JWT, claims));
 }
@@ -100,7 +86,7 @@ static void take_verdict(struct jwt_guard *g, struct guard_visit *v, const struc
     case JOSE_MALFORMED:
     case JOSE_INVALID: refuse_token(v, verdict->reason); break;
     case JOSE_INSUFFICIENT: guard_refuse(v, GUARD_FORBIDDEN, verdict->reason); break;
-    case JOSE_INSUFFICIENT_SCOPE: refuse_scope(v, &g->policy->rules, verdict->reason); break;
+    case JOSE_INSUFFICIENT_SCOPE: guard_refuse_scope(v, &g->policy->rules, verdict->reason); break;
     case JOSE_UNKNOWN_KEY: conclude_unknown_key(v, key_source_current(g->source), verdict->reason); break;
     }
 }
@@ -171,10 +157,17 @@ static struct key_source *open_secret(const struct jwt_policy *p, struct error *
 
 static struct key_source *open_remote(const struct plugin_host *host, const struct guard_policy *p, struct error *e) {
     const struct jwks_host jwks = {host->clock, host->deadlines, host->turn, host->log, host->client};
-    bool discover = p->jwt.keys == JWT_KEYS_DISCOVER;
-    const struct jwks_config config = {.name = p->name,
-                                       .issuer = discover ? p->jwt.key_text : SLICE_NONE,
-                                       .url = discover ? SLICE_NONE : p->jwt.key_text};
+    bool discover = p->jwt.keys == JWT_KEYS_DISCOVER && !host->development_keys_url;
+    struct slice url = host->development_keys_url ? slice_of(host->development_keys_url) : p->jwt.key_text;
+    const struct jwks_config config = {
+        .name = p->name,
+        .issuer = discover ? p->jwt.key_text : SLICE_NONE,
+        .url = discover ? SLICE_NONE : url,
+        .times = {.timeout = p->jwt.fetch_timeout_ms,
+                  .wait = p->jwt.fetch_timeout_ms,
+                  .unknown_key = p->jwt.refetch_ms,
+                  .stale = p->jwt.stale_ms},
+    };
     if (host->client) return jwks_source_new(&jwks, &config);
     error_set(e, ERROR_STATE, "the keys of guard " SLICE_FMT " cannot be fetched here", SLICE_ARG(p->name));
     return NULL;

@@ -1,8 +1,8 @@
 /* htpasswd.h - a file of users with bcrypt hashes, and the check of a password against one.
  *
  * Lines of `name:hash`; blank ones and those that begin with `#` say nothing. A hash is bcrypt as `htpasswd -B` writes
- * it: $2y$, $2b$ or $2a$, two digits of cost (4 to 16: each step doubles the time), 22 characters of salt, 31 of digest.
- * Anything else is refused with its line, as is a name that stands there twice.
+ * it: $2y$, $2b$ or $2a$, two digits of cost (4 to 16: each step doubles the time), 22 characters of salt, 31 of
+ * digest. Anything else is refused with its line, as is a name that stands there twice.
  *
  * Checking takes milliseconds to seconds, so it belongs on another thread: htpasswd_matches touches nothing but its
  * arguments. For a name that is not there, a hash of somebody else is checked in vain, so that time does not tell

@@ -11,7 +11,9 @@ LIBRARY_ROOMS = {
     "brotli/encode.h": {"plugins"},
     "zstd.h": {"plugins"},
     "curl/curl.h": {"gateway/client", "local-api"},
+    "crypt.h": {"plugins"},
     "openssl/ssl.h": {"gateway/source"},
+    "jwt.h": {"gateway/command"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 

@@ -56,8 +56,12 @@ static inline void plugged_open(struct plugged *w, const struct plugin *plugin, 
     problems_free(&problems);
     plugged_add_routes(w);
     void *settings = w->blueprint->settings[0];
-    const struct plugin_host host = {.turn = &w->house.turn, .blueprint = w->blueprint};
-    w->hook = (struct hook){plugin->name, settings, plugin->pre_handle, plugin->post_handle, plugin->preflight};
+    const struct plugin_host host = {.clock = &w->house.clock.clock, .turn = &w->house.turn, .blueprint = w->blueprint};
+    w->hook = (struct hook){.name = plugin->name,
+                            .self = settings,
+                            .pre = plugin->pre_handle,
+                            .post = plugin->post_handle,
+                            .preflight = plugin->preflight};
     if (plugin->open) assert_int_equal(plugin->open(&host, settings, &w->hook.self, &e), 0);
     w->house.pipeline.router = w->router;
     w->house.pipeline.hooks = &w->hook;

@@ -113,7 +113,7 @@ struct fixture {
     char body[128];
     char cache_control[64];
     bool has_early;
-    bool has_why;
+    char why[128];
     void (*next)(struct fixture *f); /* called by on_done */
 };
 
@@ -145,7 +145,7 @@ static void on_done(void *context, const struct http_answer *a) {
     f->answers++;
     f->trouble = a->trouble;
     f->status = a->status;
-    f->has_why = a->why && a->why[0];
+    snprintf(f->why, sizeof f->why, "%s", a->why ? a->why : "");
     f->has_early = !slice_is_none(fields_get(&a->headers, SLICE("X-Early")));
     snprintf(f->body, sizeof f->body, SLICE_FMT, SLICE_ARG(a->body));
     snprintf(f->cache_control, sizeof f->cache_control, SLICE_FMT,
@@ -177,7 +177,7 @@ static void wait_for_answer(struct fixture *f) {
     assert_int_equal(f->answers, 0); /* never before http_client_get has returned */
     assert_true(loop_run_until(f->loop, answered, f, LIMIT_MS));
     assert_int_equal(f->answers, 1);
-    assert_int_equal(f->trouble != HTTP_TROUBLE_NONE, f->has_why);
+    assert_int_equal(f->trouble != HTTP_TROUBLE_NONE, f->why[0] != '\0');
     f->answers = 0;
 }
 
@@ -224,6 +224,7 @@ static void sizes_are_bounded(void **state) {
     assert_int_equal(strlen(f->body), 32);
     get(f, "/large");
     assert_int_equal(f->trouble, HTTP_TROUBLE_TOO_LARGE);
+    assert_string_equal(f->why, "the answer is too large");
     get(f, "/told-large");
     assert_int_equal(f->trouble, HTTP_TROUBLE_TOO_LARGE);
     get(f, "/fields");

@@ -66,10 +66,13 @@ static const struct executor_ops executor_ops = {
     .room = room, .submit = submit, .completed = completed, .cancel = cancel};
 
 static void office_hook(struct office *o, size_t i, const struct plugin *plugin) {
+    const struct plugin_host host = {.clock = o->clock, .blueprint = o->blueprint};
+    struct error e;
     o->hooks[i] = (struct hook){.name = plugin->name,
                                 .self = o->blueprint->settings[i],
                                 .pre = plugin->pre_handle,
                                 .post = plugin->post_handle};
+    if (plugin->open) assert_int_equal(plugin->open(&host, o->blueprint->settings[i], &o->hooks[i].self, &e), 0);
 }
 
 static int setup(void **state) {
@@ -114,6 +117,7 @@ static int teardown(void **state) {
     assert_true(loop_run_until(o->loop, source_idle, o->source, WAIT_MS));
     http_source_free(o->source);
     pipeline_close(&o->pipeline);
+    limits_plugin.close(o->hooks[1].self);
     router_free(o->router);
     loop_free(o->loop);
     log_free(o->log);

@@ -118,18 +118,25 @@ static void the_limit_is_the_triggers_own(void **state) {
                                                "  b: {command: /b, triggers: [{http: GET /b}]}\n",
                                                limits_plugin.section);
     static const uint64_t limits[] = {10, 20};
+    struct clock_fake clock;
+    struct error e;
+    void *opened;
+    clock_fake_init(&clock);
+    const struct plugin_host host = {.clock = &clock.clock, .blueprint = b};
+    assert_int_equal(limits_plugin.open(&host, b->settings[0], &opened, &e), 0);
     for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
         struct route route = {.trigger = b->handlers[i].http_triggers};
         for (uint64_t n = limits[i]; n <= limits[i] + 1; n++) {
             struct invocation inv = {.route = &route, .body = body_new((int64_t)n, UINT64_MAX)};
             arena_init(&inv.arena, 1024);
-            enum step_result result = limits_plugin.pre_handle(b->settings[0], &inv);
+            enum step_result result = limits_plugin.pre_handle(opened, &inv);
             assert_int_equal(result, n > limits[i] ? STEP_REPLY : STEP_NEXT);
             body_release_producer(inv.body);
             body_release_consumer(inv.body);
             arena_free(&inv.arena);
         }
     }
+    limits_plugin.close(opened);
     blueprint_release(b);
 }
 

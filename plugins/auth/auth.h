@@ -1,0 +1,18 @@
+/* auth.h - the plugin that lets in only those who may.
+ *
+ * Each route has a list of guards (`guard:`, or `auth: default:`), all of which must let an invocation pass, in order;
+ * then it must meet the route's `require`. That happens before the body is read, but for guards that have to see the
+ * body: those have the last word when it is here. The first refusal is the answer:
+ *
+ *   401 with WWW-Authenticate  a credential is missing or not to be believed (RFC 9110 15.5.2)
+ *   403                        a good one does not suffice (RFC 9110 15.5.4)
+ *   503                        nobody can tell now
+ *
+ * Who passed is in inv->identity: that of the first guard in the list that knows somebody who
+ * meets `require`. Credentials that are of no
+ * use to a handler, API keys and passwords, are taken out of the request before that.
+ */
+#pragma once
+#include "plugins/plugin.h"
+
+extern const struct plugin auth_plugin;
