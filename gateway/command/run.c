@@ -14,7 +14,8 @@ static const struct option_row run_options[] = {
      "Listen here instead of where the blueprint says: HOST:PORT, :PORT or unix:PATH; may be repeated"},
     {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
-    {"json", 0, NULL, "Machine-readable: the log as JSON lines on stderr, one JSON line on stdout when ready"},
+    {"json", 0, NULL,
+     "Machine-readable: JSON lines on stderr (as always when it is no terminal), one on stdout when ready"},
     {"blueprint", 'b', "FILE", "The blueprint, instead of the argument"},
 };
 
