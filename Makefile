@@ -7,6 +7,7 @@ CXX ?= g++
 CLANG ?= clang
 PYTHON ?= /usr/bin/python3
 V ?= 0
+MAKEFLAGS += -j$(shell nproc)
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
@@ -53,7 +54,8 @@ $(Q)missing=""; if command -v dpkg-query >/dev/null; then for p in $(1); do \
 	dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
 	else echo "no dpkg here; these Debian packages are needed: $(1)"; fi; \
 	if [ -n "$$missing" ]; then echo "installing:$$missing"; as=; [ "$$(id -u)" = 0 ] || as=sudo; \
-	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; fi
+	$$as apt-get -o DPkg::Lock::Timeout=300 update -qq && $$as env DEBIAN_FRONTEND=noninteractive \
+	apt-get -o DPkg::Lock::Timeout=300 install -y -qq $$missing >/dev/null; fi
 $(Q)mkdir -p $(@D) && touch $@
 endef
 
@@ -103,7 +105,7 @@ examples: $(EXAMPLES) $(MORE_EXAMPLES) ## build the example handlers
 	$(if $(GO),,@echo "no Go here: its example is left out (install golang-go)")
 	$(if $(CARGO),,@echo "no Rust here: its example is left out (install cargo)")
 
-run: $(BUILD)/execgate examples ## build everything and serve the quickstart blueprint
+run: $(BUILD)/execgate examples ## build everything and serve the quickstart (with Go and Rust here: blueprints/polyglot.yaml)
 	@$(BUILD)/execgate run $(QUICKSTART)
 
 # --- tests ---
@@ -118,10 +120,12 @@ unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit
 e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=...)
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
 
-test: unit e2e ## install what the tests need, then run all of them
+test: ## install what the tests need, then run all of them
+	+@$(MAKE) --no-print-directory unit
+	+@$(MAKE) --no-print-directory e2e
 
 asan: ## the whole suite under AddressSanitizer and UBSan
-	$(MAKE) BUILD=$(BUILD)/asan MODE_FLAGS="$(ASAN_FLAGS)" LINK_FLAGS= test
+	+$(MAKE) BUILD=$(BUILD)/asan MODE_FLAGS="$(ASAN_FLAGS)" LINK_FLAGS= test
 
 # --- fuzzing: a bounded minute over all targets ---
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(SOURCES) | $(BUILD)/.need-fuzz $(BUILD)/.need-build

@@ -16,7 +16,8 @@ static const struct option_row run_options[] = {
     {"dev-issuer", 0, NULL,
      "For development: jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
-    {"json", 0, NULL, "Machine-readable: the log as JSON lines on stderr, one JSON line on stdout when ready"},
+    {"json", 0, NULL,
+     "Machine-readable: JSON lines on stderr (as always when it is no terminal), one on stdout when ready"},
     {"blueprint", 'b', "FILE", "The blueprint, instead of the argument"},
 };
 

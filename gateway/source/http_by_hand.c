@@ -1,4 +1,5 @@
-/* Answers that are due before libmicrohttpd takes one: it reads the rest of the request's body, we write past it. */
+/* Answers that libmicrohttpd cannot give: those that are due while it still reads the request's body, and those whose
+ * head is too large for its memory. We write past it, and the connection ends with them. */
 #include "gateway/base/http_text.h"
 #include "gateway/source/http_private.h"
 #include <errno.h>
@@ -49,26 +50,29 @@ static void by_hand_wait(struct http_exchange *x) {
         exchange_break(x);
 }
 
-/* False when the socket takes no more now, or is broken. */
-static bool by_hand_send(struct http_exchange *x, struct slice piece) {
-    ssize_t sent = send(x->fd, piece.p, piece.n, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno == EAGAIN) {
+/* How much was sent; -1 when the socket takes no more now, or is broken. */
+static ssize_t by_hand_send(struct http_exchange *x, struct slice piece, int flags) {
+    ssize_t sent = send(x->fd, piece.p, piece.n, MSG_NOSIGNAL | MSG_DONTWAIT | flags);
+    if (sent < 0 && errno == EAGAIN)
         by_hand_wait(x);
-        return false;
-    }
-    if (sent < 0) {
+    else if (sent < 0)
         exchange_break(x);
-        return false;
-    }
-    exchange_place(x, PLACE_SENDING);
-    body_consume(x->stream, (size_t)sent);
-    return true;
+    else
+        exchange_place(x, PLACE_SENDING);
+    return sent;
 }
 
 static void by_hand_pump(struct http_exchange *x) {
+    ssize_t sent;
     if (!x->stream || x->broken) return;
-    for (struct slice piece; (piece = body_peek(x->stream)).n > 0;)
-        if (!by_hand_send(x, piece)) return;
+    while (x->hand_head.n > 0) {
+        if ((sent = by_hand_send(x, buf_slice(&x->hand_head), MSG_MORE)) <= 0) return;
+        buf_consume(&x->hand_head, (size_t)sent);
+    }
+    for (struct slice piece; (piece = body_peek(x->stream)).n > 0;) {
+        if ((sent = by_hand_send(x, piece, 0)) <= 0) return;
+        body_consume(x->stream, (size_t)sent);
+    }
     if (body_at_end(x->stream))
         by_hand_end(x);
     else if (body_state_of(x->stream) == BODY_FAILED)
@@ -92,17 +96,11 @@ static struct body *by_hand_body(const struct http_exchange *x, const struct htt
 }
 
 void reply_by_hand(struct http_exchange *x, const struct http_reply *reply) {
-    struct buf out = {0};
-    by_hand_head(x, reply, &out);
+    by_hand_head(x, reply, &x->hand_head);
     x->stream = by_hand_body(x, reply);
-    /* Nothing of this exchange is in the socket's buffer but perhaps a `100 Continue`: it fits. */
-    x->by_hand = send(x->fd, out.p, out.n, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE) == (ssize_t)out.n;
-    buf_free(&out);
-    if (!x->by_hand) {
-        exchange_break(x);
-        return;
-    }
-    if (x->suspended) exchange_resume(x);
+    x->by_hand = true;
+    /* Once all of the request is read, libmicrohttpd stays asleep until the connection is over. */
+    if (x->suspended && x->stage != STAGE_END) exchange_resume(x);
     exchange_place(x, PLACE_SENDING);
     x->hand_task = (struct turn_task){.phase = x->server->config.phase, .run = on_hand_task};
     body_on_readable(x->stream, on_hand_readable, x);
@@ -114,4 +112,5 @@ void by_hand_forget(struct http_exchange *x) {
     turn_remove(&x->hand_task);
     watch_close(x->hand_watch);
     x->hand_watch = NULL;
+    buf_free(&x->hand_head);
 }

@@ -96,7 +96,10 @@ static struct http_verdict check_framing(const struct http_head *head, const str
     if (m->codings > 1 || (m->codings && !slice_equal_nocase(m->coding, SLICE("chunked"))))
         return refuse(FAILURE_NOT_IMPLEMENTED, "the only Transfer-Encoding here is chunked");
     if (m->lengths > 1) return bad("more than one Content-Length");
+    uint64_t length;
     if (m->lengths && !is_digits(m->length)) return bad("Content-Length is not a number");
+    if (m->lengths && (!slice_to_u64(m->length, &length) || length > INT64_MAX))
+        return refuse(FAILURE_BODY_TOO_LARGE, "Content-Length is beyond all bounds");
     return fine;
 }
 

@@ -19,6 +19,13 @@ static struct http_exchange *exchange_of(struct MHD_Connection *c) {
     return MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+/* libmicrohttpd would make a record of its memory for every argument, which nobody looks at, and run out of it. The
+ * text is its own read buffer; what follows the question mark is cut off there, once we have copied it. */
+static void hide_query(const char *target) {
+    char *query = strchr((char *)(uintptr_t)target, '?');
+    if (query) query[1] = '\0';
+}
+
 /* The request line is here, still raw: afterwards libmicrohttpd cuts the query off in place, so it is copied. */
 void *exchange_on_target(void *server, const char *target, struct MHD_Connection *c) {
     (void)server;
@@ -32,6 +39,7 @@ void *exchange_on_target(void *server, const char *target, struct MHD_Connection
     memcpy(room, target, n);
     x->target = slice_make(room, n);
     x->raw_target = target;
+    hide_query(target);
     exchange_place(x, PLACE_HEADER);
     return x;
 }
@@ -46,9 +54,11 @@ static struct slice lookup(const struct http_exchange *x, enum MHD_ValueKind kin
 /* As libmicrohttpd reads it: Transfer-Encoding before the first Content-Length. */
 static int64_t length_of_body(const struct http_exchange *x) {
     if (!slice_is_none(lookup(x, MHD_HEADER_KIND, SLICE("Transfer-Encoding")))) return BODY_LENGTH_UNKNOWN;
-    uint64_t length = 0;
+    uint64_t length;
     struct slice text = lookup(x, MHD_HEADER_KIND, SLICE("Content-Length"));
-    return slice_to_u64(text, &length) && length <= INT64_MAX ? (int64_t)length : 0;
+    if (slice_is_none(text)) return 0;
+    /* One that cannot be counted is a body too, for the owner to refuse: libmicrohttpd goes on to read it. */
+    return slice_to_u64(text, &length) && length <= INT64_MAX ? (int64_t)length : INT64_MAX;
 }
 
 static void exchange_open(struct http_exchange *x) {
@@ -63,6 +73,10 @@ static enum MHD_Result settle(struct http_exchange *x) {
     if (x->broken) return MHD_NO;
     if (x->stage == STAGE_END) {
         if (x->by_hand && !x->stream) return MHD_NO;
+        if (x->by_hand) {
+            exchange_suspend(x);
+            return MHD_YES;
+        }
         if (x->response)
             reply_queue(x);
         else
@@ -128,6 +142,7 @@ static enum MHD_Result call_at_end(struct http_exchange *x) {
 static enum MHD_Result exchange_call(struct http_exchange *x, const char *method, const char *version,
                                      struct slice bytes, size_t *left) {
     if (x->broken) return MHD_NO;
+    if (bytes.n > 0 && !x->open) return MHD_NO;
     if (x->stage == STAGE_NONE) return call_on_head(x, method, version);
     if (x->stage == STAGE_HEAD && x->content_length != 0) return settle(x);
     if (bytes.n > 0) return call_on_data(x, bytes, left);

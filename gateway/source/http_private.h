@@ -38,6 +38,8 @@ enum http_place {
 };
 
 #define TARGET_INLINE 192
+/* An answer's head up to here goes through libmicrohttpd's memory; a larger one is written by hand. */
+#define REPLY_HEAD_MAX (4 * 1024)
 
 struct lane {
     struct turn_task task;
@@ -81,6 +83,7 @@ struct http_exchange {
 
     struct turn_task hand_task; /* of an answer by hand: more of it can be written */
     struct watch *hand_watch;
+    struct buf hand_head; /* of the answer by hand: not yet sent */
 
     struct http_group *group;
     struct list_node group_node;

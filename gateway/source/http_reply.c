@@ -154,13 +154,20 @@ static void reply_make(struct http_exchange *x, const struct http_reply *reply) 
     reply_send(x);
 }
 
+static bool head_is_large(const struct fields *headers) {
+    size_t size = 0;
+    for (size_t i = 0; headers && i < headers->count; i++)
+        size += headers->items[i].name.n + headers->items[i].value.n + 4;
+    return size > REPLY_HEAD_MAX;
+}
+
 void http_exchange_reply(struct http_exchange *x, const struct http_reply *reply) {
     if (!x->open || x->replied || x->broken) {
         if (reply->take_body) body_release_consumer(reply->take_body);
         return;
     }
     x->replied = true;
-    if (x->stage != STAGE_END && !rest_is_cheap(x, reply))
+    if (head_is_large(reply->headers) || (x->stage != STAGE_END && !rest_is_cheap(x, reply)))
         reply_by_hand(x, reply);
     else
         reply_make(x, reply);
@@ -168,7 +175,8 @@ void http_exchange_reply(struct http_exchange *x, const struct http_reply *reply
 
 void http_exchange_reply_bytes(struct http_exchange *x, int status, const struct fields *headers, char *take_bytes,
                                size_t n) {
-    bool plain = x->open && !x->replied && !x->broken && x->stage == STAGE_END && n > 0 && n <= WHOLE_MAX;
+    bool plain = x->open && !x->replied && !x->broken && x->stage == STAGE_END && n > 0 && n <= WHOLE_MAX &&
+                 !head_is_large(headers);
     if (!plain) {
         struct body *body = body_of_chunk(n ? chunk_take(take_bytes, n) : NULL);
         if (n == 0) free(take_bytes);

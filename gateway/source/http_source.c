@@ -6,9 +6,11 @@
 #include "gateway/source/stage.h"
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
+#include <sys/resource.h>
 
 /* Daemons that the connections are spread over, because a resume walks all of its daemon's waiting connections. */
-#define LANES 512
+#define LANES_MOST 512
+#define LANES_FEWEST 8
 #define SPARE_REQUESTS 256
 #define ALLOWED_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -312,10 +314,17 @@ static const struct http_server_ops server_ops = {.on_head = on_head,
                                                   .on_done = on_done,
                                                   .on_room = on_room};
 
+/* Each lane holds a descriptor: an eighth of those that we may have. */
+static unsigned lanes_affordable(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 8 >= LANES_MOST) return LANES_MOST;
+    return limit.rlim_cur / 8 < LANES_FEWEST ? LANES_FEWEST : (unsigned)(limit.rlim_cur / 8);
+}
+
 static struct http_server *server_new(struct http_source *s, struct error *e) {
     struct http_server_config config = {.ops = &server_ops,
                                         .phase = TURN_PUBLIC,
-                                        .lanes = LANES,
+                                        .lanes = lanes_affordable(),
                                         .max_header = s->limits.max_header,
                                         .max_connections = s->limits.connections,
                                         .header_timeout_ms = s->limits.header_timeout_ms,

@@ -1,9 +1,12 @@
 #include "gateway/base/memory.h"
 #include "gateway/source/http_private.h"
+#include <errno.h>
 #include <stdio.h>
 
-/* Beside the head, libmicrohttpd keeps a record per field and builds the answer's head in the same pool. */
-#define POOL_EXTRA (8 * 1024)
+/* Beside the head, libmicrohttpd keeps in the same pool a record per field (56 bytes, HTTP_MAX_FIELDS of them) and per
+ * cookie, a copy of the cookies, and what it builds of the answer's head (REPLY_HEAD_MAX). All of it is cleared for
+ * every request, so more costs time. */
+#define POOL_EXTRA (20 * 1024)
 
 void lane_wake(struct lane *lane) {
     turn_add(loop_turn(lane->server->loop), &lane->task);
@@ -54,7 +57,8 @@ int lane_start(struct lane *lane, struct http_server *s, struct error *e) {
         (unsigned)s->config.max_connections + 16, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
         exchange_on_target, s, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL, MHD_OPTION_NOTIFY_CONNECTION,
         server_on_connection, s, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, s, MHD_OPTION_END);
-    if (!lane->daemon) return error_set(e, ERROR_SYSTEM, "cannot start libmicrohttpd");
+    if (!lane->daemon)
+        return error_set_errno(e, errno, "cannot start the HTTP server (too few descriptors? see `ulimit -n`)");
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(lane->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     if (info) lane->watch = watch_open(s->loop, info->epoll_fd, on_lane_ready, lane);
     if (!lane->watch) return error_set(e, ERROR_SYSTEM, "cannot watch libmicrohttpd's epoll descriptor");

