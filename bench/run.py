@@ -4,7 +4,9 @@ The server under test is pinned to one core, wrk and the handlers to another; CP
 /proc. Each figure is the median of several rounds in which the two sides alternate, so that a drifting machine hits both.
 """
 import argparse
+import base64
 import contextlib
+import hmac
 import json
 import os
 import pathlib
@@ -42,8 +44,9 @@ def pin(pid, core):
     subprocess.run(["taskset", "-acp", core, str(pid)], check=True, stdout=subprocess.DEVNULL)
 
 
-def wrk(url, connections, seconds):
-    out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", url],
+def wrk(url, connections, seconds, headers=()):
+    named = [word for h in headers for word in ("-H", h)]
+    out = subprocess.run(["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", *named, url],
                          capture_output=True, text=True, check=True).stdout
     requests = int(re.search(r"(\d+) requests in", out)[1])
     value, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", out).groups()
@@ -61,11 +64,11 @@ class Server:
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.pid, self.url = self.process.pid, url
 
-    def measure(self, connections, seconds, path=""):
+    def measure(self, connections, seconds, path="", headers=()):
         """CPU µs per request of the server and of its children, p50 µs, requests per second."""
         kids = children(self.pid)
         before, kids_before, start = cpu_seconds(self.pid), sum(map(cpu_seconds, kids)), time.monotonic()
-        requests, p50 = wrk(self.url + path, connections, seconds)
+        requests, p50 = wrk(self.url + path, connections, seconds, headers)
         elapsed = time.monotonic() - start
         return {"cpu": (cpu_seconds(self.pid) - before) / requests * 1e6, "p50": p50, "rate": requests / elapsed,
                 "handler": (sum(map(cpu_seconds, kids)) - kids_before) / requests * 1e6, "requests": requests}
@@ -96,7 +99,7 @@ def hello():
     return server
 
 
-def gateway(folder, handlers, extra=""):
+def gateway(folder, handlers, extra="", listen=True):
     """Serves handlers {name: (command, more yaml lines)} with route GET /name each."""
     lines = ["blueprint: 1", "name: bench", "limits: {connections: 19000, inFlight: 19000, idleTimeout: 10m, headerTimeout: 10m}", extra, "handlers:"]
     for name, (command, more) in handlers.items():
@@ -105,7 +108,7 @@ def gateway(folder, handlers, extra=""):
             lines += ["    triggers:", f"      - http: GET /{name}"]
     file = pathlib.Path(folder) / "bench.yaml"
     file.write_text("\n".join(lines) + "\n")
-    words = ["taskset", "-c", SERVER_CORE, str(BUILD / "execgate"), "run", str(file), "--json", "--listen", "127.0.0.1:0"]
+    words = ["taskset", "-c", SERVER_CORE, str(BUILD / "execgate"), "run", str(file), "--json", *(["--listen", "127.0.0.1:0"] if listen else [])]
     server = Server(words, "")
     ready = json.loads(server.process.stdout.readline())
     server.url = ready["listeners"][0] + "/"
@@ -190,6 +193,47 @@ class Bench:
         few.close()
         many.close()
 
+    def guarded(self, handlers, path):
+        """Auth with a cached token and CORS on, against neither, with the same request."""
+        secret = "0123456789abcdef0123456789abcdef"
+        encode = lambda data: base64.urlsafe_b64encode(data).rstrip(b"=")
+        signed = encode(b'{"alg":"HS256","typ":"JWT"}') + b"." + encode(json.dumps(
+            {"iss": "https://id.example", "sub": "alice", "exp": int(time.time()) + 3600, "scope": "read write"}).encode())
+        token = (signed + b"." + encode(hmac.new(secret.encode(), signed, "sha256").digest())).decode()
+        headers = [f"Authorization: Bearer {token}", "Origin: https://shop.example"]
+        os.environ["BENCH_SECRET"] = secret
+        extra = "\n".join(["cors: {allowOrigins: [https://shop.example], allowCredentials: true}", "auth:", "  default: customer", "  guards:",
+                           "    customer: {type: jwt, issuer: https://id.example, secret: '${env.BENCH_SECRET}', algorithms: [HS256]}"])
+        plain, guarded = gateway(self.folder, handlers), gateway(self.folder, handlers, extra)
+        for server in (plain, guarded):
+            for _ in range(2):
+                server.measure(16, 1, path, headers)
+                for pid in children(server.pid):
+                    pin(pid, LOAD_CORE)
+        mine, yard, ratio, _ = paired(lambda: guarded.measure(64, self.seconds, path, headers), lambda: plain.measure(64, self.seconds, path, headers), "cpu", self.rounds + 2)
+        self.row("auth (cached token) and CORS", f"{(ratio - 1) * 100:+.1f} %", "≤ +10 %", ratio <= 1.10, f"{mine:.2f} µs against {yard:.2f} µs")
+        plain.close()
+        guarded.close()
+
+    def verification(self):
+        cost = json.loads(subprocess.run(["taskset", "-c", SERVER_CORE, str(BUILD / "bench/verify")], capture_output=True, text=True, check=True).stdout)
+        self.row("a token not seen before, RS256", f"{cost['RS256']:.0f} µs", "≤ 60 µs", cost["RS256"] <= 60, f"ES256 {cost['ES256']:.0f} µs, EdDSA {cost['EdDSA']:.0f} µs")
+
+    def tls(self, handlers, path):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                        "-keyout", f"{self.folder}/key.pem", "-out", f"{self.folder}/certificate.pem"], check=True, capture_output=True)
+        plain = gateway(self.folder, handlers)
+        tls = gateway(self.folder, handlers, "listen: [{https: 127.0.0.1:0, certificate: certificate.pem, key: key.pem}]", listen=False)
+        for server in (plain, tls):
+            for _ in range(2):
+                server.measure(16, 1, path)
+                for pid in children(server.pid):
+                    pin(pid, LOAD_CORE)
+        mine, yard, ratio, _ = paired(lambda: tls.measure(64, self.seconds, path), lambda: plain.measure(64, self.seconds, path), "rate", self.rounds + 2)
+        self.row("TLS, keep-alive, requests per second", f"{ratio:.2f} ×", "≥ 0.6 ×", ratio >= 0.6, f"{mine:,.0f} against {yard:,.0f}")
+        plain.close()
+        tls.close()
+
     def memory(self, handlers, path):
         server, done = gateway(self.folder, handlers), 0
         while done < 10_000:
@@ -233,7 +277,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, memory, start")
+    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {int(LOAD_CORE)})
@@ -254,6 +298,11 @@ def main():
             bench.waiting(sixteen, "echo", 10_000)
         if wanted("routes"):
             bench.routes(native, 10_000)
+        if wanted("guarded"):
+            bench.guarded(sixteen, "echo")
+            bench.verification()
+        if wanted("tls"):
+            bench.tls(sixteen, "echo")
         if wanted("memory"):
             bench.memory(sixteen, "echo")
         if wanted("start"):

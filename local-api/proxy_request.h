@@ -12,8 +12,8 @@
  * and that is allowed for idempotent methods without a body alone (RFC 9110 9.2.2).
  */
 #pragma once
-#include "gateway/pool/transport.h"
 #include "gateway/client/transfers.h"
+#include "gateway/pool/transport.h"
 
 struct proxy_request;
 /* What the requests to one process share. */

@@ -97,12 +97,14 @@ static bool recall(struct handler_guard *g, struct guard_visit *v, const struct 
 
 /* --- the answer --- */
 
+/* Copied, because the identity that is made of it outlives the body. */
 static struct authorizer_answer call_read(struct authorizer_call *c) {
+    struct arena *a = &c->visit->inv->arena;
     struct authorizer_answer none = {.why = c->failure != FAILURE_NONE ? failure_row(c->failure)->slug : NULL};
     if (!none.why && c->body && body_state_of(c->body) != BODY_COMPLETE) none.why = "its answer broke off";
     if (!none.why && c->body && body_received(c->body) > AUTHORIZER_ANSWER_LIMIT) none.why = "its answer is too large";
     if (none.why) return none;
-    return authorizer_answer_read(c->status, c->body ? body_whole(c->body) : SLICE(""), &c->visit->inv->arena);
+    return authorizer_answer_read(c->status, c->body ? arena_copy(a, body_whole(c->body)) : SLICE(""), a);
 }
 
 static void log_unclear(struct handler_guard *g, const struct guard_visit *v, const char *why) {

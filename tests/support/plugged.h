@@ -44,6 +44,13 @@ static inline void plugged_add_routes(struct plugged *w) {
     }
 }
 
+/* Every handler is the house. */
+static inline struct executor *plugged_executor_of(void *context, const char *handler_name) {
+    struct plugged *w = context;
+    (void)handler_name;
+    return &w->house.executor;
+}
+
 /* The blueprint has one handler. */
 static inline void plugged_open(struct plugged *w, const struct plugin *plugin, const char *text) {
     struct problems problems = {0};
@@ -56,10 +63,17 @@ static inline void plugged_open(struct plugged *w, const struct plugin *plugin, 
     problems_free(&problems);
     plugged_add_routes(w);
     void *settings = w->blueprint->settings[0];
-    const struct plugin_host host = {.clock = &w->house.clock.clock, .turn = &w->house.turn, .blueprint = w->blueprint};
+    const struct plugin_host host = {.clock = &w->house.clock.clock,
+                                     .turn = &w->house.turn,
+                                     .deadlines = &w->house.deadlines,
+                                     .pipeline = &w->house.pipeline,
+                                     .blueprint = w->blueprint,
+                                     .executor_of = plugged_executor_of,
+                                     .context = w};
     w->hook = (struct hook){.name = plugin->name,
                             .self = settings,
                             .pre = plugin->pre_handle,
+                            .body = plugin->body_handle,
                             .post = plugin->post_handle,
                             .preflight = plugin->preflight};
     if (plugin->open) assert_int_equal(plugin->open(&host, settings, &w->hook.self, &e), 0);
