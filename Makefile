@@ -115,7 +115,8 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-te
 	$(Q)$(CC) $(CFLAGS_ALL) -Isdk-examples -Wno-missing-prototypes -MMD -MP $(LINK_FLAGS) -o $@ $< $(BUILD)/libexecgate.a $(LIBS) $(shell pkg-config --libs $(TEST_PACKAGES))
 
 unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit tests (TEST=test_x: one)
-	@for t in $^; do $$t >$(BUILD)/unit.log 2>&1 && echo "ok    $$t" || { cat $(BUILD)/unit.log; echo "FAIL  $$t"; exit 1; }; done
+	@failed=0; for t in $^; do if $$t >$(BUILD)/unit.log 2>&1; then echo "ok    $$t"; \
+	else cat $(BUILD)/unit.log; echo "FAIL  $$t"; failed=1; fi; done; exit $$failed
 
 e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=...)
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)

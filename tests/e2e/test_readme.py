@@ -27,7 +27,7 @@ def test_every_curl_line_of_the_first_minute(tmp_path):
     lines = re.findall(r"^curl (.*?) *(?:#.*)?$", README, re.M)
     assert len(lines) == 6
     text = (ROOT / "blueprints/quickstart.yaml").read_text()
-    text = text.replace("../build/", f"{BUILD}/").replace("../sdk-examples", str(ROOT / "sdk-examples"))
+    text = text.replace("../build", str(BUILD)).replace("../sdk-examples", str(ROOT / "sdk-examples"))
     with Gateway(tmp_path, text) as g:
         for line in lines:
             shown = subprocess.run(["sh", "-c", "curl -sS -m 20 " + line.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{g.port}")],
