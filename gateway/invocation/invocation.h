@@ -65,10 +65,10 @@ struct request {
     struct slice version; /* "HTTP/1.1" */
     struct url url;
     struct fields headers;
-    size_t head_size;            /* bytes of request line and fields as received */
-    struct slice host;           /* the Host field, or the target's authority, or what a trusted proxy says */
-    struct slice client_address; /* numeric; "unix:" for a local socket */
-    uint16_t client_port;        /* 0 = unknown */
+    size_t head_size;                /* bytes of request line and fields as received */
+    struct slice host;               /* the Host field, or the target's authority, or what a trusted proxy says */
+    struct slice client_address;     /* numeric; "unix:" for a local socket */
+    uint16_t client_port;            /* 0 = unknown */
     struct slice scheme;             /* "http" or "https", as the client spoke to us or to a trusted proxy */
     struct slice client_certificate; /* its subject as RFC 2253 text; absent when the client showed none */
     struct slice client_fingerprint; /* of that certificate: SHA-256, lower-case hex; absent likewise */

@@ -256,7 +256,10 @@ static void an_outage_keeps_the_keys_until_they_are_stale(void **state) {
     answer(f, 200, f->second_keys, NULL);
     assert_int_equal(w.called, 1);
     assert_true(knows(f, "two"));
-    assert_in_range(until_next(f), 8 * MINUTE, 9 * MINUTE); /* the back-off is forgotten */
+    assert_in_range(until_next(f), 8 * MINUTE, 9 * MINUTE);
+    pass(f, until_next(f));
+    answer_trouble(f, HTTP_TROUBLE_CONNECT);
+    assert_in_range(until_next(f), 500, SECOND); /* the back-off begins anew */
 }
 
 static void bad_answers_are_failures(void **state) {
@@ -287,6 +290,36 @@ static void bad_answers_are_failures(void **state) {
     pass(f, until_next(f));
     answer_trouble(f, HTTP_TROUBLE_TOO_LARGE);
     assert_true(knows(f, "one"));
+}
+
+static void only_status_200_counts(void **state) {
+    struct fixture *f = *state;
+    static const int statuses[] = {100, 201, 203, 204, 206, 301, 302, 304, 307, 400, 401, 403, 404, 500, 503};
+    open_with_keys(f);
+    for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
+        pass(f, until_next(f));
+        answer(f, statuses[i], f->second_keys, NULL);
+        assert_true(knows(f, "one"));
+        assert_false(knows(f, "two"));
+    }
+}
+
+static void a_failure_makes_it_discover_anew(void **state) {
+    struct fixture *f = *state;
+    const char *metadata = "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"" KEYS_URL "\"}";
+    const char *moved = "{\"issuer\":\"" ISSUER "\",\"jwks_uri\":\"" KEYS_URL "/2\"}";
+    open_source(f, SLICE_NONE, (struct jwks_times){0});
+    answer(f, 200, metadata, "max-age=86400");
+    answer(f, 200, f->first_keys, NULL);
+    pass(f, until_next(f));
+    assert_string_equal(last(f)->url, KEYS_URL);
+    answer(f, 404, "", NULL);
+    pass(f, until_next(f));
+    assert_string_equal(last(f)->url, OIDC_URL);
+    answer(f, 200, moved, NULL);
+    assert_string_equal(last(f)->url, KEYS_URL "/2");
+    answer(f, 200, f->second_keys, NULL);
+    assert_true(knows(f, "two"));
 }
 
 static void too_many_keys_are_a_failure(void **state) {
@@ -492,6 +525,8 @@ int main(void) {
         TEST(a_server_in_trouble_ends_the_attempt),
         TEST(an_outage_keeps_the_keys_until_they_are_stale),
         TEST(bad_answers_are_failures),
+        TEST(only_status_200_counts),
+        TEST(a_failure_makes_it_discover_anew),
         TEST(too_many_keys_are_a_failure),
         TEST(a_storm_of_unknown_keys_is_one_fetch),
         TEST(those_without_keys_wait_for_the_first_fetch),

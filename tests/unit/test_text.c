@@ -45,6 +45,29 @@ static void durations(void **state) {
     assert_true(ms == UINT64_MAX);
 }
 
+static void rates(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t per_day;
+        const char *shortest;
+    } good[] = {{"100/s", 8640000, "100/s"}, {"5/m", 7200, "5/m"},   {"10/h", 240, "10/h"},
+                {"1000/d", 1000, "1000/d"},  {"60/m", 86400, "1/s"}, {"0/s", 0, "0/d"},
+                {"3600/h", 86400, "1/s"},    {"7/d", 7, "7/d"},      {"48/d", 48, "2/h"},
+                {"90/m", 129600, "90/m"}};
+    uint64_t per_day;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_true(text_to_rate_per_day(slice_of(good[i].text), &per_day));
+        assert_int_equal(per_day, good[i].per_day);
+        out.n = 0;
+        text_append_rate(&out, per_day);
+        assert_true(slice_equal(buf_slice(&out), slice_of(good[i].shortest)));
+    }
+    static const char *const bad[] = {
+        "", "5", "5/", "/s", "5 /s", "5/ s", "-5/s", "1.5/s", "5/S", "5/sec", "5/2s", "5s", "213503982334602/s"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) assert_false(text_to_rate_per_day(slice_of(bad[i]), &per_day));
+}
+
 static void sizes(void **state) {
     (void)state;
     uint64_t bytes;
@@ -207,6 +230,7 @@ static void utf8_prefix_stops_at_the_bad_byte(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(durations),
+        cmocka_unit_test(rates),
         cmocka_unit_test(sizes),
         cmocka_unit_test(shortest_spelling),
         cmocka_unit_test(spellings_read_back),
