@@ -88,7 +88,8 @@ static void a_crash_loop_refuses_with_the_reason(void **state) {
     assert_int_equal(r->failure, FAILURE_UNAVAILABLE);
     assert_int_equal(r->retry_after_s, (left_ms + 999) / 1000);
     char detail[128];
-    snprintf(detail, sizeof detail, "horse keeps failing: exit status 1; next try in %u s", (unsigned)r->retry_after_s);
+    snprintf(detail, sizeof detail, "horse keeps failing: exit status 1 before it asked for an event; next try in %u s",
+             (unsigned)r->retry_after_s);
     assert_string_equal(r->detail, detail);
     assert_true(stable_logged(&s, "handler keeps failing"));
     stable_close(&s);

@@ -173,7 +173,7 @@ static void lines_go_into_the_log(void **state) {
     await_log(&r, "line=ready");
     struct worker *w = rig_worker(&r, WORKER_STARTING);
     char line[128];
-    snprintf(line, sizeof line, "handler=shell pid=%d stream=stdout line=plain", w->pid);
+    snprintf(line, sizeof line, "handler=shell line=plain stream=stdout pid=%d", w->pid);
     assert_non_null(strstr(rig_log(&r), line));
     assert_null(strchr(rig_log(&r), '\033'));
     assert_null(strstr(rig_log(&r), "partial")); /* its end may still come */
@@ -214,7 +214,7 @@ static void the_only_invocation_names_its_lines(void **state) {
     assert_int_equal(url_parse(&inv->request.url, &inv->arena, SLICE("/"), &e), 0);
     pipeline_run(inv);
     char line[96];
-    snprintf(line, sizeof line, "invocation=%.*s line=tick", UUID_TEXT_SIZE, inv->id);
+    snprintf(line, sizeof line, "invocation=%.*s\n", UUID_TEXT_SIZE, inv->id);
     await_log(&r, line);
     assert_int_equal(r.finished, 0);
     rig_close(&r);
