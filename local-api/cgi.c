@@ -148,15 +148,16 @@ static bool fits_variable(struct slice s) {
 
 /* AUTH_TYPE and REMOTE_USER are those of RFC 3875 4.1.1 and 4.1.11. Of two claims that make the same name, the first
  * counts. */
-static void identity_set(struct launch *l, const struct identity *identity) {
+static void identity_set(struct launch *l, struct identity *identity) {
     char variable[VARIABLE_NAME_MAX];
     if (!identity) return;
+    const struct identity_details *d = identity_details(identity);
     variable_set(l, "AUTH_TYPE", identity->scheme);
-    if (fits_variable(identity->subject)) variable_set(l, "REMOTE_USER", identity->subject);
+    if (fits_variable(d->subject)) variable_set(l, "REMOTE_USER", d->subject);
     variable_set(l, "EXECGATE_GUARD", identity->guard);
     variable_set(l, "EXECGATE_CLAIMS", identity->claims_json);
-    for (size_t i = 0; i < identity->claims.count; i++) {
-        const struct field *claim = &identity->claims.items[i];
+    for (size_t i = 0; i < d->claims.count; i++) {
+        const struct field *claim = &d->claims.items[i];
         if (!fits_variable(claim->value)) continue;
         variable_name(variable, "EXECGATE_CLAIM_", claim->name);
         variable_set(l, variable, claim->value);

@@ -245,19 +245,19 @@ static void write_scopes(struct json_write *w, struct slice scopes) {
     json_close(w, ']');
 }
 
-static void write_jwt(struct json_write *w, const struct identity *identity) {
+static void write_jwt(struct json_write *w, struct identity *identity) {
+    const struct identity_details *d = identity_details(identity);
     json_name(w, SLICE("jwt"));
     json_open(w, '{');
     json_name(w, SLICE("claims"));
     json_open(w, '{');
-    for (size_t i = 0; i < identity->claims.count; i++)
-        json_member(w, identity->claims.items[i].name, identity->claims.items[i].value);
+    for (size_t i = 0; i < d->claims.count; i++) json_member(w, d->claims.items[i].name, d->claims.items[i].value);
     json_close(w, '}');
-    write_scopes(w, identity->scopes);
+    write_scopes(w, d->scopes);
     json_close(w, '}');
 }
 
-static void write_authorizer(struct json_write *w, const struct identity *identity) {
+static void write_authorizer(struct json_write *w, struct identity *identity) {
     if (!identity) return;
     json_name(w, SLICE("authorizer"));
     json_open(w, '{');

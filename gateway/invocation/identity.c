@@ -2,17 +2,40 @@
 #include "gateway/base/buf.h"
 #include "gateway/base/text.h"
 
-struct slice identity_claim(const struct identity *i, struct slice name) {
-    for (size_t k = 0; k < i->claims.count; k++)
-        if (slice_equal(i->claims.items[k].name, name)) return i->claims.items[k].value;
+const struct identity_details *identity_details(struct identity *i) {
+    if (i->details) return i->details;
+    struct identity_details *d = arena_zalloc(i->arena, sizeof *d);
+    i->read(i, d);
+    i->details = d;
+    return d;
+}
+
+struct slice identity_claim(struct identity *i, struct slice name) {
+    const struct fields *claims = &identity_details(i)->claims;
+    for (size_t k = 0; k < claims->count; k++)
+        if (slice_equal(claims->items[k].name, name)) return claims->items[k].value;
     return SLICE_NONE;
 }
 
-/* A blank inside a string is the only one that stays, so nothing has to be done when there is none at all. */
-static bool is_line(struct slice json) {
-    for (size_t i = 0; i < json.n; i++)
-        if (json.p[i] <= ' ' || json.p[i] > '~') return false;
-    return true;
+/* --- JSON on a line --- */
+
+struct line_reader {
+    struct slice json;
+    size_t at;
+    bool inside; /* a string */
+};
+
+/* Takes what stays as it is; true when something follows that does not. */
+static bool reader_skip_plain(struct line_reader *r) {
+    for (; r->at < r->json.n; r->at++) {
+        char c = r->json.p[r->at];
+        if (c < ' ' || c > '~' || (c == ' ' && !r->inside)) return true;
+        if (c == '"')
+            r->inside = !r->inside;
+        else if (c == '\\')
+            r->at++; /* what is escaped is ASCII in valid JSON, and perhaps a quote */
+    }
+    return false;
 }
 
 static uint32_t character_of(struct slice s, size_t length) {
@@ -31,29 +54,24 @@ static void append_escape(struct buf *out, uint32_t c) {
     buf_printf(out, "\\u%04x", c);
 }
 
-/* Takes one character of a string, an escape as a whole. */
-static size_t append_character(struct buf *out, struct slice rest) {
-    size_t n = rest.p[0] == '\\' && rest.n > 1 ? 2 : text_utf8_length(rest);
-    if (n == 0) n = 1;
-    if (n <= 2 && rest.p[0] >= ' ' && rest.p[0] <= '~')
-        buf_append(out, rest.p, n);
-    else
-        append_escape(out, character_of(rest, n));
-    return n;
+static void reader_take_odd(struct line_reader *r, struct buf *out) {
+    struct slice rest = slice_make(r->json.p + r->at, r->json.n - r->at);
+    size_t length = r->inside ? text_utf8_length(rest) : 0;
+    if (length) append_escape(out, character_of(rest, length));
+    r->at += length ? length : 1;
 }
 
 struct slice identity_json_line(struct slice json, struct arena *a) {
+    struct line_reader r = {.json = json};
     struct buf out = {0};
-    bool inside = false;
-    if (is_line(json)) return json;
-    for (size_t i = 0; i < json.n;) {
-        struct slice rest = slice_make(json.p + i, json.n - i);
-        if (json.p[i] == '"') inside = !inside;
-        if (!inside && memchr(" \t\r\n", json.p[i], 4))
-            i++;
-        else
-            i += append_character(&out, rest);
+    size_t taken = 0;
+    while (reader_skip_plain(&r)) {
+        buf_append(&out, json.p + taken, r.at - taken);
+        reader_take_odd(&r, &out);
+        taken = r.at;
     }
+    if (taken == 0) return json;
+    buf_append(&out, json.p + taken, json.n - taken);
     struct slice line = arena_copy(a, buf_slice(&out));
     buf_free(&out);
     return line;

@@ -66,7 +66,7 @@ static enum jose_result meets(const struct guard_visit *v, const struct jwt_rule
 }
 
 /* The first whose guard knows somebody who meets it; absent: *result says what is missing. */
-static const struct identity *find_identity(const struct auth_visit *a, enum jose_result *result) {
+static struct identity *find_identity(const struct auth_visit *a, enum jose_result *result) {
     *result = a->route->require.scope_count || a->route->require.claim_count ? JOSE_INSUFFICIENT : JOSE_OK;
     for (size_t i = 0; i < a->route->guard_count; i++) {
         const struct guard_visit *v = &a->visits[i];
@@ -91,7 +91,7 @@ static enum step_result refuse_requirement(struct auth_visit *a, enum jose_resul
 
 static enum step_result auth_admit(struct auth_visit *a) {
     enum jose_result result;
-    const struct identity *identity = find_identity(a, &result);
+    struct identity *identity = find_identity(a, &result);
     if (!identity && result != JOSE_OK) return refuse_requirement(a, result);
     for (size_t i = 0; i < a->route->guard_count; i++) {
         struct guard *g = a->visits[i].guard;

@@ -1,5 +1,5 @@
 #include "plugins/auth/authorizer_answer.h"
-#include "plugins/auth/jose.h"
+#include "plugins/auth/jwt.h"
 
 static struct authorizer_answer unclear(const char *why) {
     return (struct authorizer_answer){.verdict = AUTHORIZER_UNCLEAR, .why = why};
@@ -10,10 +10,10 @@ static struct authorizer_answer verdict_of_status(int status) {
 }
 
 static struct authorizer_answer allow_with(const struct json_value *context, struct arena *a) {
-    struct jose_object members;
+    struct jwt t;
     bool given = context && context->kind != JSON_NULL;
     if (given && context->kind != JSON_OBJECT) return unclear("its context is not an object");
-    if (given && jose_object_read(&members, context->raw, a)) return unclear("its context has a name twice");
+    if (given && jwt_read(&t, context->raw, a).result != JOSE_OK) return unclear("its context is not one of claims");
     return (struct authorizer_answer){.verdict = AUTHORIZER_ALLOWS, .context = given ? context->raw : SLICE("{}")};
 }
 

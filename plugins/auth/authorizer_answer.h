@@ -5,6 +5,7 @@
  *   2xx {"isAuthorized": false, "statusCode": 401}    may not: 401, or 403 (also without statusCode)
  *   401, 403                                          may not
  *
+ * A context is a claims set (jwt.h): names once, and those that RFC 7519 knows of the kind it says.
  * Everything else is no answer: a handler that fails, or whose answer misspells a name, opens nothing. An empty 200 is
  * none either, for it is what comes of a program that ends without a word. A name that stands twice makes the whole
  * invalid.

@@ -7,7 +7,7 @@ void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard
     *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm, .salt = h->salt};
 }
 
-void guard_pass(struct guard_visit *v, const struct identity *identity) {
+void guard_pass(struct guard_visit *v, struct identity *identity) {
     v->verdict = GUARD_PASS;
     v->identity = identity;
 }
@@ -40,29 +40,6 @@ void guard_refuse_scope(struct guard_visit *v, const struct jwt_rules *rules, co
 
 /* --- identities --- */
 
-static struct identity *identity_new(struct guard_visit *v, const char *scheme, enum identity_shape shape) {
-    struct identity *i = arena_zalloc(&v->inv->arena, sizeof *i);
-    i->shape = shape;
-    i->guard = v->guard->policy->name;
-    i->scheme = slice_of(scheme);
-    return i;
-}
-
-const struct identity *guard_identity_of_name(struct guard_visit *v, const char *scheme, struct slice name) {
-    struct identity *i = identity_new(v, scheme, IDENTITY_LAMBDA);
-    struct arena *a = &v->inv->arena;
-    struct buf text = {0};
-    struct json_write w = json_write_to(&text);
-    json_open(&w, '{');
-    if (!slice_is_none(name)) json_member(&w, SLICE("sub"), name);
-    json_close(&w, '}');
-    i->subject = name;
-    i->claims_json = identity_json_line(arena_copy(a, buf_slice(&text)), a);
-    if (!slice_is_none(name)) fields_add(&i->claims, a, SLICE("sub"), name);
-    buf_free(&text);
-    return i;
-}
-
 static struct slice join_scopes(const struct jwt *t, struct arena *a) {
     size_t size = 0, at = 0;
     for (size_t i = 0; i < t->scope_count; i++) size += t->scopes[i].n + 1;
@@ -79,16 +56,37 @@ static bool says_scopes(const struct jwt *t) {
     return jose_object_get(&t->members, SLICE("scope")) || jose_object_get(&t->members, SLICE("scp"));
 }
 
-const struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
-                                                struct slice json) {
-    struct arena *a = &v->inv->arena;
+static void read_details(const struct identity *i, struct identity_details *d) {
+    struct arena *a = i->arena;
     struct jwt t;
-    if (jwt_read(&t, json, a).result != JOSE_OK) return NULL;
-    struct identity *i = identity_new(v, scheme, shape);
-    i->subject = t.subject;
-    i->claims_json = identity_json_line(json, a);
+    if (jwt_read(&t, i->claims_json, a).result != JOSE_OK) return;
+    d->subject = t.subject;
     for (size_t k = 0; k < t.members.count; k++)
-        fields_add(&i->claims, a, t.members.members[k].name, jwt_claim_text(&t, k, a));
-    if (says_scopes(&t)) i->scopes = join_scopes(&t, a);
+        fields_add(&d->claims, a, t.members.members[k].name, jwt_claim_text(&t, k, a));
+    if (says_scopes(&t)) d->scopes = join_scopes(&t, a);
+}
+
+struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
+                                          struct slice json_line) {
+    struct arena *a = &v->inv->arena;
+    struct identity *i = arena_zalloc(a, sizeof *i);
+    *i = (struct identity){.shape = shape,
+                           .guard = v->guard->policy->name,
+                           .scheme = slice_of(scheme),
+                           .claims_json = json_line,
+                           .read = read_details,
+                           .arena = a};
     return i;
+}
+
+struct identity *guard_identity_of_name(struct guard_visit *v, const char *scheme, struct slice name) {
+    struct arena *a = &v->inv->arena;
+    struct buf text = {0};
+    struct json_write w = json_write_to(&text);
+    json_open(&w, '{');
+    if (!slice_is_none(name)) json_member(&w, SLICE("sub"), name);
+    json_close(&w, '}');
+    struct slice line = identity_json_line(arena_copy(a, buf_slice(&text)), a);
+    buf_free(&text);
+    return guard_identity_of_claims(v, scheme, IDENTITY_LAMBDA, line);
 }

@@ -32,10 +32,10 @@ struct guard_visit {
     struct guard *guard;
     struct invocation *inv;
     enum guard_verdict verdict;
-    const char *detail;              /* for the client; NULL = nothing more to say */
-    struct fields challenges;        /* WWW-Authenticate */
-    const struct identity *identity; /* of PASS; NULL = the guard knows nobody */
-    void *pending;                   /* the guard's own, between its calls */
+    const char *detail;        /* for the client; NULL = nothing more to say */
+    struct fields challenges;  /* WWW-Authenticate */
+    struct identity *identity; /* of PASS; NULL = the guard knows nobody */
+    void *pending;             /* the guard's own, between its calls */
     void (*on_verdict)(struct guard_visit *v);
     void *asker; /* of whoever set on_verdict */
 };
@@ -78,7 +78,7 @@ static inline void guard_free(struct guard *g) { /* NULL is fine */
 }
 
 /* Ends a check in one line. The detail is static text. */
-void guard_pass(struct guard_visit *v, const struct identity *identity);
+void guard_pass(struct guard_visit *v, struct identity *identity);
 void guard_refuse(struct guard_visit *v, enum guard_verdict verdict, const char *detail);
 /* 403 with the scopes that are needed (RFC 6750 3.1; for claims that are missing there is no such word). */
 void guard_refuse_scope(struct guard_visit *v, const struct jwt_rules *rules, const char *detail);
@@ -90,9 +90,7 @@ static inline void guard_conclude(struct guard_visit *v) {
 }
 
 /* Who somebody with a name is: {"sub": name}; {} for an absent one. */
-const struct identity *guard_identity_of_name(struct guard_visit *v, const char *scheme, struct slice name);
-/* Who a claims set is about, in the words of its issuer or authorizer. NULL when it is no JSON object with unique
- * names.
- */
-const struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
-                                                struct slice json);
+struct identity *guard_identity_of_name(struct guard_visit *v, const char *scheme, struct slice name);
+/* Who a claims set is about, which jwt_read has accepted before, on one line (identity_json_line). */
+struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
+                                          struct slice json_line);

@@ -60,12 +60,12 @@ static void refuse_unknown(struct guard_visit *v, const char *detail) {
     guard_challenge(v, "Custom", "");
 }
 
-/* False when it said nothing that can be understood. */
+/* False when it said nothing that can be understood. The context is on one line. */
 static bool take_answer(struct guard_visit *v, const struct authorizer_answer *answer) {
     switch (answer->verdict) {
     case AUTHORIZER_ALLOWS:
         guard_pass(v, guard_identity_of_claims(v, "Custom", IDENTITY_LAMBDA, answer->context));
-        return v->identity != NULL;
+        return true;
     case AUTHORIZER_REFUSES: guard_refuse(v, GUARD_FORBIDDEN, "the authorizer refused"); return true;
     case AUTHORIZER_KNOWS_NOBODY: refuse_unknown(v, "the authorizer does not know this credential"); return true;
     case AUTHORIZER_UNCLEAR: break;
@@ -104,13 +104,16 @@ static struct authorizer_answer call_read(struct authorizer_call *c) {
     if (!none.why && c->body && body_state_of(c->body) != BODY_COMPLETE) none.why = "its answer broke off";
     if (!none.why && c->body && body_received(c->body) > AUTHORIZER_ANSWER_LIMIT) none.why = "its answer is too large";
     if (none.why) return none;
-    return authorizer_answer_read(c->status, c->body ? arena_copy(a, body_whole(c->body)) : SLICE(""), a);
+    struct slice text = c->body ? arena_copy(a, body_whole(c->body)) : SLICE("");
+    struct authorizer_answer answer = authorizer_answer_read(c->status, text, a);
+    answer.context = identity_json_line(answer.context, a);
+    return answer;
 }
 
 static void log_unclear(struct handler_guard *g, const struct guard_visit *v, const char *why) {
     log_event(g->pipeline->log, LOG_WARN, "the authorizer gave no answer", LOG_SLICE("guard", g->guard.policy->name),
               LOG_TEXT("handler", g->handler->name), LOG_SLICE("request_id", v->inv->request_id),
-              LOG_TEXT("reason", why ? why : "its context is not one of claims"));
+              LOG_TEXT("reason", why));
 }
 
 static void on_answered(struct turn_task *task) {

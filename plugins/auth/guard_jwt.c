@@ -41,8 +41,8 @@ static void refuse_token(struct guard_visit *v, const char *why) {
                     arena_printf(&v->inv->arena, ", error=\"invalid_token\", error_description=\"%s\"", why).p);
 }
 
-static void pass_with(struct guard_visit *v, struct slice claims) {
-    guard_pass(v, guard_identity_of_claims(v, "Bearer", IDENTITY_JWT, claims));
+static void pass_with(struct guard_visit *v, struct slice json_line) {
+    guard_pass(v, guard_identity_of_claims(v, "Bearer", IDENTITY_JWT, json_line));
 }
 
 static void remember(struct jwt_guard *g, const struct token_key *key, const struct jwt *t,
@@ -68,6 +68,7 @@ static struct jose_verdict verify(struct jwt_guard *g, struct guard_visit *v, st
     }
     struct jose_verdict verdict = jwt_accept(&t, token, &trust, a);
     if (verdict.result != JOSE_OK) return verdict;
+    t.claims = identity_json_line(t.claims, a);
     remember(g, &key, &t, keys);
     pass_with(v, t.claims);
     return verdict;

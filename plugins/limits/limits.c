@@ -76,7 +76,7 @@ static struct bucket_key address_key(const struct limits *l, struct slice text) 
 static struct slice named_by(const struct rate_limit *limit, const struct invocation *inv) {
     switch (limit->by) {
     case RATE_BY_HEADER: return fields_get(&inv->request.headers, limit->by_name);
-    case RATE_BY_SUBJECT: return inv->identity ? inv->identity->subject : SLICE_NONE;
+    case RATE_BY_SUBJECT: return inv->identity ? identity_subject(inv->identity) : SLICE_NONE;
     case RATE_BY_CLAIM: return inv->identity ? identity_claim(inv->identity, limit->by_name) : SLICE_NONE;
     case RATE_BY_ADDRESS:
     case RATE_BY_ROUTE: break;

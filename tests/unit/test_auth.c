@@ -72,7 +72,7 @@ static void who_passed_is_known_and_how_is_not(void **state) {
     assert_int_equal(inv->state, INVOCATION_QUEUED);
     assert_slice(inv->identity->guard, "partner");
     assert_slice(inv->identity->scheme, "ApiKey");
-    assert_slice(inv->identity->subject, "acme");
+    assert_slice(identity_subject(inv->identity), "acme");
     assert_slice(inv->identity->claims_json, "{\"sub\":\"acme\"}");
     assert_slice(identity_claim(inv->identity, SLICE("sub")), "acme");
     assert_none(identity_claim(inv->identity, SLICE("Sub")));
@@ -193,7 +193,7 @@ static void a_handler_is_asked_and_remembered(void **state) {
     turn_run(&w.house.turn, 8);
     assert_int_equal(inv->state, INVOCATION_QUEUED);
     assert_slice(inv->identity->claims_json, "{\"sub\":\"ann\",\"n\":1}");
-    assert_slice(inv->identity->subject, "ann");
+    assert_slice(identity_subject(inv->identity), "ann");
     assert_int_equal(inv->identity->shape, IDENTITY_LAMBDA);
     invocation_complete(inv, house_answer(""));
     inv = plugged_request(&w, "GET", "/custom?x=1", headers);

@@ -343,7 +343,7 @@ static void logins_are_checked_off_the_loop_and_remembered(void **state) {
         assert_int_equal(v->verdict, rows[i].at_once);
         if (v->verdict == GUARD_WAIT) gate_wait(&g, 1);
         assert_int_equal(v->verdict, rows[i].verdict);
-        if (v->verdict == GUARD_PASS) assert_slice(v->identity->subject, "alice");
+        if (v->verdict == GUARD_PASS) assert_slice(identity_subject(v->identity), "alice");
         if (v->verdict != GUARD_PASS)
             assert_slice(fields_get(&v->challenges, SLICE("www-authenticate")),
                          "Basic realm=\"shop\", charset=\"UTF-8\"");
