@@ -110,10 +110,10 @@ struct invocation {
     const struct route *route;                          /* set by the ROUTE step */
     struct slice parameters[INVOCATION_MAX_PARAMETERS]; /* values, in the order of route->parameter_names */
 
-    struct identity *identity;       /* who the client was found to be; NULL = nobody asked (identity.h) */
-    void *guarding;                  /* of plugins/auth, while it looks at this invocation */
-    void *limiting;                  /* of plugins/limits; NULL = nothing to count */
-    uint64_t timeout_ms;             /* the route's own; 0 = the handler's (invocation_timeout_ms) */
+    struct identity *identity; /* who the client was found to be; NULL = nobody asked (identity.h) */
+    void *guarding;            /* of plugins/auth, while it looks at this invocation */
+    void *limiting;            /* of plugins/limits; NULL = nothing to count */
+    uint64_t timeout_ms;       /* the route's own; 0 = the handler's (invocation_timeout_ms) */
 
     struct worker *worker; /* while RUNNING */
     void *delivery;        /* the transport's own record while RUNNING */
