@@ -1,4 +1,5 @@
-/* What it costs to accept a token that was not seen before: CPU per call of the whole check, as one JSON object on stdout. */
+/* What it costs to accept a token that was not seen before: CPU per call of the whole check, as one JSON object on
+ * stdout. */
 #include "plugins/auth/jwt.h"
 #include "tests/unit/jose_helper.h"
 #include <time.h>
@@ -6,7 +7,7 @@
 #define CALLS 2000
 #define ROUNDS 5
 #define CLAIMS                                                                                                         \
-    "{\"iss\":\"https://id.example\",\"sub\":\"alice-0123456789\",\"aud\":[\"shop\",\"api\"],\"exp\":1700000060,"          \
+    "{\"iss\":\"https://id.example\",\"sub\":\"alice-0123456789\",\"aud\":[\"shop\",\"api\"],\"exp\":1700000060,"      \
     "\"iat\":1699999990,\"scope\":\"openid profile read write\",\"tenant\":\"acme\",\"roles\":[\"admin\",\"user\"]}"
 
 static double cpu_us(void) {
@@ -22,7 +23,8 @@ static double cost_of(enum jose_algorithm algorithm, EVP_PKEY *key, struct clock
     double best = 1e9;
     arena_init(&a, 65536);
     arena_init(&scratch, 16384);
-    const char *header = arena_printf(&a, "{\"alg\":\"%.*s\",\"kid\":\"k\"}", SLICE_ARG(jose_rule_of(algorithm)->name)).p;
+    const char *header =
+        arena_printf(&a, "{\"alg\":\"%.*s\",\"kid\":\"k\"}", SLICE_ARG(jose_rule_of(algorithm)->name)).p;
     struct jwk_set *keys = set_of(&a, jwk_of(&a, key, ",\"kid\":\"k\""));
     struct slice token = sign_token(&a, key, algorithm, header, CLAIMS);
     struct jwt_trust trust = {jws_verifier_new(JOSE_BIT(algorithm)), keys, &rules, clock};

@@ -176,6 +176,9 @@ void cgi_environment_set(struct launch *l, const struct invocation *inv, uint64_
     variable_set(l, "REQUEST_METHOD", r->method);
     variable_set(l, "REQUEST_URI", r->target);
     variable_set(l, "REQUEST_SCHEME", r->scheme);
+    if (slice_equal(r->scheme, SLICE("https"))) variable_set(l, "HTTPS", SLICE("on"));
+    if (fits_variable(r->client_certificate) && !slice_is_none(r->client_certificate))
+        variable_set(l, "SSL_CLIENT_S_DN", r->client_certificate);
     variable_set(l, "QUERY_STRING", r->url.query);
     variable_set(l, "REMOTE_ADDR", r->client_address);
     launch_set_format(l, "REMOTE_PORT", "%u", (unsigned)r->client_port);

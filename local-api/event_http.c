@@ -257,6 +257,18 @@ static void write_jwt(struct json_write *w, struct identity *identity) {
     json_close(w, '}');
 }
 
+/* Of a client certificate only what the TLS listener has verified: whose it is. */
+static void write_authentication(struct json_write *w, struct slice subject) {
+    if (slice_is_none(subject)) return;
+    json_name(w, SLICE("authentication"));
+    json_open(w, '{');
+    json_name(w, SLICE("clientCert"));
+    json_open(w, '{');
+    json_member(w, SLICE("subjectDN"), subject);
+    json_close(w, '}');
+    json_close(w, '}');
+}
+
 static void write_authorizer(struct json_write *w, struct identity *identity) {
     if (!identity) return;
     json_name(w, SLICE("authorizer"));
@@ -278,6 +290,7 @@ static void write_context(struct json_write *w, const struct invocation *inv, co
     json_open(w, '{');
     json_member(w, SLICE("accountId"), SLICE(EVENT_ACCOUNT));
     json_member(w, SLICE("apiId"), slice_of(application));
+    write_authentication(w, inv->request.client_certificate);
     write_authorizer(w, inv->identity);
     write_domain(w, inv->request.host);
     write_http(w, &inv->request);

@@ -226,6 +226,8 @@ void event_fields_write(struct buf *out, const struct invocation *inv, uint64_t 
     write_number_field(out, SLICE("Execgate-Deadline"), deadline_ms);
     write_field(out, SLICE("Execgate-Client-Address"), inv->request.client_address);
     write_field(out, SLICE("Execgate-Request-Id"), inv->request_id);
+    if (!slice_is_none(inv->request.client_certificate) && http_is_field_value(inv->request.client_certificate))
+        write_field(out, SLICE("Execgate-Client-Certificate"), inv->request.client_certificate);
     if (inv->identity) write_field(out, SLICE("Execgate-Claims"), inv->identity->claims_json);
     write_traceparent(out, inv);
     if (inv->request.host.n) write_field(out, SLICE("Host"), inv->request.host);

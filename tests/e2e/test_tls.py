@@ -12,7 +12,7 @@ import subprocess
 import threading
 
 import pytest
-from execgate import EXAMPLES, Gateway, read_all, run_cli, wait_for
+from execgate import EXAMPLES, ROOT, Gateway, read_all, run_cli, wait_for
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -154,6 +154,28 @@ def test_client_certificates(pki):
             assert curl(g.ports[0], *trust).returncode == without
             assert curl(g.ports[0], *trust, *mallory).returncode != 0
             assert curl(g.ports[0], *trust, *alice, "--tls-max", "1.2").returncode != 0
+
+
+def test_the_certificates_subject_reaches_every_kind_of_handler(pki):
+    (pki / "cgi.sh").write_text("#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n%s %s' \"$SSL_CLIENT_S_DN\" \"$HTTPS\"\n")
+    (pki / "cgi.sh").chmod(0o755)
+    text = CLIENTS.replace("MODE", "optional").split("handlers:")[0] + f"""
+handlers:
+  lambda: {{command: {EXAMPLES}/lambda_echo, triggers: [{{http: GET /lambda}}]}}
+  cgi: {{command: ./cgi.sh, mode: once, triggers: [{{http: GET /cgi}}]}}
+  server: {{command: {ROOT}/tests/e2e/handlers/stream_server.py, mode: server, triggers: [{{http: GET /server/headers}}]}}
+"""
+    alice = ["--cacert", pki / "authority.pem", "--cert", pki / "alice.pem", "--key", pki / "alice.key"]
+    with serving(pki, text) as g:
+        def body(path, *words):
+            return curl(g.ports[0], *words, path=path).stdout.split("\n\n")[-1]
+        subject = json.loads(body("/lambda", *alice))["requestContext"]["authentication"]["clientCert"]["subjectDN"]
+        assert "CN=alice" in subject and "O=Shop\\, Ltd." in subject
+        assert body("/cgi", *alice) == f"{subject} on"
+        seen = {k.lower(): v for k, v in json.loads(body("/server/headers", *alice))["headers"]}
+        assert seen["execgate-client-certificate"] == subject and seen["x-forwarded-proto"] == "https"
+        without = json.loads(body("/lambda", "--cacert", pki / "authority.pem", "-H", "Execgate-Client-Certificate: CN=forged"))
+        assert "authentication" not in without["requestContext"] and "forged" not in json.dumps(without)
 
 
 class Load(threading.Thread):

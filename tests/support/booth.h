@@ -231,8 +231,7 @@ static inline void booth_open(struct booth *b) {
     b->log_fd = memfd_create("log", MFD_CLOEXEC);
     b->log = log_new(getenv("TEST_LOG") ? 2 : b->log_fd, LOG_FORMAT_JSON, LOG_DEBUG, b->clock);
     b->limits = (struct limits_config){.max_answer = 1000, .body_timeout_ms = 30000};
-    b->trigger = (struct http_trigger_config){
-        .method = SLICE("ANY"), .text = "ANY /items/{id}"};
+    b->trigger = (struct http_trigger_config){.method = SLICE("ANY"), .text = "ANY /items/{id}"};
     b->handler = (struct handler_config){.name = "shop",
                                          .working_directory = "/tmp",
                                          .timeout_ms = 20000,

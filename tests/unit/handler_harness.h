@@ -77,8 +77,11 @@ static inline void harness_init(struct harness *h, const char *interpreter, cons
     h->command[1] = h->script;
     h->trigger = (struct http_trigger_config){
         .method = SLICE("ANY"), .pattern = SLICE("/run/{path+}"), .text = "ANY /run/{path+}"};
-    h->handler = (struct handler_config){
-        .name = "tested", .command = h->command, .working_directory = h->folder, .timeout_ms = 8000, .queue_limit = 100};
+    h->handler = (struct handler_config){.name = "tested",
+                                         .command = h->command,
+                                         .working_directory = h->folder,
+                                         .timeout_ms = 8000,
+                                         .queue_limit = 100};
     h->handler.http_triggers = &h->trigger;
     h->handler.http_trigger_count = 1;
     h->handler.processes = (struct processes_config){
