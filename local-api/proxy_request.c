@@ -17,14 +17,18 @@ struct proxy_request {
     struct list_node node;
     struct proxy_upstream *upstream;
     CURL *easy;
+    int socket; /* for transfers_add */
     struct curl_slist *fields;
     struct invocation *inv; /* until it is completed */
     bool is_head;
     bool may_repeat;
     unsigned sends;
+    bool send_again; /* its connection was found unfit, and nothing was sent */
+    bool on_new_connection;
 
     struct body *upload; /* consumer's end; NULL = none */
     struct buf head_text;
+    size_t head_bytes;         /* of all heads and trailers so far */
     struct response_head head; /* slices of head_text */
     bool head_complete;
     bool chunked;        /* libcurl has taken the chunks apart */
@@ -75,12 +79,28 @@ static size_t on_upload(char *room, size_t size, size_t count, void *context) {
     return CURL_READFUNC_ABORT;
 }
 
+static void upstream_distrust(struct proxy_upstream *u) {
+    if (u->unsound) return;
+    u->unsound = true;
+    log_event(u->log, LOG_WARN, "handler sends more than its answers", LOG_TEXT("handler", u->worker->handler->name),
+              LOG_INT("pid", u->worker->pid));
+}
+
+/* Of two requests on one connection the second must not be answered by what was left over from the first. */
+static bool connection_is_fit(struct proxy_request *r, int local_port) {
+    enum connection_state state = transfers_examine(r->upstream->transfers, r->socket, local_port);
+    if (r->on_new_connection) return true;
+    if (state == CONNECTION_TALKING) upstream_distrust(r->upstream);
+    return state == CONNECTION_NEW || state == CONNECTION_SILENT;
+}
+
 static int on_send(void *context, char *server, char *local, int server_port, int local_port) {
     struct proxy_request *r = context;
     (void)server;
     (void)local;
     (void)server_port;
-    (void)local_port;
+    r->send_again = !connection_is_fit(r, local_port);
+    if (r->send_again) return CURL_PREREQFUNC_ABORT;
     if (r->sends++ == 0 || r->may_repeat) return CURL_PREREQFUNC_OK;
     request_fault(r, FAILURE_HANDLER_DIED, "the handler closed the connection before it answered");
     return CURL_PREREQFUNC_ABORT;
@@ -107,7 +127,10 @@ static size_t head_finish(struct proxy_request *r, size_t n) {
     if (r->head.status < 200 || r->head.status > 599)
         return request_fault(r, FAILURE_HANDLER_ANSWER, "the status is not one of 200 to 599");
     r->head_complete = true;
-    if (answer_has_body(r)) r->answer = body_new(r->chunked ? -1 : r->head.content_length, UINT64_MAX);
+    if (answer_has_body(r))
+        r->answer = body_new(r->chunked ? -1 : r->head.content_length, UINT64_MAX);
+    else
+        curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 1L); /* many servers send one nevertheless */
     answer_finish_if_full(r);
     request_mark(r);
     return n;
@@ -125,10 +148,14 @@ static struct slice line_of(const char *bytes, size_t n) {
 }
 
 /* Line by line: status lines, fields, and the blank line at the end, for each interim answer too; at last the trailers.
+ * libcurl keeps the fields of them all, so they are bounded together.
  */
 static size_t on_head_line(char *bytes, size_t size, size_t count, void *context) {
     struct proxy_request *r = context;
     struct slice line = line_of(bytes, size * count);
+    r->head_bytes += size * count;
+    if (r->head_bytes > HTTP_MESSAGE_MAX_HEAD)
+        return request_fault(r, FAILURE_HANDLER_ANSWER_TOO_LARGE, "its header fields are too large");
     if (r->head_complete) return size * count;
     if (line.n == 0 && !head_is_interim(r)) return head_finish(r, size * count);
     if (line.n == 0) {
@@ -140,8 +167,6 @@ static size_t on_head_line(char *bytes, size_t size, size_t count, void *context
         r->chunked = true;
         return size * count;
     }
-    if (r->head_text.n + line.n > HTTP_MESSAGE_MAX_HEAD)
-        return request_fault(r, FAILURE_HANDLER_ANSWER_TOO_LARGE, "its header fields are too large");
     buf_append_slice(&r->head_text, line);
     buf_append_text(&r->head_text, "\r\n");
     return size * count;
@@ -285,7 +310,8 @@ void proxy_request_start(struct proxy_upstream *u, struct invocation *inv) {
     r->may_repeat = is_idempotent(inv->request.method) && !r->upload;
     easy_set_target(r, &inv->request);
     easy_set_method(r, inv->request.method);
-    transfers_add(u->transfers, r->easy);
+    if (r->is_head || u->unsound) curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 1L);
+    transfers_add(u->transfers, r->easy, &r->socket);
 }
 
 /* --- the end --- */
@@ -402,6 +428,15 @@ static void request_go_on(struct proxy_request *r) {
     curl_easy_pause(r->easy, (r->upload_paused ? CURLPAUSE_SEND : 0) | (r->answer_paused ? CURLPAUSE_RECV : 0));
 }
 
+/* Once: a new connection is fit whatever the server says on it first. */
+static void request_send_again(struct proxy_request *r) {
+    r->send_again = false;
+    r->done = false;
+    r->on_new_connection = true;
+    curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, 1L);
+    transfers_add(r->upstream->transfers, r->easy, &r->socket);
+}
+
 static bool request_is_dropped(const struct proxy_request *r) {
     return r->dropped || (r->streaming && body_abandoned(r->answer));
 }
@@ -412,6 +447,7 @@ static void request_settle(struct proxy_request *r) {
         r->dropped = true;
     }
     if (request_is_dropped(r)) return request_free(r);
+    if (r->done && r->send_again) return request_send_again(r);
     if (request_is_answered_early(r)) return request_end(r);
     if (r->done && !(request_succeeded(r) && request_waits_for_release(r))) return request_end(r);
     if (r->inv && r->head_complete && !r->fault && !upload_is_open(r)) request_answer(r);

@@ -9,7 +9,8 @@
  * outside of libcurl. A request rests in one list of its upstream and is in the other from its first mark until then.
  *
  * A request is sent twice only if it may be: libcurl repeats one whose kept-alive connection turned out to be closed,
- * and that is allowed for idempotent methods without a body alone (RFC 9110 9.2.2).
+ * and that is allowed for idempotent methods without a body alone (RFC 9110 9.2.2). A kept connection that is found
+ * unfit before anything was sent on it is another matter: the request goes out on a new one.
  */
 #pragma once
 #include "gateway/client/transfers.h"
@@ -25,6 +26,7 @@ struct proxy_upstream {
     uint16_t port;
     bool refused;    /* a connection was: nobody listens there any more */
     bool suspicious; /* a connection broke before its answer: perhaps nobody does */
+    bool unsound;    /* it has sent bytes that belong to no answer: each of its connections is used once */
     struct list resting;
     struct list marked;
 };

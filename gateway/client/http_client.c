@@ -174,7 +174,7 @@ static void on_client_turn(void *context) {
         struct http_fetch *f = list_entry(node, struct http_fetch, node);
         list_remove(node);
         list_push(&c->running, node);
-        transfers_add(c->transfers, f->easy);
+        transfers_add(c->transfers, f->easy, NULL);
     }
 }
 

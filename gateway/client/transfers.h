@@ -6,6 +6,10 @@
  * may be added, paused and removed and other rooms may be called. libcurl's own callbacks run inside that task and
  * never do.
  *
+ * A kept connection is fit for another request only while it is silent: what has arrived on it since its last answer
+ * would be taken for the next one (RFC 9112 9.2). libcurl looks only for its end, so a transfer asks here before it
+ * sends.
+ *
  * An easy handle is a `void *` here, as it is in curl.h.
  */
 #pragma once
@@ -17,7 +21,16 @@ struct transfers_ops {
     void (*on_turn)(void *context);
 };
 struct transfers *transfers_new(struct loop *l, const struct transfers_ops *ops, void *context, struct error *e);
-void transfers_add(struct transfers *c, void *easy);
+/* `socket` is set to the one that the transfer opens when no kept connection is there for it; NULL = nobody asks. */
+void transfers_add(struct transfers *c, void *easy, int *socket);
+/* For CURLOPT_PREREQFUNCTION: what the connection is, which it is about to send on, known by the port of our end. */
+enum connection_state {
+    CONNECTION_NEW,     /* this is its first request */
+    CONNECTION_SILENT,  /* kept, and ready for the next */
+    CONNECTION_ENDED,   /* by the server */
+    CONNECTION_TALKING, /* holds bytes that no request has asked for */
+};
+enum connection_state transfers_examine(struct transfers *c, int socket, int local_port);
 void transfers_remove(struct transfers *c, void *easy); /* of a transfer that has not been reported as done */
 /* on_turn is called in this or the next turn. */
 void transfers_wake(struct transfers *c);

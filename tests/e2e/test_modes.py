@@ -571,6 +571,52 @@ def test_bytes_behind_an_answer_are_no_second_answer(server):
             assert read_answer(f).json() == "fields"
 
 
+STRAYS = [("HEAD", b"200 OK\r\nContent-Length: 5\r\n\r\n"), ("HEAD", b"404 No\r\nContent-Length: 0\r\n\r\n"), ("GET", b"204 No Content\r\n\r\n"),
+          ("GET", b"304 Not Modified\r\nContent-Length: 5\r\n\r\n"), ("GET", b"200 OK\r\nContent-Length: 2\r\n\r\nok"), ("GET", b"200 OK\r\nContent-Length: 0\r\n\r\n"),
+          ("POST", b"200 OK\r\nContent-Length: 2\r\n\r\nok"), ("GET", b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")]
+
+
+def test_stray_bytes_are_nobodys_answer(tmp_path):
+    """What is sent after an answer waits in a kept connection: it is not for the request that comes next, nor is that one's answer for the one after it."""
+    with Gateway(tmp_path, SERVER) as g:
+        for i, (method, answer) in enumerate(STRAYS):
+            a = g.request(method, f"/web/stray/{(b'HTTP/1.1 ' + answer).hex()}/go{i}")
+            assert a.status == int(answer[:3]), (method, answer)
+            (tmp_path / f"go{i}").touch()
+            g.wait_output(f"strayed go{i}", handler="web")
+            body = bytes(str(i), "ascii") * 100_000
+            assert g.request("POST", f"/web/echo/{i}", body).json()["body"].encode() == body, (method, answer)
+            requests = [Request(g, "GET", f"/web/echo/{i}/{n}") for n in range(4)]
+            assert [r.answer().json()["path"] for r in requests] == [f"/web/echo/{i}/{n}" for n in range(4)], (method, answer)
+        assert len(g.logs("handler sends more than its answers")) == 1 and not g.logs("proxied request failed")
+
+
+CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+FLOODS = {"trailers": (CHUNK + b"0\r\n", b"X-Trailer: 1\r\n"), "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+          "chunk extensions": (CHUNK + b"1;", b"x" * 10), "fields": (b"HTTP/1.1 200 OK\r\n", b"X-Field: 1\r\n")}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_endless_framing(tmp_path, flood):
+    """It takes no memory, the loop goes on with other requests, and it ends with the handler's timeout at the latest."""
+    first, block = FLOODS[flood]
+    with Gateway(tmp_path, SERVER) as g:
+        assert g.get("/quick/echo").status == 200
+        before, began, others = resident(g), time.monotonic(), 0
+        r = Request(g, "GET", f"/quick/flood/{first.hex()}/{block.hex()}")
+        while r.is_alive():
+            assert g.get("/nothing").status == 404
+            others += 1
+        assert time.monotonic() - began < 5 * SLOW and resident(g) - before < ROOM
+        if flood == "chunk extensions":
+            assert others >= 8, "the flood lasts 500 ms, and what libcurl reads at a time about 10"
+        if isinstance(r.failure, http.client.IncompleteRead):
+            assert r.failure.partial == b"a" and flood in ("trailers", "chunk extensions")
+        else:
+            assert r.answer().status == 502 if flood != "chunk extensions" else r.answer().status in (502, 504)
+        assert wait_for(lambda: g.get("/quick/echo").status == 200, 20, "the next answer")
+
+
 def test_a_server_that_dies_with_the_request(server):
     pid = server.get("/web/echo").json()["pid"]
     a = server.get("/web/exit")

@@ -115,6 +115,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.close_connection = "keep" not in rest
 
+    def on_stray(self, rest):
+        """Answers with the first part, in hexadecimal; when the file of the second one is there, another answer follows that nobody asked for."""
+        self.wfile.write(bytes.fromhex(rest[0]))
+        wait_for_file(rest[1])
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray")
+        print(f"strayed {rest[1]}", flush=True)
+
+    def on_flood(self, rest):
+        """The first part, in hexadecimal, and then the second one again and again."""
+        self.wfile.write(bytes.fromhex(rest[0]))
+        block = bytes.fromhex(rest[1]) * 2000
+        while True:
+            self.wfile.write(block)
+
     def on_huge_head(self, rest):
         self.reply("huge", *[(f"X-Filler-{i}", "y" * 100) for i in range(int(rest[0]))])
 
