@@ -25,6 +25,14 @@ static void print_json(const struct blueprint *b) {
     command_print(&out, stdout);
 }
 
+static void print_text(const struct blueprint *b) {
+    struct buf out = {0};
+    buf_printf(&out, "%s: \"%s\" is a valid blueprint ", b->file, b->name);
+    command_append_size(&out, b);
+    buf_append_char(&out, '\n');
+    command_print(&out, stdout);
+}
+
 static int check(const struct arguments *a) {
     int status = EXIT_BLUEPRINT;
     enum blueprint_check depth = arguments_has(a, "no-files") ? BLUEPRINT_CHECK_TEXT : BLUEPRINT_CHECK_FILES;
@@ -33,8 +41,7 @@ static int check(const struct arguments *a) {
     if (arguments_has(a, "json"))
         print_json(b);
     else
-        printf("%s: \"%s\" is a valid blueprint (%zu handlers, %zu routes)\n", b->file, b->name, b->handler_count,
-               command_count_routes(b));
+        print_text(b);
     blueprint_release(b);
     return EXIT_OK;
 }

@@ -78,3 +78,15 @@ size_t command_count_routes(const struct blueprint *b) {
     for (size_t i = 0; i < b->handler_count; i++) n += b->handlers[i].http_trigger_count;
     return n;
 }
+
+static void append_count(struct buf *out, size_t n, const char *what) {
+    buf_printf(out, "%zu %s%s", n, what, n == 1 ? "" : "s");
+}
+
+void command_append_size(struct buf *out, const struct blueprint *b) {
+    buf_append_char(out, '(');
+    append_count(out, b->handler_count, "handler");
+    buf_append_text(out, ", ");
+    append_count(out, command_count_routes(b), "route");
+    buf_append_char(out, ')');
+}

@@ -12,5 +12,7 @@ struct blueprint *command_load(const struct arguments *a, enum blueprint_check c
 void command_report(const struct arguments *a, const struct error *e);
 /* Writes the buffer out and empties it. */
 void command_print(struct buf *out, FILE *to);
+/* "(1 handler, 2 routes)". */
+void command_append_size(struct buf *out, const struct blueprint *b);
 /* HTTP routes of all handlers. */
 size_t command_count_routes(const struct blueprint *b);

@@ -91,8 +91,9 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
 
 static void announce_text(const struct gateway *g, const struct blueprint *b) {
     struct buf out = {0};
-    buf_printf(&out, "execgate " EXECGATE_VERSION " serves \"%s\" (%zu handlers, %zu routes) at\n", b->name,
-               b->handler_count, command_count_routes(b));
+    buf_printf(&out, "execgate " EXECGATE_VERSION " serves \"%s\" ", b->name);
+    command_append_size(&out, b);
+    buf_append_text(&out, " at\n");
     for (size_t i = 0; i < gateway_address_count(g); i++) {
         buf_append_text(&out, "  ");
         append_address(&out, g, i);

@@ -51,6 +51,19 @@ def test_blueprints_are_valid(file, tmp_path):
     assert len(problems) == len(MISSING) and all(OPTIONAL[n] in str(problems) for n in MISSING), "only what is not built here is missing"
 
 
+def test_the_guarded_blueprint_as_its_comment_shows(tmp_path):
+    env = dict(os.environ, XDG_STATE_HOME=str(tmp_path / "state"))
+    with Gateway(tmp_path, here(ROOT / "blueprints/guarded.yaml", tmp_path), args=["--dev-issuer"], env=env) as g:
+        words = ["token", "--blueprint", g.file, "--guard", "customer", "--sub", "alice", "--audience", "shop", "--scope", "orders:read"]
+        bearer = {"Authorization": "Bearer " + run_cli(*words, env=env).stdout.strip()}
+        assert g.get("/me").status == 401
+        assert g.get("/me", headers=bearer).json()["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] == "alice"
+        assert g.request("POST", "/orders", b"{}", bearer).status == 403, "the scope is missing"
+        assert g.get("/partner", headers={"X-Api-Key": "demo-partner-key-0001"}).status == 200
+        assert g.get("/partner", headers={"X-Api-Key": "demo-partner-key-0002"}).status == 401
+        assert g.get("/health")["X-Content-Type-Options"] == "nosniff"
+
+
 def test_blueprints_as_they_are():
     """`make run` serves them from where they stand, when the build folder is the usual one."""
     usual = EXAMPLES == ROOT / "build/examples"
