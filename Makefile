@@ -129,12 +129,15 @@ asan: ## the whole suite under AddressSanitizer and UBSan
 	+$(MAKE) BUILD=$(BUILD)/asan MODE_FLAGS="$(ASAN_FLAGS)" LINK_FLAGS= test
 
 # --- fuzzing: a bounded minute over all targets ---
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(SOURCES) | $(BUILD)/.need-fuzz $(BUILD)/.need-build
-	@mkdir -p $(@D)
+FUZZ_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+.PHONY: fuzz-library
+fuzz-library: | $(BUILD)/.need-fuzz
+	+@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CC=$(CLANG) MODE_FLAGS="$(FUZZ_FLAGS)" $(BUILD)/fuzz/libexecgate.a
+$(FUZZ_BINARIES): $(BUILD)/fuzz/%: tests/fuzz/%.c fuzz-library
 	@echo "  FUZZ  $<"
-	$(Q)$(CLANG) $(CFLAGS_ALL) -Wno-missing-prototypes -O1 -U_FORTIFY_SOURCE -fsanitize=fuzzer,address,undefined -o $@ $< $(SOURCES) $(LIBS)
+	$(Q)$(CLANG) $(CFLAGS_ALL) -Wno-missing-prototypes -fsanitize=fuzzer -o $@ $< $(BUILD)/fuzz/libexecgate.a $(LIBS)
 FUZZ_SECONDS ?= 60
-fuzz: MODE_FLAGS = -fno-omit-frame-pointer
+$(FUZZ_BINARIES): MODE_FLAGS = $(FUZZ_FLAGS)
 fuzz: $(FUZZ_BINARIES) ## run every fuzz target, FUZZ_SECONDS=60 in all
 	@each=$$(( $(FUZZ_SECONDS) / $(words $(FUZZ_BINARIES)) )); for t in $(FUZZ_BINARIES); do n=$${t##*/fuzz_}; \
 	echo "== $$n ($$each s)"; mkdir -p $(BUILD)/fuzz/found/$$n; \
