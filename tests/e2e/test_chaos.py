@@ -14,7 +14,7 @@ from execgate import EXAMPLES, ROOT, SLOW, Gateway, children, read_answer, wait_
 REQUESTS = {"native": 5000 // SLOW, "lambda": 5000 // SLOW, "server": 1200 // SLOW}
 CLIENTS = 4  # for each handler
 KILLS = 60
-SERVED = {"native": 0.5, "lambda": 0.5, "server": 0.1}  # of them at least; a server takes a while to start again
+SERVED = {"native": 0.5, "lambda": 0.5, "server": 0.01}  # of them at least; a server takes a while to start again
 
 BLUEPRINT = f"""
 blueprint: 1
