@@ -12,8 +12,7 @@
 
 #define PRELUDE_MAX (64 * 1024)
 
-/* Takes over the bytes as received; an authorizer's become the body as they are, for whoever asked it. An answer that
- * is not valid becomes the failure HANDLER_ANSWER with the reason. */
+/* Takes over the bytes as received. An answer that is not valid becomes the failure HANDLER_ANSWER with the reason. */
 struct outcome http_answer_read(struct invocation *inv, struct chunk *take_chunk);
 
 enum prelude_result { PRELUDE_COMPLETE, PRELUDE_INCOMPLETE, PRELUDE_INVALID };

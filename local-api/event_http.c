@@ -313,7 +313,7 @@ static void write_body(struct json_write *w, const struct invocation *inv, struc
     json_bool(w, !text);
 }
 
-void http_event_write(struct buf *out, struct invocation *inv, const char *application) {
+struct slice http_event_write(struct buf *out, struct invocation *inv, const char *application) {
     const struct request *request = &inv->request;
     struct slice body = inv->body ? body_whole(inv->body) : SLICE("");
     struct json_write w = json_write_to(out);
@@ -330,4 +330,5 @@ void http_event_write(struct buf *out, struct invocation *inv, const char *appli
     write_path_parameters(&w, inv);
     write_body(&w, inv, body);
     json_close(&w, '}');
+    return SLICE("application/json");
 }

@@ -13,7 +13,7 @@
 /* Stands for the account wherever AWS names one. */
 #define EVENT_ACCOUNT "012345678912"
 
-/* Appends the event; the body must be whole. `application` is the blueprint's name. */
-void http_event_write(struct buf *out, struct invocation *inv, const char *application);
+/* Appends the event; the body must be whole. `application` is the blueprint's name. Returns its content type. */
+struct slice http_event_write(struct buf *out, struct invocation *inv, const char *application);
 /* True for media types whose bytes are text: text/..., JSON, XML, JavaScript, forms. */
 bool media_type_is_text(struct slice content_type);

@@ -255,17 +255,17 @@ static void event_next_begin(struct call *c) {
     extension_serve(x);
 }
 
-static struct lambda_report read_report(struct call *c) {
+static struct handler_report read_report(struct call *c) {
     struct slice type = call_header(c, SLICE("Lambda-Extension-Function-Error-Type"));
-    struct lambda_report r = lambda_report_read(&c->endpoint->api->scratch, SLICE_NONE, buf_slice(&c->in),
-                                                SLICE("Extension.Unknown"));
+    struct handler_report r = lambda_report_read(&c->endpoint->api->scratch, SLICE_NONE, buf_slice(&c->in),
+                                                 SLICE("Extension.Unknown"));
     if (type.n && slice_starts_with(type, SLICE("Extension."))) r.type = type;
     return r;
 }
 
 static void init_error_end(struct call *c) {
     struct endpoint *ep = c->endpoint;
-    struct lambda_report r = read_report(c);
+    struct handler_report r = read_report(c);
     lambda_report_log(ep, "extension cannot start", SLICE_NONE, &r);
     call_accept(c);
     worker_init_error(ep->worker, r.type, r.message);
@@ -274,7 +274,7 @@ static void init_error_end(struct call *c) {
 
 static void exit_error_end(struct call *c) {
     struct endpoint *ep = c->endpoint;
-    struct lambda_report r = read_report(c);
+    struct handler_report r = read_report(c);
     lambda_report_log(ep, "extension failed", SLICE_NONE, &r);
     call_accept(c);
     worker_fail(ep->worker, "an extension of it failed");

@@ -224,7 +224,8 @@ void event_fields_write(struct buf *out, const struct invocation *inv, uint64_t 
     if (inv->route) write_field(out, SLICE("Execgate-Route"), inv->route->key);
     write_parameters(out, inv);
     write_number_field(out, SLICE("Execgate-Deadline"), deadline_ms);
-    write_field(out, SLICE("Execgate-Client-Address"), inv->request.client_address);
+    if (inv->request.client_address.n) write_field(out, SLICE("Execgate-Client-Address"), inv->request.client_address);
+    if (inv->client_context.n) write_field(out, SLICE("Execgate-Client-Context"), inv->client_context);
     write_field(out, SLICE("Execgate-Request-Id"), inv->request_id);
     if (!slice_is_none(inv->request.client_certificate) && http_is_field_value(inv->request.client_certificate))
         write_field(out, SLICE("Execgate-Client-Certificate"), inv->request.client_certificate);

@@ -1,6 +1,7 @@
 #include "local-api/lambda_face.h"
 #include "gateway/base/base64.h"
 #include "local-api/answer_http.h"
+#include "local-api/event.h"
 #include "local-api/event_http.h"
 #include "local-api/extension.h"
 #include "local-api/lambda_report.h"
@@ -35,18 +36,20 @@ static void next_reply(struct call *c, struct invocation *inv) {
     struct endpoint *ep = c->endpoint;
     char arn[256], trace[LAMBDA_TRACE_SIZE], deadline[24];
     int n = snprintf(deadline, sizeof deadline, "%" PRIu64, endpoint_deadline_ms(ep, inv));
+    struct buf event = {0};
+    struct slice type = event_shape_of(inv)->write(&event, inv, pool_host_of(ep->worker->pool)->application);
     struct field items[] = {
-        {SLICE("Content-Type"), SLICE("application/json")},
+        {SLICE("Content-Type"), type},
         {SLICE("Lambda-Runtime-Aws-Request-Id"), invocation_id(inv)},
         {SLICE("Lambda-Runtime-Invocation-Id"), slice_make(inv->attempt_id, UUID_TEXT_SIZE)},
         {SLICE("Lambda-Runtime-Deadline-Ms"), slice_make(deadline, (size_t)n)},
         {SLICE("Lambda-Runtime-Invoked-Function-Arn"), lambda_arn(ep, arn, sizeof arn)},
         {SLICE("Lambda-Runtime-Trace-Id"), lambda_trace(inv, trace)},
+        {SLICE("Lambda-Runtime-Client-Context"), inv->client_context},
     };
-    struct fields headers = {items, ARRAY_LEN(items), ARRAY_LEN(items)};
-    struct buf event = {0};
+    size_t count = ARRAY_LEN(items) - slice_is_none(inv->client_context);
+    struct fields headers = {items, count, count};
     size_t size;
-    http_event_write(&event, inv, pool_host_of(ep->worker->pool)->application);
     char *bytes = buf_take(&event, &size);
     http_exchange_reply_bytes(c->exchange, 200, &headers, bytes, size);
 }
@@ -144,7 +147,7 @@ static void response_end(struct call *c) {
     size_t n;
     char *bytes = buf_take(&c->in, &n);
     call_accept(c);
-    endpoint_complete(c->endpoint, inv, http_answer_read(inv, chunk_take(bytes, n)));
+    endpoint_complete(c->endpoint, inv, event_shape_of(inv)->read(inv, chunk_take(bytes, n)));
 }
 
 static const struct call_ops response_ops = {.on_data = upload_data, .on_end = response_end};
@@ -158,7 +161,7 @@ static void log_broken_stream(struct call *c, struct slice type) {
     char *room = arena_alloc(&api->scratch, text.n + 1);
     ptrdiff_t n = text.n ? base64_decode(text, room) : 0;
     struct slice body = slice_make(room, n > 0 ? (size_t)n : 0);
-    struct lambda_report r = lambda_report_read(&api->scratch, type, body, SLICE("Function.Unknown"));
+    struct handler_report r = lambda_report_read(&api->scratch, type, body, SLICE("Function.Unknown"));
     lambda_report_log(c->endpoint, "handler broke its answer off", c->id, &r);
     arena_reset(&api->scratch);
 }
@@ -232,7 +235,9 @@ static void raw_begin(struct call *c, struct invocation *inv) {
     http_exchange_read(c->exchange);
 }
 
-static bool has_prelude(const struct call *c) {
+/* The sign that some clients give without the other; where an answer has no status, there is nothing to begin with. */
+static bool has_prelude(const struct call *c, const struct invocation *inv) {
+    if (event_shape_of(inv)->answer == EVENT_ANSWER_BYTES) return false;
     struct slice type = call_header(c, SLICE("Content-Type")), name;
     return slice_next(&type, ';', &name) && slice_equal_nocase(slice_trim(name), SLICE(STREAMED_HTTP_TYPE));
 }
@@ -250,7 +255,7 @@ static void response_begin(struct call *c) {
                     "Lambda-Runtime-Function-Response-Mode must be streaming or absent");
         return;
     }
-    if (has_prelude(c)) {
+    if (has_prelude(c, inv)) {
         c->ops = &prelude_ops;
         http_exchange_read(c->exchange);
     } else if (!slice_is_none(mode)) {
@@ -267,10 +272,10 @@ static void error_end(struct call *c) {
     struct invocation *inv = answered(c);
     if (!inv) return;
     struct slice type = call_header(c, SLICE("Lambda-Runtime-Function-Error-Type"));
-    struct lambda_report r = lambda_report_read(&inv->arena, type, buf_slice(&c->in), SLICE("Function.Unknown"));
+    struct handler_report r = lambda_report_read(&inv->arena, type, buf_slice(&c->in), SLICE("Function.Unknown"));
     lambda_report_log(ep, "handler reported an error", c->id, &r);
     call_accept(c);
-    endpoint_complete(ep, inv, outcome_failure(inv, FAILURE_HANDLER_ERROR, "error type " SLICE_FMT, SLICE_ARG(r.type)));
+    endpoint_complete(ep, inv, outcome_reported(inv, &r));
 }
 
 static const struct call_ops error_ops = {.on_data = upload_data, .on_end = error_end};
@@ -290,7 +295,7 @@ static void init_error_end(struct call *c) {
         refuse_transition(c, "InitError");
         return;
     }
-    struct lambda_report r = lambda_report_read(a, type, buf_slice(&c->in), SLICE("Runtime.Unknown"));
+    struct handler_report r = lambda_report_read(a, type, buf_slice(&c->in), SLICE("Runtime.Unknown"));
     lambda_report_log(ep, "handler cannot start", SLICE_NONE, &r);
     call_accept(c);
     worker_init_error(ep->worker, r.type, r.message);

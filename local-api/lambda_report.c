@@ -29,14 +29,14 @@ static bool is_type_name(struct slice s) {
     return true;
 }
 
-static void take_member(struct lambda_report *r, struct arena *a, struct slice name, struct json_value value) {
+static void take_member(struct handler_report *r, struct arena *a, struct slice name, struct json_value value) {
     struct slice text = value.kind == JSON_STRING ? json_text_of(a, value) : SLICE_NONE;
     if (slice_equal(name, SLICE("errorMessage"))) r->message = text;
     if (slice_equal(name, SLICE("errorType")) && is_type_name(text)) r->type = text;
     if (slice_equal(name, SLICE("stackTrace")) && value.kind == JSON_ARRAY) r->stack = value.raw;
 }
 
-static bool read_object(struct lambda_report *r, struct arena *a, struct slice body) {
+static bool read_object(struct handler_report *r, struct arena *a, struct slice body) {
     struct json_read json;
     struct slice name;
     struct json_value value;
@@ -46,10 +46,11 @@ static bool read_object(struct lambda_report *r, struct arena *a, struct slice b
     return json_read_end(&json);
 }
 
-struct lambda_report lambda_report_read(struct arena *a, struct slice type_header, struct slice body,
-                                        struct slice unknown) {
-    struct lambda_report r = {.type = unknown};
-    if (!read_object(&r, a, body)) r = (struct lambda_report){.type = unknown, .message = body};
+struct handler_report lambda_report_read(struct arena *a, struct slice type_header, struct slice body,
+                                         struct slice unknown) {
+    struct handler_report r = {.type = unknown};
+    if (!read_object(&r, a, body)) r = (struct handler_report){.type = unknown, .message = body};
+    r.posted = body;
     r.type = lambda_error_type(type_header, r.type);
     return r;
 }
@@ -59,7 +60,7 @@ static struct slice cut(struct slice s) {
 }
 
 void lambda_report_log(const struct endpoint *ep, const char *what, struct slice invocation,
-                       const struct lambda_report *r) {
+                       const struct handler_report *r) {
     log_event(ep->api->log, LOG_WARN, what, LOG_TEXT("handler", ep->worker->handler->name),
               LOG_INT("pid", ep->worker->pid), LOG_SLICE("invocation", invocation), LOG_SLICE("error_type", r->type),
               LOG_SLICE("error", cut(r->message)), LOG_SLICE("stack", cut(r->stack)));

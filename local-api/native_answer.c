@@ -1,4 +1,5 @@
 #include "local-api/native_answer.h"
+#include "local-api/event.h"
 #include "local-api/lambda_report.h"
 #include "local-api/runtime_private.h"
 #include <inttypes.h>
@@ -18,9 +19,9 @@ static bool status_is_valid(int status) {
 
 /* The type is the handler's word for it, a field value already; the text is for the operator. */
 static struct outcome answer_error(struct endpoint *ep, struct invocation *inv, struct slice type, struct slice text) {
-    struct lambda_report report = {.type = type, .message = text};
+    struct handler_report report = {.type = type, .message = text};
     lambda_report_log(ep, "handler reported an error", invocation_id(inv), &report);
-    return outcome_failure(inv, FAILURE_HANDLER_ERROR, "error type " SLICE_FMT, SLICE_ARG(type));
+    return outcome_reported(inv, &report);
 }
 
 struct outcome answer_outcome(struct endpoint *ep, struct invocation *inv, const struct response_head *head,
@@ -31,7 +32,7 @@ struct outcome answer_outcome(struct endpoint *ep, struct invocation *inv, const
         return outcome_failure(inv, FAILURE_HANDLER_ANSWER, "its status is not one of 200 to 599: %d", head->status);
     struct outcome o = {.status = head->status};
     answer_fields_copy(inv, &head->fields, &o.headers);
-    return o;
+    return event_outcome(inv, o);
 }
 
 const char *answer_take(struct endpoint *ep, struct slice id, const struct response_head *head,

@@ -184,7 +184,7 @@ static const struct call_ops whole_ops = {.on_data = whole_data, .on_end = whole
 static void streamed_end(struct call *c) {
     struct slice error = http_exchange_trailer(c->exchange, SLICE("Execgate-Error"));
     if (!slice_is_none(error)) {
-        struct lambda_report report = {.type = error};
+        struct handler_report report = {.type = error};
         lambda_report_log(c->endpoint, "handler broke its answer off", c->id, &report);
         stream_fail(c, FAILURE_HANDLER_ERROR, "the handler reported an error while it answered");
     } else if (!stream_finish(c)) {
@@ -264,7 +264,7 @@ static void response_begin(struct call *c) {
 
 /* --- error --- */
 
-static void report_member(struct lambda_report *r, struct arena *a, struct slice name, struct json_value value) {
+static void report_member(struct handler_report *r, struct arena *a, struct slice name, struct json_value value) {
     struct slice text = value.kind == JSON_STRING ? json_text_of(a, value) : SLICE_NONE;
     if (slice_equal(name, SLICE("message"))) r->message = text;
     if (slice_equal(name, SLICE("type"))) r->type = text;
@@ -272,7 +272,7 @@ static void report_member(struct lambda_report *r, struct arena *a, struct slice
 }
 
 /* {message, type, stack, retry}; retry is for queues. */
-static bool report_read(struct lambda_report *r, struct arena *a, struct slice body) {
+static bool report_read(struct handler_report *r, struct arena *a, struct slice body) {
     struct json_read json;
     struct slice name;
     struct json_value value;
@@ -285,7 +285,7 @@ static bool report_read(struct lambda_report *r, struct arena *a, struct slice b
 static void error_end(struct call *c) {
     struct endpoint *ep = c->endpoint;
     struct invocation *inv = endpoint_find_wanted(ep, c->id);
-    struct lambda_report r = {0};
+    struct handler_report r = {0};
     if (!inv) {
         refuse_missing(c);
         return;
@@ -296,10 +296,8 @@ static void error_end(struct call *c) {
     }
     lambda_report_log(ep, "handler reported an error", c->id, &r);
     call_accept(c);
-    struct outcome o = slice_is_none(r.type)
-                           ? outcome_failure(inv, FAILURE_HANDLER_ERROR, NULL)
-                           : outcome_failure(inv, FAILURE_HANDLER_ERROR, "error type " SLICE_FMT, SLICE_ARG(r.type));
-    endpoint_complete(ep, inv, o);
+    r.posted = buf_slice(&c->in);
+    endpoint_complete(ep, inv, outcome_reported(inv, &r));
 }
 
 static size_t error_data(struct call *c, struct slice bytes) {

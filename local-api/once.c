@@ -1,6 +1,7 @@
 #include "local-api/once.h"
 #include "gateway/pool/pool.h"
 #include "local-api/cgi.h"
+#include "local-api/event.h"
 #include "local-api/once_answer.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -342,6 +343,7 @@ static void once_deliver(struct worker *w, struct invocation *inv) {
     cgi_environment_set(&launch, inv, deadline_wall_ms(loop_clock(o->context->loop), inv));
     o->inv = inv;
     o->is_head = slice_equal(inv->request.method, SLICE("HEAD"));
+    if (event_shape_of(inv)->answer == EVENT_ANSWER_BYTES) o->shape = ONCE_PLAIN;
     /* Outlives the invocation when the answer begins before all of it has been read. */
     o->request = inv->body;
     inv->body = NULL;

@@ -4,7 +4,8 @@
  * (once_answer.h): a CGI document, or the whole output as a plain body. A document's body is streamed as soon as its
  * header block is complete, to a HEAD only measured; its exit status does not count, but a killed process cuts the
  * answer off. Plain output is held until the exit status is known, and a non-zero status is a 502. An answer has ended
- * when both the output and the process have, or when a document has as many bytes as it declared.
+ * when both the output and the process have, or when a document has as many bytes as it declared. An event that is no
+ * HTTP request (event.h) is answered by plain output, whatever that looks like.
  */
 #pragma once
 #include "gateway/loop/loop.h"

@@ -54,12 +54,12 @@ static void add_event_fields(struct field_list *l, const struct invocation *inv,
     buf_free(&lines);
 }
 
-/* A client on a Unix socket has no address to tell. */
+/* A client on a Unix socket has no address to tell; an event that is no request has no client. */
 static void add_forwarded(struct field_list *l, const struct invocation *inv) {
     const struct request *r = &inv->request;
-    if (!slice_starts_with(r->client_address, SLICE("unix:")))
+    if (r->client_address.n && !slice_starts_with(r->client_address, SLICE("unix:")))
         list_add_field(l, SLICE("X-Forwarded-For"), r->client_address);
-    list_add_field(l, SLICE("X-Forwarded-Proto"), r->scheme);
+    if (r->scheme.n) list_add_field(l, SLICE("X-Forwarded-Proto"), r->scheme);
     if (r->host.n) list_add_field(l, SLICE("X-Forwarded-Host"), r->host);
     list_add_field(l, SLICE("X-Request-Id"), inv->request_id);
 }

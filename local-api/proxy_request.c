@@ -1,6 +1,7 @@
 #include "local-api/proxy_request.h"
 #include "gateway/base/http_text.h"
 #include "gateway/pool/pool.h"
+#include "local-api/event.h"
 #include "local-api/http_message.h"
 #include "local-api/proxy_fields.h"
 #include <curl/curl.h>
@@ -339,8 +340,15 @@ static void request_complete(struct proxy_request *r, struct outcome outcome) {
 
 /* Hands the answer over, with its body as far as it has come. */
 static void request_answer(struct proxy_request *r) {
-    struct outcome o = {.status = r->head.status, .body = r->answer};
+    struct outcome o = {.status = r->head.status};
     answer_fields_copy(r->inv, &r->head.fields, &o.headers);
+    o = event_outcome(r->inv, o);
+    if (o.failure != FAILURE_NONE) {
+        r->dropped = true;
+        request_complete(r, o);
+        return;
+    }
+    o.body = r->answer;
     r->streaming = r->answer != NULL;
     if (r->answer && body_state_of(r->answer) == BODY_OPEN) {
         body_on_wanted(r->answer, on_body_moved, r);

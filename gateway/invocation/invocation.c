@@ -13,8 +13,14 @@ static const char *const state_names[INVOCATION_STATES] = {
     [INVOCATION_DONE] = "done",
 };
 
+static const char *const trigger_names[TRIGGER_KINDS] = {
+    [TRIGGER_HTTP] = "http",   [TRIGGER_AUTHORIZER] = "authorizer", [TRIGGER_INVOKE] = "invoke",
+    [TRIGGER_QUEUE] = "queue", [TRIGGER_SCHEDULE] = "schedule",
+};
+
 const char *trigger_kind_name(enum trigger_kind t) {
-    return t == TRIGGER_AUTHORIZER ? "authorizer" : "http";
+    assert(t < TRIGGER_KINDS);
+    return trigger_names[t];
 }
 
 const char *invocation_state_name(enum invocation_state s) {
@@ -38,6 +44,7 @@ static void request_clear(struct request *r) {
 static void invocation_clear(struct invocation *inv) {
     inv->trigger = TRIGGER_HTTP;
     inv->attempts = 0;
+    inv->client_context = SLICE_NONE;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;
     request_clear(&inv->request);
@@ -121,6 +128,17 @@ void invocation_trace_from(struct invocation *inv, struct slice traceparent) {
     clock_random_hex(inv->pipeline->clock, inv->trace_id, sizeof inv->trace_id / 2);
     clock_random_hex(inv->pipeline->clock, inv->parent_id, sizeof inv->parent_id / 2);
     inv->trace_sampled = false;
+}
+
+void invocation_request_post(struct invocation *inv, const char *path) {
+    struct request *r = &inv->request;
+    struct error e;
+    r->method = SLICE("POST");
+    r->target = arena_copy(&inv->arena, slice_of(path));
+    r->version = SLICE("HTTP/1.1");
+    int parsed = url_parse(&r->url, &inv->arena, r->target, &e);
+    assert(parsed == 0); /* our own */
+    (void)parsed;
 }
 
 /* Where the first entry into a state is noted; NULL = nowhere. */

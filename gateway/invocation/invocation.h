@@ -36,9 +36,15 @@ enum invocation_state {
     INVOCATION_STATES
 };
 
+/* Where an event comes from, and with that who looks at it (struct hook) and in which shape a process gets it
+ * (local-api/event.h). Only http events are matched by the router; the others come with their route. */
 enum trigger_kind {
-    TRIGGER_HTTP,
+    TRIGGER_HTTP,       /* a client's request */
     TRIGGER_AUTHORIZER, /* the gateway itself asks a handler whether another invocation may pass: no hook sees it */
+    TRIGGER_INVOKE,     /* bytes for a handler by its name: POST /invoke */
+    TRIGGER_QUEUE,      /* messages of a queue: POST /queue/NAME */
+    TRIGGER_SCHEDULE,   /* an hour has come: POST /schedule/NAME */
+    TRIGGER_KINDS
 };
 const char *trigger_kind_name(enum trigger_kind t);
 
@@ -58,7 +64,8 @@ struct source_ops {
     void (*finish)(struct invocation *inv);
 };
 
-/* The http event as the client sent it. Slices live in the invocation's arena. */
+/* The event as a request message: the http event as the client sent it, any other as its source made it
+ * (invocation_request_post). Slices live in the invocation's arena. */
 struct request {
     struct slice method;
     struct slice target;  /* raw */
@@ -74,16 +81,25 @@ struct request {
     struct slice client_fingerprint; /* of that certificate: SHA-256, lower-case hex; absent likewise */
 };
 
+/* What a handler, or its runtime, says about its own failure. Slices live in the invocation's arena. */
+struct handler_report {
+    struct slice type;
+    struct slice message;
+    struct slice stack;  /* absent when there is none */
+    struct slice posted; /* the bytes as they came; absent when it said no more than the type */
+};
+
 /* How it ended: the handler's answer (failure NONE) or a failure. */
 struct outcome {
     enum failure failure;
     int status;
-    struct fields headers;  /* already filtered: no hop-by-hop, no Content-Length */
-    struct body *body;      /* consumer's end; NULL = empty. May still be arriving. */
-    struct slice detail;    /* of a failure; in the arena */
-    struct slice evidence;  /* for the log only: what a bad answer looked like; in the arena */
-    uint32_t retry_after_s; /* 0 = no Retry-After */
-    struct slice allow;     /* of a 405; in the arena or longer-lived */
+    struct fields headers;               /* already filtered: no hop-by-hop, no Content-Length */
+    struct body *body;                   /* consumer's end; NULL = empty. May still be arriving. */
+    struct slice detail;                 /* of a failure; in the arena */
+    struct slice evidence;               /* for the log only: what a bad answer looked like; in the arena */
+    uint32_t retry_after_s;              /* 0 = no Retry-After */
+    struct slice allow;                  /* of a 405; in the arena or longer-lived */
+    const struct handler_report *report; /* of a HANDLER_ERROR; NULL = it said nothing */
 };
 
 #define INVOCATION_MAX_PARAMETERS 32
@@ -100,9 +116,10 @@ struct invocation {
     char id[UUID_TEXT_SIZE];         /* ours, unguessable, the same for every attempt */
     char attempt_id[UUID_TEXT_SIZE]; /* of this delivery to a worker */
     unsigned attempts;
-    struct slice request_id; /* the client's X-Request-Id if sane, else id */
-    char trace_id[32];       /* W3C trace context, hex */
-    char parent_id[16];      /* the span the handler should take as its parent */
+    struct slice request_id;     /* the client's X-Request-Id if sane, else id */
+    struct slice client_context; /* of an invoke event: a JSON object fit for a header field, or absent */
+    char trace_id[32];           /* W3C trace context, hex */
+    char parent_id[16];          /* the span the handler should take as its parent */
     bool trace_sampled;
 
     struct request request;
@@ -135,6 +152,9 @@ struct invocation *invocation_new(struct pipeline *p, const struct source_ops *s
 /* The trace context from a W3C traceparent (version 00, strictly), or a new one, not sampled, when it is absent or not
  * valid. */
 void invocation_trace_from(struct invocation *inv, struct slice traceparent);
+/* For a source whose events are no HTTP requests: makes its request `POST path`, without fields. The path is encoded
+ * already. */
+void invocation_request_post(struct invocation *inv, const char *path);
 /* Into `place` (the list of the new state). Notes the time of the state's first entry. The deadline belongs to the
  * state that armed it: a move disarms it. */
 void invocation_move(struct invocation *inv, enum invocation_state state, struct list *place);
@@ -150,6 +170,8 @@ static inline struct slice invocation_id(const struct invocation *inv) {
 /* Builds an outcome in inv's arena. The detail may be NULL. */
 struct outcome outcome_failure(struct invocation *inv, enum failure f, const char *detail_format, ...)
     __attribute__((format(printf, 3, 4)));
+/* HANDLER_ERROR with a copy of what was reported. A type becomes part of the public detail, the rest does not. */
+struct outcome outcome_reported(struct invocation *inv, const struct handler_report *report);
 /* Moves the body out (the caller holds the consumer's end); NULL when there is none. */
 struct body *outcome_take_body(struct outcome *o);
 /* Lets go of the body, if there is one. */

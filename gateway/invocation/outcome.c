@@ -28,6 +28,20 @@ struct outcome outcome_failure(struct invocation *inv, enum failure f, const cha
     return o;
 }
 
+struct outcome outcome_reported(struct invocation *inv, const struct handler_report *report) {
+    struct arena *a = &inv->arena;
+    struct handler_report *kept = arena_alloc(a, sizeof *kept);
+    *kept = (struct handler_report){.type = arena_copy(a, report->type),
+                                    .message = arena_copy(a, report->message),
+                                    .stack = arena_copy(a, report->stack),
+                                    .posted = arena_copy(a, report->posted)};
+    struct outcome o = slice_is_none(kept->type) ? outcome_failure(inv, FAILURE_HANDLER_ERROR, NULL)
+                                                 : outcome_failure(inv, FAILURE_HANDLER_ERROR, "error type " SLICE_FMT,
+                                                                   SLICE_ARG(kept->type));
+    o.report = kept;
+    return o;
+}
+
 struct body *outcome_take_body(struct outcome *o) {
     struct body *b = o->body;
     o->body = NULL;

@@ -47,6 +47,10 @@ static enum step_result step_route(struct invocation *inv) {
     struct router_match match = {.values = inv->parameters};
     if (p->draining) return step_refuse(inv, FAILURE_SHUTTING_DOWN, RETRY_AFTER_S);
     if (p->in_flight > p->in_flight_limit) return step_refuse(inv, FAILURE_OVERLOADED, RETRY_AFTER_S);
+    if (inv->trigger != TRIGGER_HTTP) {
+        assert(inv->route);
+        return STEP_NEXT;
+    }
     if (preflight_is_answered(inv)) return STEP_REPLY;
     switch (router_match(p->router, inv->request.method, &inv->request.url, &inv->arena, &match)) {
     case ROUTER_FOUND: inv->route = match.route; return STEP_NEXT;
@@ -58,8 +62,13 @@ static enum step_result step_route(struct invocation *inv) {
     return STEP_REPLY;
 }
 
+static bool hook_sees(const struct hook *hook, const struct invocation *inv) {
+    if (inv->trigger == TRIGGER_HTTP) return true;
+    return hook->scope == HOOK_SEES_ALL && inv->trigger != TRIGGER_AUTHORIZER;
+}
+
 static enum step_result step_hook(struct invocation *inv, const struct hook *hook) {
-    return hook->pre ? hook->pre(hook->self, inv) : STEP_NEXT;
+    return hook->pre && hook_sees(hook, inv) ? hook->pre(hook->self, inv) : STEP_NEXT;
 }
 
 static enum step_result body_failed(struct invocation *inv) {
@@ -124,7 +133,8 @@ static enum step_result step_whole_body(struct invocation *inv) {
     const struct pipeline *p = inv->pipeline;
     for (size_t i = 0; i < p->hook_count; i++) {
         const struct hook *hook = &p->hooks[i];
-        if (hook->body && hook->body(hook->self, inv) == STEP_REPLY) return STEP_REPLY;
+        if (!hook->body || !hook_sees(hook, inv)) continue;
+        if (hook->body(hook->self, inv) == STEP_REPLY) return STEP_REPLY;
     }
     return STEP_NEXT;
 }
@@ -205,8 +215,8 @@ static void pipeline_finish(struct invocation *inv) {
     pipeline_detach(inv);
     invocation_move(inv, INVOCATION_POST, &p->places[INVOCATION_POST]);
     outcome_explain(inv);
-    for (size_t i = inv->trigger == TRIGGER_HTTP ? p->hook_count : 0; i-- > 0;)
-        if (p->hooks[i].post) p->hooks[i].post(p->hooks[i].self, inv);
+    for (size_t i = p->hook_count; i-- > 0;)
+        if (p->hooks[i].post && hook_sees(&p->hooks[i], inv)) p->hooks[i].post(p->hooks[i].self, inv);
     p->counters.failures[inv->outcome.failure]++;
     p->counters.finished++;
     inv->source->finish(inv);

@@ -14,9 +14,13 @@
 
 enum step_result { STEP_NEXT, STEP_WAIT, STEP_REPLY };
 
+/* Which invocations a hook sees: those of clients' requests (what plugins are for), or all but the authorizer's. */
+enum hook_scope { HOOK_SEES_HTTP, HOOK_SEES_ALL };
+
 struct hook {
     const char *name;
     void *self;
+    enum hook_scope scope;
     enum step_result (*pre)(void *self, struct invocation *inv); /* NULL = none */
     /* For an invocation whose pre has set inv->whole_body: called once its body (NULL = none) is all here and before it
      * is admitted. NEXT or REPLY. NULL = none. */

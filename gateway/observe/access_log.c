@@ -105,5 +105,5 @@ static void access_log_post(void *self, struct invocation *inv) {
 }
 
 struct hook access_log_hook(struct log *log) {
-    return (struct hook){.name = "access log", .self = log, .post = access_log_post};
+    return (struct hook){.name = "access log", .self = log, .scope = HOOK_SEES_ALL, .post = access_log_post};
 }

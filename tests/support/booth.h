@@ -361,6 +361,21 @@ static inline struct invocation *booth_submit(struct booth *b, struct reply *r, 
     return inv;
 }
 
+/* POST /invoke, as the invoke source makes it; NULL leaves the type or the context out. */
+static inline struct invocation *booth_invoke(struct booth *b, struct reply *r, const char *type, const char *context,
+                                              struct slice body) {
+    struct invocation *inv = invocation_new(&b->pipeline, &booth_source, r);
+    inv->trigger = TRIGGER_INVOKE;
+    inv->route = &b->route;
+    invocation_request_post(inv, "/invoke");
+    if (type) fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"), slice_of(type));
+    if (context) inv->client_context = slice_of(context);
+    if (body.n) inv->body = body_of_chunk(chunk_copy(body));
+    *r = (struct reply){0};
+    pipeline_run(inv);
+    return inv;
+}
+
 static inline bool reply_has_finished(void *context) {
     return ((struct reply *)context)->finished;
 }

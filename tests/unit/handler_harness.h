@@ -222,15 +222,30 @@ static inline struct invocation *harness_submit(struct harness *h, struct answer
     return inv;
 }
 
+static inline bool answer_is_ended(void *context) {
+    return ((struct answer *)context)->ended;
+}
+
+/* POST /invoke, as the invoke source makes it, and the whole answer. */
+static inline struct answer harness_invoke(struct harness *h, struct slice body) {
+    struct answer a = {0};
+    struct invocation *inv = invocation_new(&h->pipeline, &harness_source, &a);
+    inv->trigger = TRIGGER_INVOKE;
+    inv->route = &h->route;
+    invocation_request_post(inv, "/invoke");
+    fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"), SLICE("text/x"));
+    if (body.n) inv->body = body_of_chunk(chunk_copy(body));
+    pipeline_run(inv);
+    assert_true(harness_run_until(h, answer_is_ended, &a, HARNESS_LIMIT_MS));
+    return a;
+}
+
 static inline struct body *body_of_text(const char *text) {
     return body_of_chunk(chunk_copy(slice_of(text)));
 }
 
 static inline bool answer_is_finished(void *context) {
     return ((struct answer *)context)->finished;
-}
-static inline bool answer_is_ended(void *context) {
-    return ((struct answer *)context)->ended;
 }
 
 static inline void harness_await(struct harness *h, struct answer *a) {

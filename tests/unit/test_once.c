@@ -340,6 +340,25 @@ static void test_stream_timeout(void **state) {
     fixture_close(&f);
 }
 
+/* What looks like a document is not taken for one, and the exit status alone says whether it failed. */
+static void test_an_invocation_by_name(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f, "printf 'Status: 404\\n\\n%s %s %s %s ' $EXECGATE_TRIGGER $REQUEST_METHOD $REQUEST_URI "
+                      "$CONTENT_TYPE; cat");
+    struct answer a = harness_invoke(&f.h, SLICE("a\0b"));
+    assert_int_equal(a.failure, FAILURE_NONE);
+    assert_int_equal(a.status, 200);
+    assert_text(&a, "Status: 404\n\ninvoke POST /invoke text/x a\0b");
+    answer_free(&a);
+    harness_write_script(&f.h, "echo no; exit 3");
+    a = harness_invoke(&f.h, SLICE(""));
+    assert_int_equal(a.failure, FAILURE_HANDLER_ERROR);
+    assert_string_equal(a.detail, "exit status 3");
+    answer_free(&a);
+    fixture_close(&f);
+}
+
 static void test_missing_command(void **state) {
     struct fixture f;
     (void)state;
@@ -426,6 +445,7 @@ int main(void) {
         cmocka_unit_test(test_cancellation),
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_stream_timeout),
+        cmocka_unit_test(test_an_invocation_by_name),
         cmocka_unit_test(test_missing_command),
         cmocka_unit_test(test_failures_do_not_hold_back_others),
         cmocka_unit_test(test_several),

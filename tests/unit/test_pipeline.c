@@ -652,6 +652,36 @@ static void only_a_whole_preflight_is_one(void **state) {
     house_close(&h);
 }
 
+/* Of its own kind, it comes with its route; hooks that are for requests do not see it, others do. */
+static void run_event(struct house *h, enum trigger_kind kind, const char *trace) {
+    struct invocation *inv = invocation_new(&h->pipeline, &house_source, h);
+    inv->trigger = kind;
+    inv->route = &h->route;
+    invocation_request_post(inv, "/invoke");
+    pipeline_run(inv);
+    if (h->pipeline.draining) return;
+    assert_int_equal(inv->state, INVOCATION_QUEUED);
+    assert_true(invocation_complete(inv, house_answer("{}")));
+    house_expect(h, trace);
+    assert_int_equal(h->status, 200);
+    assert_string_equal(h->body, "{}");
+}
+
+static void events_that_are_no_requests_pass_only_some_hooks(void **state) {
+    (void)state;
+    struct house h;
+    house_open(&h);
+    h.hooks[1].scope = HOOK_SEES_ALL;
+    run_event(&h, TRIGGER_INVOKE, "pre-b room submit completed post-b finish");
+    run_event(&h, TRIGGER_QUEUE, "pre-b room submit completed post-b finish");
+    run_event(&h, TRIGGER_SCHEDULE, "pre-b room submit completed post-b finish");
+    run_event(&h, TRIGGER_AUTHORIZER, "room submit completed finish");
+    h.pipeline.draining = true;
+    run_event(&h, TRIGGER_INVOKE, NULL);
+    assert_int_equal(h.failure, FAILURE_SHUTTING_DOWN);
+    house_close(&h);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_comes_back_through_every_place),
@@ -678,6 +708,7 @@ int main(void) {
         cmocka_unit_test(a_deadline_belongs_to_its_state),
         cmocka_unit_test(a_failure_replaces_a_body_and_answers_nothing_else),
         cmocka_unit_test(room_is_told_to_queues),
+        cmocka_unit_test(events_that_are_no_requests_pass_only_some_hooks),
         cmocka_unit_test(recycled_ones_start_afresh),
         cmocka_unit_test(only_some_are_kept_for_the_next),
         cmocka_unit_test(trace_context_is_taken_strictly),

@@ -118,6 +118,26 @@ static bool answer_has_head(void *context) {
 }
 
 /* A body of unknown length that is still arriving when the request goes out. */
+/* The event is a request like any other; what is not 2xx says that the handler failed. */
+static void test_an_invocation_by_name(void **state) {
+    struct fixture f;
+    (void)state;
+    fixture_start(&f);
+    struct answer a = harness_invoke(&f.h, SLICE("payload"));
+    assert_int_equal(a.status, 202);
+    assert_line(&a.text, "POST /invoke HTTP/1.1");
+    assert_line(&a.text, "Execgate-Trigger: invoke");
+    assert_line(&a.text, "Content-Type: text/x");
+    assert_line(&a.text, "payload");
+    assert_false(lines_have_prefix(&a.text, "X-Forwarded-For"));
+    answer_free(&a);
+    a = harness_invoke(&f.h, SLICE("fail"));
+    assert_int_equal(a.failure, FAILURE_HANDLER_ERROR);
+    assert_string_equal(a.detail, "it answered with the status 500");
+    answer_free(&a);
+    fixture_close(&f);
+}
+
 static void test_streamed_body(void **state) {
     struct fixture f;
     struct answer a = {0};
@@ -745,6 +765,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_request_head),
         cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_an_invocation_by_name),
         cmocka_unit_test(test_streamed_body),
         cmocka_unit_test(test_large_streamed_body),
         cmocka_unit_test(test_answer_during_the_upload),
