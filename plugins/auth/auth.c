@@ -6,13 +6,11 @@
 #include <stdlib.h>
 
 #define RETRY_AFTER_S 1
-#define SALT_BYTES 16
 
 struct auth {
     const struct auth_settings *settings;
     struct plugin_host host;
     struct guard **guards; /* by number */
-    char (*salts)[2 * SALT_BYTES];
 };
 
 /* What goes on with one invocation; inv->guarding until it has passed. */
@@ -183,11 +181,7 @@ static struct guard *open_guard(struct auth *a, size_t number, struct error *e) 
         [GUARD_HMAC] = guard_hmac_open, [GUARD_HANDLER] = guard_handler_open, [GUARD_ANY] = guard_any_open,
     };
     const struct guard_policy *p = &a->settings->guards[number];
-    clock_random_hex(a->host.clock, a->salts[number], SALT_BYTES);
-    const struct guard_host h = {.plugin = &a->host,
-                                 .realm = a->settings->realm,
-                                 .salt = slice_make(a->salts[number], sizeof a->salts[number]),
-                                 .guards = a->guards};
+    const struct guard_host h = {.plugin = &a->host, .realm = a->settings->realm, .guards = a->guards};
     return openers[p->type](&h, p, e);
 }
 
@@ -205,7 +199,6 @@ static void auth_close(void *state) {
     struct auth *a = state;
     for (size_t i = 0; i < a->settings->guard_count; i++) guard_free(a->guards[i]);
     free(a->guards);
-    free(a->salts);
     free(a);
 }
 
@@ -215,7 +208,6 @@ static int auth_open(const struct plugin_host *host, const void *settings, void 
     a->settings = settings ? settings : &nothing;
     a->host = *host;
     a->guards = xcalloc(a->settings->guard_count + 1, sizeof(struct guard *));
-    a->salts = xcalloc(a->settings->guard_count + 1, sizeof *a->salts);
     if (open_guards(a, false, e) == 0 && open_guards(a, true, e) == 0) {
         *state = a;
         return 0;

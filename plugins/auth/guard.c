@@ -4,7 +4,7 @@
 
 void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard_host *h,
                 const struct guard_policy *p) {
-    *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm, .salt = h->salt};
+    *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm};
 }
 
 void guard_pass(struct guard_visit *v, struct identity *identity) {

@@ -53,14 +53,12 @@ struct guard {
     const struct guard_ops *ops;
     const struct guard_policy *policy; /* the blueprint's */
     struct slice realm;
-    struct slice salt; /* of this process and this guard: what its cache's keys are made with */
 };
 
 /* What a guard is opened with. */
 struct guard_host {
     const struct plugin_host *plugin;
     struct slice realm;
-    struct slice salt;
     struct guard *const *guards; /* those opened so far, by number */
 };
 

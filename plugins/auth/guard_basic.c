@@ -132,7 +132,7 @@ static bool login_read(struct slice text, struct arena *a, struct login *login) 
 /* For a name that nobody has, the digest picks whose hash is checked in vain. */
 static void choose_hash(const struct basic_guard *g, struct basic_check *c) {
     size_t seed;
-    memcpy(&seed, c->key.bytes, sizeof seed);
+    memcpy(&seed, c->key.hash.words, sizeof seed);
     struct slice hash = htpasswd_hash_of(g->users, c->user);
     c->known = !slice_is_none(hash);
     if (!c->known) hash = htpasswd_decoy(g->users, seed);
@@ -160,7 +160,6 @@ static void basic_check(struct guard *base, struct guard_visit *v) {
     struct basic_guard *g = basic_guard_of(base);
     const struct credential_places places = {&g->place, 1};
     struct login login;
-    struct token_key key;
     struct slice text;
     enum credential_found found = credential_find(&places, v->inv, SLICE("Basic"), &text);
     if (found != CREDENTIAL_FOUND) {
@@ -171,7 +170,7 @@ static void basic_check(struct guard *base, struct guard_visit *v) {
         basic_refuse(v, "the user or the password is wrong");
         return;
     }
-    token_cache_key(g->cache, g->guard.salt, text, &key);
+    struct token_key key = token_cache_key(g->cache, text);
     struct slice user = token_cache_find(g->cache, &key, 0, &v->inv->arena);
     if (slice_is_none(user))
         basic_begin(g, v, &login, &key);

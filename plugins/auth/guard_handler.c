@@ -237,13 +237,13 @@ static void question_key(struct handler_guard *g, struct guard_visit *v, struct 
     if (g->policy->memory == AUTHORIZER_BY_REQUEST)
         text = arena_printf(&v->inv->arena, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(r->method),
                             SLICE_ARG(r->target), SLICE_ARG(credential));
-    if (g->cache) token_cache_key(g->cache, g->guard.salt, text, key);
+    if (g->cache) *key = token_cache_key(g->cache, text);
 }
 
 static void handler_check(struct guard *base, struct guard_visit *v) {
     struct handler_guard *g = handler_guard_of(base);
     struct slice credential = SLICE("");
-    struct token_key key = {{0}};
+    struct token_key key = {0};
     bool needed = g->policy->places.count > 0;
     enum credential_found found = needed ? credential_find(&g->policy->places, v->inv, SLICE_NONE, &credential)
                                          : CREDENTIAL_FOUND;

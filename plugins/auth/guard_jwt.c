@@ -58,9 +58,8 @@ static struct jose_verdict verify(struct jwt_guard *g, struct guard_visit *v, st
                                   const struct jwk_set *keys) {
     const struct jwt_trust trust = {g->verifier, keys, &g->policy->rules, g->clock};
     struct arena *a = &v->inv->arena;
-    struct token_key key;
     struct jwt t;
-    token_cache_key(g->cache, g->guard.salt, token, &key);
+    struct token_key key = token_cache_key(g->cache, token);
     struct slice claims = keys ? token_cache_find(g->cache, &key, jwk_set_generation(keys), a) : SLICE_NONE;
     if (!slice_is_none(claims)) {
         pass_with(v, claims);

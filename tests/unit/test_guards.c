@@ -275,7 +275,7 @@ static void gate_open(struct gate *g) {
     free(room);
     g->host = (struct plugin_host){.clock = g->clock, .turn = loop_turn(g->loop), .loop = g->loop};
     g->policy = (struct guard_policy){.name = SLICE("staff"), .type = GUARD_BASIC, .basic.users = g->file};
-    const struct guard_host h = {.plugin = &g->host, .realm = SLICE("shop"), .salt = SLICE("salt")};
+    const struct guard_host h = {.plugin = &g->host, .realm = SLICE("shop")};
     g->guard = guard_basic_open(&h, &g->policy, &e);
     assert_non_null(g->guard);
 }
