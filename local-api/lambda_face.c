@@ -2,7 +2,6 @@
 #include "gateway/base/base64.h"
 #include "local-api/answer_http.h"
 #include "local-api/event.h"
-#include "local-api/event_http.h"
 #include "local-api/extension.h"
 #include "local-api/lambda_report.h"
 #include "local-api/runtime_private.h"
@@ -22,7 +21,8 @@ static bool is_concurrent(const struct endpoint *ep) {
 /* --- next --- */
 
 struct slice lambda_arn(const struct endpoint *ep, char *room, size_t size) {
-    int n = snprintf(room, size, "arn:aws:lambda:us-east-1:" EVENT_ACCOUNT ":function:%s", ep->worker->handler->name);
+    int n = snprintf(room, size, "arn:aws:lambda:" EVENT_REGION ":" EVENT_ACCOUNT ":function:%s",
+                     ep->worker->handler->name);
     return slice_make(room, n > 0 && (size_t)n < size ? (size_t)n : 0);
 }
 

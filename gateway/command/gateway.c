@@ -7,6 +7,7 @@
 #include "gateway/observe/status.h"
 #include "gateway/pool/supervisor.h"
 #include "gateway/source/http_source.h"
+#include "gateway/source/invoke_source.h"
 #include "local-api/once.h"
 #include "local-api/runtime_api.h"
 #include "local-api/server_proxy.h"
@@ -31,6 +32,7 @@ struct gateway {
     struct supervisor *supervisor;
     struct pool_host host;
     struct pool **pools;
+    struct route *invoke_routes; /* by handler */
     struct runtime_api *runtime_api;
     struct server_proxy *server_proxy;
     struct once_context once;
@@ -42,7 +44,10 @@ struct gateway {
     struct deadline drain_check;
     struct deadline drain_limit;
     enum gateway_stage stage;
+    bool hurried; /* the first signal is as good as a second one */
     bool forced;
+    void (*on_output)(void *context, const struct worker *w, enum output_stream stream, struct slice line);
+    void *output_context;
 };
 
 /* Whoever reads the log may be slow: what is left is tried again soon, and the loop never waits for it. */
@@ -124,7 +129,7 @@ static void on_stop_signal(void *context, int signal_number) {
         log_event(g->log, LOG_INFO, "stopping", LOG_TEXT("signal", sigabbrev_np(signal_number)),
                   LOG_INT("in_flight", g->pipeline.in_flight));
         drain(g);
-        return;
+        if (!g->hurried) return;
     }
     stop_now(g, "a second signal");
     deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
@@ -173,6 +178,17 @@ static struct pool *build_pool(struct gateway *g, const struct handler_config *h
     abort();
 }
 
+static void tell_output(void *context, const struct worker *w, enum output_stream stream, struct slice line) {
+    const struct gateway *g = context;
+    if (g->on_output) g->on_output(g->output_context, w, stream, line);
+}
+
+static void build_invoke_routes(struct gateway *g) {
+    g->invoke_routes = xcalloc(g->blueprint->handler_count + 1, sizeof *g->invoke_routes);
+    for (size_t i = 0; i < g->blueprint->handler_count; i++)
+        g->invoke_routes[i] = invoke_route(&g->blueprint->handlers[i], pool_executor(g->pools[i]));
+}
+
 static int build_pools(struct gateway *g, struct error *e) {
     g->supervisor = supervisor_new(g->loop, g->log);
     g->runtime_api = runtime_api_new(g->loop, g->log, &g->blueprint->limits, e);
@@ -184,17 +200,29 @@ static int build_pools(struct gateway *g, struct error *e) {
                                  .deadlines = loop_deadlines(g->loop),
                                  .turn = loop_turn(g->loop),
                                  .launcher = supervisor_launcher(g->supervisor),
-                                 .application = g->blueprint->name};
+                                 .application = g->blueprint->name,
+                                 .on_output = tell_output,
+                                 .output_context = g};
     g->pools = xcalloc(g->blueprint->handler_count + 1, sizeof(struct pool *));
     for (size_t i = 0; i < g->blueprint->handler_count; i++) g->pools[i] = build_pool(g, &g->blueprint->handlers[i]);
+    build_invoke_routes(g);
     return 0;
 }
 
-static struct executor *executor_of(void *context, const char *handler_name) {
-    struct gateway *g = context;
+static const struct handler_config *handler_of(const struct gateway *g, const char *name) {
     for (size_t i = 0; i < g->blueprint->handler_count; i++)
-        if (strcmp(g->blueprint->handlers[i].name, handler_name) == 0) return pool_executor(g->pools[i]);
+        if (strcmp(g->blueprint->handlers[i].name, name) == 0) return &g->blueprint->handlers[i];
     return NULL;
+}
+
+struct pool *gateway_pool(const struct gateway *g, const char *handler_name) {
+    const struct handler_config *h = handler_of(g, handler_name);
+    return h ? g->pools[h->index] : NULL;
+}
+
+static struct executor *executor_of(void *context, const char *handler_name) {
+    struct pool *pool = gateway_pool(context, handler_name);
+    return pool ? pool_executor(pool) : NULL;
 }
 
 static int build_hooks(struct gateway *g, struct error *e) {
@@ -299,6 +327,35 @@ bool gateway_serve(struct gateway *g) {
     return !g->forced;
 }
 
+void gateway_stop(struct gateway *g) {
+    if (g->stage == GATEWAY_SERVING) drain(g);
+}
+
+void gateway_hurry(struct gateway *g) {
+    g->hurried = true;
+}
+
+struct pipeline *gateway_pipeline(struct gateway *g) {
+    return &g->pipeline;
+}
+
+struct loop *gateway_loop(struct gateway *g) {
+    return g->loop;
+}
+
+const struct route *gateway_invoke_route(const struct gateway *g, const char *handler_name) {
+    const struct handler_config *h = handler_of(g, handler_name);
+    return h ? &g->invoke_routes[h->index] : NULL;
+}
+
+void gateway_on_output(struct gateway *g,
+                       void (*on_output)(void *context, const struct worker *w, enum output_stream stream,
+                                         struct slice line),
+                       void *context) {
+    g->on_output = on_output;
+    g->output_context = context;
+}
+
 /* --- taking down --- */
 
 static bool nothing_left(void *context) {
@@ -321,6 +378,7 @@ static void settle(struct gateway *g) {
 static void free_pools(struct gateway *g) {
     for (size_t i = 0; g->pools && i < g->blueprint->handler_count; i++) pool_free(g->pools[i]);
     free(g->pools);
+    free(g->invoke_routes);
     server_proxy_free(g->server_proxy);
     runtime_api_free(g->runtime_api);
     supervisor_free(g->supervisor);

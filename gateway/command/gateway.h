@@ -13,6 +13,8 @@
 #pragma once
 #include "gateway/base/log.h"
 #include "gateway/blueprint/model.h"
+#include "gateway/invocation/pipeline.h"
+#include "gateway/pool/pool.h"
 
 struct gateway;
 /* Whose tokens jwt guards believe: those of the issuers that the blueprint names, or those that `execgate token` makes
@@ -32,4 +34,20 @@ enum listener_scheme gateway_scheme(const struct gateway *g, size_t index);
 /* Starts the handlers' processes and serves until stopped by SIGTERM, SIGINT or SIGHUP. True when everything in flight
  * was finished. */
 bool gateway_serve(struct gateway *g);
+/* Stops as the first signal does. */
+void gateway_stop(struct gateway *g);
+/* From now on the first signal stops at once. */
+void gateway_hurry(struct gateway *g);
+
+/* --- for invocations by hand (gateway/source/invoke_source.h), with or without listeners --- */
+struct pipeline *gateway_pipeline(struct gateway *g);
+struct loop *gateway_loop(struct gateway *g);
+/* A handler's; NULL for an unknown name. */
+const struct route *gateway_invoke_route(const struct gateway *g, const char *handler_name);
+struct pool *gateway_pool(const struct gateway *g, const char *handler_name);
+/* Whoever wants every line that a process prints, besides the log; one at most. */
+void gateway_on_output(struct gateway *g,
+                       void (*on_output)(void *context, const struct worker *w, enum output_stream stream,
+                                         struct slice line),
+                       void *context);
 void gateway_free(struct gateway *g); /* NULL is fine */

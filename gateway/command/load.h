@@ -1,6 +1,7 @@
 /* load.h - what every command that reads a blueprint does the same way: --var, loading, telling what is wrong. */
 #pragma once
 #include "gateway/base/buf.h"
+#include "gateway/base/log.h"
 #include "gateway/blueprint/model.h"
 #include "gateway/command/options.h"
 #include <stdio.h>
@@ -10,6 +11,8 @@
 struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status);
 /* One error that is no blueprint problem, in the same two forms. */
 void command_report(const struct arguments *a, const struct error *e);
+/* On stderr, at --log-level or else `level`: text for a terminal, JSON lines otherwise and with --json. */
+struct log *command_open_log(const struct arguments *a, enum log_level level, struct clock *clock, struct error *e);
 /* Writes the buffer out and empties it. */
 void command_print(struct buf *out, FILE *to);
 /* "(1 handler, 2 routes)". */

@@ -29,19 +29,6 @@ static void raise_descriptor_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static struct log *open_log(const struct arguments *a, struct clock *clock, struct error *e) {
-    const char *level_text = arguments_get(a, "log-level");
-    enum log_level level = LOG_INFO;
-    if (level_text && !log_level_parse(slice_of(level_text), &level)) {
-        error_set(e, ERROR_USAGE, "unknown log level \"%s\"; use debug, info, warn, error or off", level_text);
-        return NULL;
-    }
-    enum log_format format = LOG_FORMAT_JSON;
-    if (!arguments_has(a, "json") && isatty(STDERR_FILENO))
-        format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
-    return log_new(STDERR_FILENO, format, level, clock);
-}
-
 static int listen_everywhere(struct gateway *g, const struct arguments *a, const struct blueprint *b, struct error *e) {
     struct listener_config listeners[64];
     size_t count = 0;
@@ -133,7 +120,7 @@ static int run(const struct arguments *a) {
     int status = EXIT_BLUEPRINT;
     raise_descriptor_limit();
     struct clock *clock = clock_system_new();
-    struct log *log = open_log(a, clock, &e);
+    struct log *log = command_open_log(a, LOG_INFO, clock, &e);
     if (!log) {
         fprintf(stderr, "execgate: %s\n", e.message);
         status = EXIT_USAGE;

@@ -58,6 +58,7 @@ static void on_completed(struct executor *e, struct invocation *inv) {
     struct pool *p = pool_of(e);
     struct worker *w = inv->worker;
     p->counters.completed++;
+    if (w && inv->source->output) p->host.launcher->read_output(p->host.launcher, w);
     list_remove(&inv->node);
     if (w) {
         if (p->transport->forget) p->transport->forget(w, inv);

@@ -26,7 +26,11 @@ struct launcher {
     /* Its last stderr lines, joined by '\n', into `out`. */
     void (*last_lines)(struct launcher *l, struct worker *w, struct buf *out);
     void (*release)(struct launcher *l, struct worker *w); /* frees w->process */
+    /* Passes on what it has printed so far, which its answer may have overtaken. */
+    void (*read_output)(struct launcher *l, struct worker *w);
 };
+
+enum output_stream { OUTPUT_STDOUT, OUTPUT_STDERR };
 
 struct pool_host { /* shared by all pools of a gateway */
     struct clock *clock;
@@ -35,6 +39,9 @@ struct pool_host { /* shared by all pools of a gateway */
     struct turn *turn;
     struct launcher *launcher;
     const char *application; /* the blueprint's name */
+    /* Every line that a process prints, besides the log. NULL = nobody wants to know. */
+    void (*on_output)(void *context, const struct worker *w, enum output_stream stream, struct slice line);
+    void *output_context;
 };
 
 struct pool_counters {

@@ -137,17 +137,53 @@ static void on_verdict(struct guard_visit *v) {
     pipeline_reply(inv, o);
 }
 
-static enum step_result auth_pre_handle(void *state, struct invocation *inv) {
-    const struct auth *auth = state;
-    const struct route_policy *route = policy_of(auth, inv->route);
-    if (!route) return STEP_NEXT;
+static struct auth_visit *visit_new(const struct auth *auth, const struct route_policy *route, struct invocation *inv) {
     struct auth_visit *a = arena_zalloc(&inv->arena, sizeof *a + route->guard_count * sizeof a->visits[0]);
     *a = (struct auth_visit){.inv = inv, .auth = auth, .route = route};
     for (size_t i = 0; i < route->guard_count; i++)
         a->visits[i] = (struct guard_visit){
             .guard = auth->guards[route->guards[i]], .inv = inv, .on_verdict = on_verdict, .asker = a};
     inv->guarding = a;
-    return auth_go(a);
+    return a;
+}
+
+/* --- the source vouches --- */
+
+static const struct guard_policy *speaking_guard(const struct auth_settings *s, const struct guard_policy *p) {
+    return p->type == GUARD_ANY ? speaking_guard(s, &s->guards[p->any.guards[0]]) : p;
+}
+
+void auth_name_identity(const struct auth_settings *s, const struct http_trigger_config *trigger, struct identity *i) {
+    static const struct {
+        enum identity_shape shape;
+        const char *scheme;
+    } spoken[] = {
+        [GUARD_JWT] = {IDENTITY_JWT, "Bearer"},        [GUARD_API_KEY] = {IDENTITY_LAMBDA, "ApiKey"},
+        [GUARD_BASIC] = {IDENTITY_LAMBDA, "Basic"},    [GUARD_HMAC] = {IDENTITY_LAMBDA, "HMAC"},
+        [GUARD_HANDLER] = {IDENTITY_LAMBDA, "Custom"},
+    };
+    const struct route_policy *route = &s->routes[trigger->number];
+    if (route->guard_count == 0) return;
+    const struct guard_policy *p = speaking_guard(s, &s->guards[route->guards[0]]);
+    i->guard = p->name;
+    i->shape = spoken[p->type].shape;
+    i->scheme = slice_of(spoken[p->type].scheme);
+}
+
+/* The claims are taken as verified; what the route requires of them is asked for all the same. */
+static enum step_result auth_believe(struct auth_visit *a) {
+    struct invocation *inv = a->inv;
+    auth_name_identity(a->auth->settings, inv->route->trigger, inv->identity);
+    a->visits[0].identity = inv->identity;
+    return auth_admit(a);
+}
+
+static enum step_result auth_pre_handle(void *state, struct invocation *inv) {
+    const struct auth *auth = state;
+    const struct route_policy *route = policy_of(auth, inv->route);
+    if (!route) return STEP_NEXT;
+    struct auth_visit *a = visit_new(auth, route, inv);
+    return inv->identity ? auth_believe(a) : auth_go(a);
 }
 
 /* Some other plugin may have asked for the whole body. */

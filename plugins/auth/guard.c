@@ -66,16 +66,22 @@ static void read_details(const struct identity *i, struct identity_details *d) {
     if (says_scopes(&t)) d->scopes = join_scopes(&t, a);
 }
 
-struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
-                                          struct slice json_line) {
-    struct arena *a = &v->inv->arena;
+struct identity *identity_of_claims(struct arena *a, enum identity_shape shape, const char *scheme,
+                                    struct slice json_line) {
     struct identity *i = arena_zalloc(a, sizeof *i);
     *i = (struct identity){.shape = shape,
-                           .guard = v->guard->policy->name,
+                           .guard = SLICE(""),
                            .scheme = slice_of(scheme),
                            .claims_json = json_line,
                            .read = read_details,
                            .arena = a};
+    return i;
+}
+
+struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
+                                          struct slice json_line) {
+    struct identity *i = identity_of_claims(&v->inv->arena, shape, scheme, json_line);
+    i->guard = v->guard->policy->name;
     return i;
 }
 

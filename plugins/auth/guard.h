@@ -92,3 +92,6 @@ struct identity *guard_identity_of_name(struct guard_visit *v, const char *schem
 /* Who a claims set is about, which jwt_read has accepted before, on one line (identity_json_line). */
 struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
                                           struct slice json_line);
+/* The same for whoever vouches for the claims without a guard; the guard's name is left out. */
+struct identity *identity_of_claims(struct arena *a, enum identity_shape shape, const char *scheme,
+                                    struct slice json_line);
