@@ -101,6 +101,7 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
     out->name = node_text(d->name);
     out->limits = d->limits.values;
     build_listeners(b, d, out);
+    build_admin(b, d, out);
     build_trusted_proxies(b, d, out);
     out->handlers = arena_zalloc(&out->arena, (d->handlers.count + 1) * sizeof *out->handlers);
     out->handler_count = d->handlers.count;

@@ -13,5 +13,6 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
                      struct blueprint *out);
 /* Its parts in build_listen.c. */
 void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
+void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
 void build_trusted_proxies(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
 void check_listener_files(struct problems *p, const struct blueprint_document *d, struct blueprint *model);

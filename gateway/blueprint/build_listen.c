@@ -130,6 +130,16 @@ void build_listeners(struct binder *b, const struct blueprint_document *d, struc
     check_redirects(b, d, out);
 }
 
+void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
+    struct error e;
+    if (!d->admin) return;
+    out->admin = arena_zalloc(&out->arena, sizeof *out->admin);
+    if (listener_parse_admin(d->admin->text, out->directory, &out->arena, out->admin, &e) < 0)
+        problems_add(b->problems, d->admin->at, "admin: %s", e.message);
+    else if (!is_new_listener(out, out->admin))
+        problems_add(b->problems, d->admin->at, "admin: %s is listened on already; choose another", out->admin->text);
+}
+
 void build_trusted_proxies(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
     struct node *const *networks = d->trusted_proxies.items;
     out->trusted_proxies = arena_zalloc(&out->arena, (d->trusted_proxies.count + 1) * sizeof *out->trusted_proxies);

@@ -72,7 +72,8 @@ struct blueprint_document {
     struct node *origin;
     uint64_t version;
     struct node *name;
-    struct bound_items listen;          /* of struct listener_document */
+    struct bound_items listen; /* of struct listener_document */
+    struct node *admin;
     struct bound_items trusted_proxies; /* of text */
     struct bound_items variables;       /* of struct variable_document */
     struct limits_document limits;

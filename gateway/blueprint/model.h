@@ -112,7 +112,8 @@ struct blueprint {
     const char *name;
     struct listener_config *listeners;
     size_t listener_count;
-    struct cidr *trusted_proxies; /* peers whose Forwarded, X-Forwarded-* and PROXY headers are believed */
+    struct listener_config *admin; /* on a loopback address or a Unix socket; NULL = none */
+    struct cidr *trusted_proxies;  /* peers whose Forwarded, X-Forwarded-* and PROXY headers are believed */
     size_t trusted_proxy_count;
     struct limits_config limits;
     struct handler_config *handlers;
@@ -165,3 +166,6 @@ void blueprint_release(struct blueprint *b); /* NULL is fine */
 /* One --listen argument or `http:` value: "host:port", ":port", "[v6]:port", "unix:path". */
 int listener_parse(struct slice text, const char *directory, struct arena *a, struct listener_config *out,
                    struct error *e) MUST_CHECK;
+/* The same for an admin listener, which nobody but this machine may reach. */
+int listener_parse_admin(struct slice text, const char *directory, struct arena *a, struct listener_config *out,
+                         struct error *e) MUST_CHECK;
