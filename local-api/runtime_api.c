@@ -83,6 +83,13 @@ void runtime_api_free(struct runtime_api *r) {
     free(r);
 }
 
+void runtime_api_limit(struct runtime_api *r, const struct limits_config *limits) {
+    const struct limits_config own = {.header_timeout_ms = HEADER_TIMEOUT_MS,
+                                      .body_timeout_ms = limits->body_timeout_ms};
+    r->max_answer = limits->max_answer;
+    http_server_limit(r->server, MAX_CONNECTIONS, &own);
+}
+
 bool runtime_api_is_idle(const struct runtime_api *r) {
     return http_server_connections(r->server) == 0;
 }

@@ -65,24 +65,33 @@ static void print_problems(const struct arguments *a, const struct problems *p) 
     }
 }
 
-struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
+struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,
+                               struct error *e) {
     struct variable_override *overrides = xcalloc(a->value_count + 1, sizeof *overrides);
-    struct problems problems = {0};
     struct blueprint *b = NULL;
-    struct error e = {0};
     size_t count;
-    if (!overrides_of(a, overrides, &count, &e)) {
-        command_report(a, &e);
-        *exit_status = EXIT_USAGE;
-    } else {
+    *e = (struct error){0};
+    if (overrides_of(a, overrides, &count, e)) {
         const struct sections sections = plugins_sections();
         const struct blueprint_options options = {overrides, count, check, &sections};
-        b = blueprint_load(arguments_file(a), &options, &problems);
-        if (!b) print_problems(a, &problems);
-        if (!b) *exit_status = EXIT_BLUEPRINT;
+        b = blueprint_load(arguments_file(a), &options, problems);
+    }
+    free(overrides);
+    return b;
+}
+
+struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
+    struct problems problems = {0};
+    struct error e;
+    struct blueprint *b = command_read(a, check, &problems, &e);
+    if (!b && e.code == ERROR_USAGE) {
+        command_report(a, &e);
+        *exit_status = EXIT_USAGE;
+    } else if (!b) {
+        print_problems(a, &problems);
+        *exit_status = EXIT_BLUEPRINT;
     }
     problems_free(&problems);
-    free(overrides);
     return b;
 }
 
