@@ -28,10 +28,19 @@ static bool processes_equal(const struct processes_config *a, const struct proce
 }
 
 bool handler_config_equal(const struct handler_config *a, const struct handler_config *b) {
-    return text_equal(a->name, b->name) && a->mode == b->mode && a->server_socket == b->server_socket &&
-           words_equal(a->command, b->command) && text_equal(a->working_directory, b->working_directory) &&
-           environment_equal(a, b) && a->timeout_ms == b->timeout_ms && a->queue_limit == b->queue_limit &&
+    return text_equal(a->name, b->name) && a->mode == b->mode && a->attach == b->attach &&
+           a->server_socket == b->server_socket && words_equal(a->command, b->command) &&
+           text_equal(a->working_directory, b->working_directory) && environment_equal(a, b) &&
+           a->timeout_ms == b->timeout_ms && a->queue_limit == b->queue_limit &&
            processes_equal(&a->processes, &b->processes);
+}
+
+bool handler_sources_equal(const struct handler_config *a, const struct handler_config *b) {
+    if (a->source_count != b->source_count) return false;
+    for (size_t i = 0; i < a->source_count; i++)
+        if (strcmp(a->sources[i], b->sources[i]) != 0) return false;
+    return text_equal(a->name, b->name) && words_equal(a->build, b->build) && words_equal(a->command, b->command) &&
+           text_equal(a->working_directory, b->working_directory);
 }
 
 bool listener_place_equal(const struct listener_config *a, const struct listener_config *b) {

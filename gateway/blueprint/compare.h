@@ -7,6 +7,8 @@
 
 /* Processes of the one may serve for the other: everything but the triggers, which the processes do not see. */
 bool handler_config_equal(const struct handler_config *a, const struct handler_config *b);
+/* Made from the same sources in the same way, to the same executable. */
+bool handler_sources_equal(const struct handler_config *a, const struct handler_config *b);
 /* The same socket: address and port, or path. */
 bool listener_place_equal(const struct listener_config *a, const struct listener_config *b);
 /* The same files and rules; NULL equals NULL. */

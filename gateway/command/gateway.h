@@ -18,6 +18,7 @@
 #include "gateway/pool/pool.h"
 
 struct gateway;
+struct loop;
 /* Whose tokens jwt guards believe: those of the issuers that the blueprint names, or those that `execgate token` makes
  * on this machine (dev_issuer.h). */
 enum gateway_issuers { GATEWAY_ISSUERS_REAL, GATEWAY_ISSUERS_DEVELOPMENT };
@@ -45,8 +46,6 @@ void gateway_hurry(struct gateway *g);
 struct blueprint_source {
     /* One reference; NULL when it has problems, which have been told. */
     struct blueprint *(*load)(void *context);
-    /* Another generation serves: this blueprint's. NULL = nobody wants to know. */
-    void (*on_served)(void *context, const struct blueprint *b);
     void *context;
 };
 void gateway_reload_from(struct gateway *g, const struct blueprint_source *source);
@@ -54,7 +53,7 @@ void gateway_reload_from(struct gateway *g, const struct blueprint_source *sourc
  * problems, a plugin that cannot open, an address that is taken or a process that does not start leave everything as
  * it is, and the log says why. Processes of handlers that say the same, with the same executable, go on. */
 void gateway_reload(struct gateway *g);
-/* A reload that replaces the processes of this handler in any case. */
+/* The next reload replaces the processes of this handler in any case. */
 void gateway_renew(struct gateway *g, const char *handler);
 
 /* --- for invocations by hand (gateway/source/invoke_source.h), with or without listeners --- */

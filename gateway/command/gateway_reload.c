@@ -99,7 +99,6 @@ static void candidate_serve(struct gateway *g) {
     retire(g, old);
     log_event(g->log, LOG_INFO, "reloaded", LOG_TEXT("name", b->name), LOG_INT("handlers", b->handler_count),
               LOG_INT("replaced", generation_new_pools(fresh)));
-    if (g->reload.source.on_served) g->reload.source.on_served(g->reload.source.context, b);
 }
 
 void gateway_reload(struct gateway *g) {
@@ -115,7 +114,6 @@ void gateway_reload(struct gateway *g) {
 
 void gateway_renew(struct gateway *g, const char *handler) {
     names_add(&g->reload.wishes.renewed, handler);
-    gateway_reload(g);
 }
 
 /* --- what goes on meanwhile --- */

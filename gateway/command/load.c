@@ -11,6 +11,18 @@ void command_print(struct buf *out, FILE *to) {
     buf_free(out);
 }
 
+struct log *command_open_log(const struct arguments *a, enum log_level level, struct clock *clock, struct error *e) {
+    const char *level_text = arguments_get(a, "log-level");
+    if (level_text && !log_level_parse(slice_of(level_text), &level)) {
+        error_set(e, ERROR_USAGE, "unknown log level \"%s\"; use debug, info, warn, error or off", level_text);
+        return NULL;
+    }
+    enum log_format format = LOG_FORMAT_JSON;
+    if (!arguments_has(a, "json") && isatty(STDERR_FILENO))
+        format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
+    return log_new(STDERR_FILENO, format, level, clock);
+}
+
 void command_report(const struct arguments *a, const struct error *e) {
     if (!arguments_has(a, "json")) {
         fprintf(stderr, "execgate: %s\n", e->message);
@@ -65,17 +77,35 @@ static void print_problems(const struct arguments *a, const struct problems *p) 
     }
 }
 
+/* Every --attach, into an array of a->value_count. */
+static size_t attach_of(const struct arguments *a, const char **names) {
+    size_t count = 0, at = 0;
+    while ((names[count] = arguments_next(a, "attach", &at))) count++;
+    return count;
+}
+
+static struct blueprint *read_with(const struct arguments *a, enum blueprint_check check,
+                                   const struct variable_override *overrides, size_t count, struct problems *problems) {
+    const struct sections sections = plugins_sections();
+    const char **attach = xcalloc(a->value_count + 1, sizeof *attach);
+    const struct blueprint_options options = {.overrides = overrides,
+                                              .override_count = count,
+                                              .check = check,
+                                              .sections = &sections,
+                                              .attach = attach,
+                                              .attach_count = attach_of(a, attach)};
+    struct blueprint *b = blueprint_load(arguments_file(a), &options, problems);
+    free(attach);
+    return b;
+}
+
 struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,
                                struct error *e) {
     struct variable_override *overrides = xcalloc(a->value_count + 1, sizeof *overrides);
     struct blueprint *b = NULL;
     size_t count;
     *e = (struct error){0};
-    if (overrides_of(a, overrides, &count, e)) {
-        const struct sections sections = plugins_sections();
-        const struct blueprint_options options = {overrides, count, check, &sections};
-        b = blueprint_load(arguments_file(a), &options, problems);
-    }
+    if (overrides_of(a, overrides, &count, e)) b = read_with(a, check, overrides, count, problems);
     free(overrides);
     return b;
 }

@@ -60,12 +60,17 @@ static struct pool *pool_make(const struct pool_set_config *c, const struct blue
     abort();
 }
 
+/* All zero for what is not started here. */
+static struct file_stamp stamp_of(const struct handler_config *h) {
+    return h->attach ? (struct file_stamp){0} : file_stamp_of(h->command[0]);
+}
+
 struct shared_pool *pool_set_add(struct pool_set *s, struct blueprint *b, const struct handler_config *handler) {
     struct shared_pool *p = xcalloc(1, sizeof *p);
     *p = (struct shared_pool){.set = s,
                               .references = 1,
                               .blueprint = blueprint_hold(b),
-                              .executable = file_stamp_of(handler->command[0]),
+                              .executable = stamp_of(handler),
                               .pool = pool_make(&s->config, b, handler)};
     list_push(&s->held, &p->node);
     return p;
@@ -102,7 +107,7 @@ bool shared_pool_suits(const struct shared_pool *p, const struct blueprint *b, c
 }
 
 bool shared_pool_is_current(const struct shared_pool *p) {
-    struct file_stamp now = file_stamp_of(pool_handler(p->pool)->command[0]);
+    struct file_stamp now = stamp_of(pool_handler(p->pool));
     return file_stamp_equal(&p->executable, &now);
 }
 

@@ -7,6 +7,7 @@
 #include "gateway/command/gateway.h"
 #include "gateway/command/load.h"
 #include "gateway/command/options.h"
+#include "gateway/command/watcher.h"
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -15,6 +16,10 @@ static const struct option_row run_options[] = {
     {"listen", 'l', "ADDRESS",
      "Listen here instead of where the blueprint says: HOST:PORT, :PORT or unix:PATH; may be repeated"},
     {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
+    {"watch", 'w', NULL,
+     "For development: build handlers that say how (`build`), and again when their sources change; follow the "
+     "blueprint and executables as they change"},
+    {"attach", 0, "HANDLER", "Start no process of this handler: one that you start yourself attaches; may be repeated"},
     {"dev-issuer", 0, NULL,
      "For development: jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
@@ -36,23 +41,10 @@ struct run {
     const struct arguments *arguments;
     struct clock *clock;
     struct log *log;
-    enum log_format format;
     struct arena arena; /* of --listen */
     struct gateway *gateway;
+    struct watcher *watcher; /* NULL = nobody watches */
 };
-
-static int open_log(struct run *r, struct error *e) {
-    const struct arguments *a = r->arguments;
-    const char *level_text = arguments_get(a, "log-level");
-    enum log_level level = LOG_INFO;
-    if (level_text && !log_level_parse(slice_of(level_text), &level))
-        return error_set(e, ERROR_USAGE, "unknown log level \"%s\"; use debug, info, warn, error or off", level_text);
-    r->format = LOG_FORMAT_JSON;
-    if (!arguments_has(a, "json") && isatty(STDERR_FILENO))
-        r->format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
-    r->log = log_new(STDERR_FILENO, r->format, level, r->clock);
-    return 0;
-}
 
 static int listen_everywhere(struct run *r, const struct blueprint *b, struct error *e) {
     const struct arguments *a = r->arguments;
@@ -130,7 +122,7 @@ static void log_problems(struct log *log, const struct problems *p) {
 /* A person gets what `execgate check` says; a machine a line of the log for each. */
 static void tell_problems(struct run *r, const struct problems *p) {
     struct buf out = {0};
-    if (r->format == LOG_FORMAT_JSON) {
+    if (log_format_of(r->log) == LOG_FORMAT_JSON) {
         log_problems(r->log, p);
         return;
     }
@@ -139,14 +131,32 @@ static void tell_problems(struct run *r, const struct problems *p) {
     command_print(&out, stderr);
 }
 
-static struct blueprint *load_again(void *context) {
-    struct run *r = context;
+static struct blueprint *load_again(struct run *r, enum blueprint_check depth) {
     struct problems problems = {0};
     struct error e;
-    struct blueprint *b = command_read(r->arguments, BLUEPRINT_CHECK_FILES, &problems, &e);
+    struct blueprint *b = command_read(r->arguments, depth, &problems, &e);
     if (!b) tell_problems(r, &problems);
     problems_free(&problems);
     return b;
+}
+
+static struct blueprint *load_to_serve(void *context) {
+    return load_again(context, BLUEPRINT_CHECK_FILES);
+}
+
+static struct blueprint *load_to_build(void *context) {
+    return load_again(context, BLUEPRINT_CHECK_TEXT);
+}
+
+static int watch(struct run *r, struct blueprint *b, struct error *e) {
+    if (!arguments_has(r->arguments, "watch")) return 0;
+    const struct watcher_config config = {.gateway = r->gateway,
+                                          .log = r->log,
+                                          .file = arguments_file(r->arguments),
+                                          .load = load_to_build,
+                                          .context = r};
+    r->watcher = watcher_new(&config, b, e);
+    return r->watcher ? 0 : -ERROR_SYSTEM;
 }
 
 /* --- serving --- */
@@ -163,9 +173,9 @@ static int serve(struct run *r, struct blueprint *b) {
     const struct arguments *a = r->arguments;
     struct error e = {0};
     enum gateway_issuers issuers = arguments_has(a, "dev-issuer") ? GATEWAY_ISSUERS_DEVELOPMENT : GATEWAY_ISSUERS_REAL;
-    const struct blueprint_source source = {.load = load_again, .context = r};
+    const struct blueprint_source source = {.load = load_to_serve, .context = r};
     r->gateway = gateway_new(b, r->clock, r->log, issuers, &e);
-    if (!r->gateway || listen_everywhere(r, b, &e) < 0) {
+    if (!r->gateway || listen_everywhere(r, b, &e) < 0 || watch(r, b, &e) < 0) {
         command_report(a, &e);
         gateway_free(r->gateway);
         return e.code == ERROR_USAGE ? EXIT_USAGE : EXIT_SYSTEM;
@@ -173,13 +183,27 @@ static int serve(struct run *r, struct blueprint *b) {
     gateway_reload_from(r->gateway, &source);
     announce(r, b);
     bool finished = gateway_serve(r->gateway);
+    watcher_free(r->watcher);
     gateway_free(r->gateway);
     return finished ? EXIT_OK : EXIT_UNFINISHED;
 }
 
+/* What could not be built is served as far as it goes: the next edit may mend it. */
+static enum blueprint_check build_first(struct run *r, const struct blueprint *b) {
+    return build_all(b, NULL, 0, r->clock, r->log) ? BLUEPRINT_CHECK_FILES : BLUEPRINT_CHECK_TEXT;
+}
+
 static int load_and_serve(struct run *r) {
     int status = EXIT_BLUEPRINT;
-    struct blueprint *b = command_load(r->arguments, BLUEPRINT_CHECK_FILES, &status);
+    enum blueprint_check depth = BLUEPRINT_CHECK_FILES;
+    struct blueprint *b;
+    if (arguments_has(r->arguments, "watch")) {
+        b = command_load(r->arguments, BLUEPRINT_CHECK_TEXT, &status);
+        if (!b) return status;
+        depth = build_first(r, b);
+        blueprint_release(b);
+    }
+    b = command_load(r->arguments, depth, &status);
     if (b) status = serve(r, b);
     blueprint_release(b);
     return status;
@@ -191,7 +215,8 @@ static int run(const struct arguments *a) {
     int status = EXIT_USAGE;
     raise_descriptor_limit();
     arena_init(&r.arena, 1024);
-    if (open_log(&r, &e) < 0)
+    r.log = command_open_log(a, LOG_INFO, r.clock, &e);
+    if (!r.log)
         fprintf(stderr, "execgate: %s\n", e.message);
     else
         status = load_and_serve(&r);
