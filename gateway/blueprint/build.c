@@ -101,6 +101,16 @@ static uint64_t concurrency_of(const struct handler_document *d) {
     return d->mode == HANDLER_SERVER ? SERVER_CONCURRENCY : 1;
 }
 
+static void check_attach_names(struct binder *b, const struct composition *c, const struct blueprint *out) {
+    for (size_t i = 0; i < c->attach_count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < out->handler_count; k++)
+            known = known || strcmp(out->handlers[k].name, c->attach[i]) == 0;
+        if (!known)
+            problems_add(b->problems, (struct position){0, 0}, "--attach %s: there is no such handler", c->attach[i]);
+    }
+}
+
 static void build_handler(const struct composition *c, struct binder *b, const struct blueprint_document *d, size_t i,
                           struct blueprint *out) {
     const struct handler_document *document = &((const struct handler_document *)d->handlers.items)[i];
@@ -138,4 +148,5 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
         build_handler(c, b, d, i, out);
         build_triggers(c, b, &handlers[i], &out->handlers[i], out);
     }
+    check_attach_names(b, c, out);
 }

@@ -1,4 +1,5 @@
 #include "gateway/base/memory.h"
+#include "gateway/command/attach_notice.h"
 #include "gateway/command/gateway_private.h"
 #include <signal.h>
 #include <stdlib.h>
@@ -116,8 +117,14 @@ static void tell_output(void *context, const struct worker *w, enum output_strea
     if (g->on_output) g->on_output(g->output_context, w, stream, line);
 }
 
+static void on_attach_wait(void *context, const struct worker *w, const struct launch *launch) {
+    struct gateway *g = context;
+    attach_notice_tell(g->log, w->handler, launch);
+}
+
 static int build_pools(struct gateway *g, const struct limits_config *limits, struct error *e) {
     g->supervisor = supervisor_new(g->loop, g->log);
+    g->attacher = attacher_new(loop_turn(g->loop), on_attach_wait, g);
     g->runtime_api = runtime_api_new(g->loop, g->log, limits, e);
     g->server_proxy = g->runtime_api ? server_proxy_new(g->loop, g->log, e) : NULL;
     if (!g->server_proxy) return -1;
@@ -125,6 +132,7 @@ static int build_pools(struct gateway *g, const struct limits_config *limits, st
     const struct pool_set_config config = {.loop = g->loop,
                                            .log = g->log,
                                            .supervisor = g->supervisor,
+                                           .attacher = g->attacher,
                                            .runtime_api = g->runtime_api,
                                            .server_proxy = g->server_proxy,
                                            .once = &g->once,
@@ -304,6 +312,7 @@ void gateway_free(struct gateway *g) {
     server_proxy_free(g->server_proxy);
     runtime_api_free(g->runtime_api);
     supervisor_free(g->supervisor);
+    attacher_free(g->attacher);
     http_client_free(g->client);
     dev_issuer_free(g->dev_issuer);
     disarm(g);

@@ -23,6 +23,7 @@ struct gateway {
     struct log *log;
     struct loop *loop;
     struct supervisor *supervisor;
+    struct attacher *attacher;
     struct runtime_api *runtime_api;
     struct server_proxy *server_proxy;
     struct once_context once;

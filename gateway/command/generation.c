@@ -44,7 +44,9 @@ static bool names_have(const struct names *names, const char *name) {
     return false;
 }
 
+/* Whoever is attached cannot be waited for. */
 static bool pool_has_processes(const struct pool *p) {
+    if (pool_handler(p)->attach) return false;
     return pool_workers(p, WORKER_STARTING) + pool_workers(p, WORKER_IDLE) + pool_workers(p, WORKER_BUSY) > 0;
 }
 
@@ -173,10 +175,11 @@ void generation_start(struct generation *g) {
 
 void generation_warm(struct generation *g) {
     for (size_t i = 0; i < g->blueprint->handler_count; i++) {
+        const struct handler_config *h = &g->blueprint->handlers[i];
         struct post *post = &g->posts[i];
         if (post->taken_over) continue;
         pool_start_at_least(pool_at(g, i), post->replaces);
-        post->warms = post->replaces || g->blueprint->handlers[i].processes.min > 0;
+        post->warms = !h->attach && (post->replaces || h->processes.min > 0);
     }
 }
 

@@ -48,7 +48,8 @@ static struct pool *pool_make(const struct pool_set_config *c, const struct blue
                                    .log = c->log,
                                    .deadlines = loop_deadlines(c->loop),
                                    .turn = loop_turn(c->loop),
-                                   .launcher = supervisor_launcher(c->supervisor),
+                                   .launcher = h->attach ? attacher_launcher(c->attacher)
+                                                         : supervisor_launcher(c->supervisor),
                                    .application = b->name,
                                    .on_output = c->on_output,
                                    .output_context = c->output_context};

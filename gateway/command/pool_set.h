@@ -8,6 +8,7 @@
  *   pool_set_add -> shared_pool_hold, shared_pool_release ... -> leaving -> freed by pool_set_sweep
  */
 #pragma once
+#include "gateway/pool/attach.h"
 #include "gateway/pool/supervisor.h"
 #include "local-api/once.h"
 #include "local-api/runtime_api.h"
@@ -17,6 +18,7 @@ struct pool_set_config { /* what all pools share; lent */
     struct loop *loop;
     struct log *log;
     struct supervisor *supervisor;
+    struct attacher *attacher;
     struct runtime_api *runtime_api;
     struct server_proxy *server_proxy;
     struct once_context *once;

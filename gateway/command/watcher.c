@@ -111,6 +111,7 @@ static void target_is_new(struct target *t) {
 
 static void on_target_settled(struct deadline *d) {
     struct target *t = container_of(d, struct target, settled);
+    if (t->state != TARGET_RESTLESS) return; /* a build has begun meanwhile; its end looks */
     t->state = TARGET_QUIET;
     if (!source_tree_look(t->tree)) return;
     t->rebuilds = 0;
