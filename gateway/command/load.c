@@ -11,18 +11,6 @@ void command_print(struct buf *out, FILE *to) {
     buf_free(out);
 }
 
-struct log *command_open_log(const struct arguments *a, enum log_level level, struct clock *clock, struct error *e) {
-    const char *level_text = arguments_get(a, "log-level");
-    if (level_text && !log_level_parse(slice_of(level_text), &level)) {
-        error_set(e, ERROR_USAGE, "unknown log level \"%s\"; use debug, info, warn, error or off", level_text);
-        return NULL;
-    }
-    enum log_format format = LOG_FORMAT_JSON;
-    if (!arguments_has(a, "json") && isatty(STDERR_FILENO))
-        format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
-    return log_new(STDERR_FILENO, format, level, clock);
-}
-
 void command_report(const struct arguments *a, const struct error *e) {
     if (!arguments_has(a, "json")) {
         fprintf(stderr, "execgate: %s\n", e->message);

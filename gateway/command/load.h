@@ -6,8 +6,6 @@
 #include "gateway/command/options.h"
 #include <stdio.h>
 
-/* On stderr, at --log-level or else `level`: text for a terminal, JSON lines otherwise and with --json. */
-struct log *command_open_log(const struct arguments *a, enum log_level level, struct clock *clock, struct error *e);
 /* Loads the blueprint that the arguments name. On failure prints every problem (to stderr, or as one JSON object on
  * stdout with --json), sets *exit_status and returns NULL. */
 struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status);

@@ -112,14 +112,6 @@ bool arguments_has(const struct arguments *a, const char *name) {
     return false;
 }
 
-const char *arguments_next(const struct arguments *a, const char *name, size_t *at) {
-    while (*at < a->value_count) {
-        const struct argument_value *v = &a->values[(*at)++];
-        if (strcmp(v->row->name, name) == 0) return v->value;
-    }
-    return NULL;
-}
-
 const char *arguments_file(const struct arguments *a) {
     const char *named = arguments_get(a, "blueprint");
     if (a->positional_count > a->command->file_position) return a->positional[a->command->file_position];
