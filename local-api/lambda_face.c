@@ -67,6 +67,7 @@ static const struct call_ops next_ops = {.add = next_add, .send = next_send};
 
 static void next_begin(struct call *c) {
     struct endpoint *ep = c->endpoint;
+    endpoint_greet(ep);
     struct list_node *held = list_first(&ep->worker->running);
     if (held && !is_concurrent(ep))
         next_reply(c, list_entry(held, struct invocation, node));

@@ -43,10 +43,13 @@ struct plugin {
     /* `settings` is what section->check made, NULL without; *state is the plugin's own, handed to the other three.
      * NULL = nothing to open: then the settings are the state. */
     int (*open)(const struct plugin_host *host, const void *settings, void **state, struct error *e);
-    enum step_result (*pre_handle)(void *state, struct invocation *inv);               /* NULL = none */
-    enum step_result (*body_handle)(void *state, struct invocation *inv);              /* struct hook; NULL = none */
-    void (*post_handle)(void *state, struct invocation *inv);                          /* NULL = none */
-    void (*close)(void *state);                                                        /* NULL = nothing to free */
+    enum step_result (*pre_handle)(void *state, struct invocation *inv);  /* NULL = none */
+    enum step_result (*body_handle)(void *state, struct invocation *inv); /* struct hook; NULL = none */
+    void (*post_handle)(void *state, struct invocation *inv);             /* NULL = none */
+    void (*close)(void *state);                                           /* NULL = nothing to free */
+    /* False while answers are on their way through it whose invocations are over: it is not closed before. NULL = there
+     * never are any. */
+    bool (*is_idle)(void *state);
     bool (*preflight)(void *state, struct invocation *inv, const struct route *route); /* struct hook; NULL = none */
 };
 
@@ -59,3 +62,5 @@ struct sections plugins_sections(void);
 /* Opens all of them for host->blueprint. `hooks` has room for plugin_count rows; plugins_close undoes it. */
 int plugins_open(const struct plugin_host *host, struct hook *hooks, struct error *e) MUST_CHECK;
 void plugins_close(struct hook *hooks);
+/* Nothing is on its way through any of them any more; what is left then goes with plugins_close. */
+bool plugins_are_idle(const struct hook *hooks);

@@ -57,3 +57,9 @@ int plugins_open(const struct plugin_host *host, struct hook *hooks, struct erro
 void plugins_close(struct hook *hooks) {
     plugins_close_first(hooks, plugin_count);
 }
+
+bool plugins_are_idle(const struct hook *hooks) {
+    for (size_t i = 0; i < plugin_count; i++)
+        if (plugin_table[i]->is_idle && !plugin_table[i]->is_idle(hooks[i].self)) return false;
+    return true;
+}

@@ -59,6 +59,9 @@ struct trigger_document {
 struct handler_document {
     struct node *origin;
     struct bound_command command;
+    struct bound_command build;
+    struct bound_items sources; /* of text */
+    uint64_t attach;
     struct node *working_directory;
     struct bound_items environment; /* of text */
     uint64_t mode;                  /* enum handler_mode */

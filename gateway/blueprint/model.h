@@ -93,6 +93,10 @@ struct handler_config {
     char *
         *command; /* argv; NULL-terminated; argv[0] is absolute (a bare name is looked up in PATH; it stays bare when it
                      is not there, which BLUEPRINT_CHECK_FILES refuses). Arguments may be secret: never log them. */
+    char **build; /* argv as `command`; NULL = nothing makes it */
+    const char *const *sources; /* absolute paths and patterns; none = what is below the working directory */
+    size_t source_count;
+    bool attach;                   /* no process is started: somebody else does (pool/attach.h); command may be empty */
     const char *working_directory; /* absolute */
     struct environment_variable *environment;
     size_t environment_count;
@@ -154,6 +158,8 @@ struct blueprint_options {
     size_t override_count;
     enum blueprint_check check;
     const struct sections *sections; /* what plugins add to the language (section.h); NULL = nothing */
+    const char *const *attach;       /* names of handlers that are read as if they said `attach: true` */
+    size_t attach_count;
 };
 
 /* Loads `file`. On success returns a blueprint with one reference; otherwise NULL and at least one problem. */

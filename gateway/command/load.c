@@ -65,24 +65,51 @@ static void print_problems(const struct arguments *a, const struct problems *p) 
     }
 }
 
-struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
+/* Every --attach, into an array of a->value_count. */
+static size_t attach_of(const struct arguments *a, const char **names) {
+    size_t count = 0, at = 0;
+    while ((names[count] = arguments_next(a, "attach", &at))) count++;
+    return count;
+}
+
+static struct blueprint *read_with(const struct arguments *a, enum blueprint_check check,
+                                   const struct variable_override *overrides, size_t count, struct problems *problems) {
+    const struct sections sections = plugins_sections();
+    const char **attach = xcalloc(a->value_count + 1, sizeof *attach);
+    const struct blueprint_options options = {.overrides = overrides,
+                                              .override_count = count,
+                                              .check = check,
+                                              .sections = &sections,
+                                              .attach = attach,
+                                              .attach_count = attach_of(a, attach)};
+    struct blueprint *b = blueprint_load(arguments_file(a), &options, problems);
+    free(attach);
+    return b;
+}
+
+struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,
+                               struct error *e) {
     struct variable_override *overrides = xcalloc(a->value_count + 1, sizeof *overrides);
-    struct problems problems = {0};
     struct blueprint *b = NULL;
-    struct error e = {0};
     size_t count;
-    if (!overrides_of(a, overrides, &count, &e)) {
+    *e = (struct error){0};
+    if (overrides_of(a, overrides, &count, e)) b = read_with(a, check, overrides, count, problems);
+    free(overrides);
+    return b;
+}
+
+struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
+    struct problems problems = {0};
+    struct error e;
+    struct blueprint *b = command_read(a, check, &problems, &e);
+    if (!b && e.code == ERROR_USAGE) {
         command_report(a, &e);
         *exit_status = EXIT_USAGE;
-    } else {
-        const struct sections sections = plugins_sections();
-        const struct blueprint_options options = {overrides, count, check, &sections};
-        b = blueprint_load(arguments_file(a), &options, &problems);
-        if (!b) print_problems(a, &problems);
-        if (!b) *exit_status = EXIT_BLUEPRINT;
+    } else if (!b) {
+        print_problems(a, &problems);
+        *exit_status = EXIT_BLUEPRINT;
     }
     problems_free(&problems);
-    free(overrides);
     return b;
 }
 

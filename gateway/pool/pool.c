@@ -121,6 +121,11 @@ void pool_start(struct pool *p) {
     pool_keep_minimum(p);
 }
 
+void pool_start_at_least(struct pool *p, size_t count) {
+    pool_keep_minimum(p);
+    while (pool_live(p) < count && pool_may_start(p)) worker_start(p);
+}
+
 void pool_drain(struct pool *p) {
     p->draining = true;
     pool_wake(p);
@@ -202,4 +207,8 @@ uint64_t pool_backoff_until_ms(const struct pool *p) {
 
 unsigned pool_failures(const struct pool *p) {
     return p->backoff.failures;
+}
+
+const char *pool_failure_reason(const struct pool *p) {
+    return p->backoff.reason;
 }

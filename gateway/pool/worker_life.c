@@ -199,6 +199,7 @@ void worker_review(struct worker *w) {
 static void worker_silence_due(struct worker *w) {
     struct pool *p = w->pool;
     if (!w->silent_since_ms || worker_holds(w) > 0 || w->exited) return;
+    if (w->handler->attach) return; /* its process may have left, and the next one has all the time there is */
     uint64_t due_ms = w->silent_since_ms + w->handler->timeout_ms;
     if (pool_now_ms(p) < due_ms) {
         deadline_arm(p->host.deadlines, &w->deadline, due_ms);
@@ -335,6 +336,7 @@ int worker_launch(struct worker *w, struct launch *launch, struct error *e) {
     p->counters.spawned++;
     if (w->deferred) pool_recover(p);
     pool_watch_memory(p);
+    if (w->handler->attach) return 0; /* nothing was started */
     log_event(p->host.log, w->deferred ? LOG_DEBUG : LOG_INFO, "handler started", LOG_TEXT("handler", w->handler->name),
               LOG_INT("pid", w->pid), LOG_INT("worker", w->number));
     return 0;

@@ -169,7 +169,7 @@ static void exchange_reset(struct http_exchange *x) {
     x->user = NULL;
     exchange_place(x, PLACE_IDLE);
     /* An answer that began before the drain did not say that it would be the last. */
-    if (x->server->draining) exchange_break(x);
+    if (exchange_is_last(x)) exchange_break(x);
 }
 
 void exchange_on_completed(void *server, struct MHD_Connection *c, void **context,

@@ -118,6 +118,8 @@ void lane_wake(struct lane *lane);
 /* http_server.c */
 /* The one function that moves an exchange; each list stays ordered by time. */
 void exchange_place(struct http_exchange *x, enum http_place place);
+/* Its connection ends with the reply: the server or its group drains. */
+bool exchange_is_last(const struct http_exchange *x);
 /* Ends both directions of the socket: libmicrohttpd finds the end of file and closes. */
 void exchange_break(struct http_exchange *x);
 void server_on_connection(void *server, struct MHD_Connection *c, void **context,

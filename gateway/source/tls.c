@@ -94,6 +94,10 @@ struct tls_context *tls_current(const struct tls *t) {
     return t->context;
 }
 
+void tls_follow(struct tls *t, const struct tls_config *same) {
+    t->config = same;
+}
+
 uint64_t tls_reloads(const struct tls *t) {
     return t->reloads;
 }

@@ -14,6 +14,8 @@ struct tls;
 struct tls *tls_open(const struct tls_config *c, struct loop *l, struct log *log, struct error *e);
 /* Lends the context for new handshakes. */
 struct tls_context *tls_current(const struct tls *t);
+/* The same settings in another place, which must outlive it from now on. */
+void tls_follow(struct tls *t, const struct tls_config *same);
 /* How often the files have been loaded anew. */
 uint64_t tls_reloads(const struct tls *t);
 void tls_close(struct tls *t); /* NULL is fine; connections keep the context that they hold */

@@ -419,6 +419,13 @@ void tls_pumps_drain(struct tls_pumps *ps) {
     close_all(ps, PUMP_SHAKING);
 }
 
+void tls_pumps_abandon(struct tls_pumps *ps, const void *listener) {
+    list_each (&ps->places[PUMP_SHAKING], node) {
+        struct tls_pump *p = list_entry(node, struct tls_pump, node);
+        if (p->listener == listener) pump_close(p);
+    }
+}
+
 void tls_pumps_abort(struct tls_pumps *ps) {
     for (int place = 0; place < PUMP_PLACES; place++) close_all(ps, (enum pump_place)place);
 }

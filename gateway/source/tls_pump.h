@@ -45,6 +45,8 @@ struct tls_arrival {
 void tls_pumps_add(struct tls_pumps *ps, const struct tls_arrival *a);
 /* Breaks off the handshakes. */
 void tls_pumps_drain(struct tls_pumps *ps);
+/* Breaks off those of this listener: on_open is not called with it any more. */
+void tls_pumps_abandon(struct tls_pumps *ps, const void *listener);
 /* Breaks everything off. */
 void tls_pumps_abort(struct tls_pumps *ps);
 size_t tls_pumps_count(const struct tls_pumps *ps);

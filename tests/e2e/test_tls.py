@@ -69,7 +69,7 @@ def serving(folder, blueprint):
     g.start(listen=None)
     with contextlib.ExitStack() as stack:
         stack.push(g.__exit__)
-        g.ports = [int(a.rsplit(":", 1)[1]) for a in g.addresses]
+        g.ports = [int(a.rsplit(":", 1)[1]) for a in g.addresses if not a.startswith("unix:")]
         yield g
 
 

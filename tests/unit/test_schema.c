@@ -323,7 +323,12 @@ static void test_published_schema(void **state) {
     assert_true(json_is_false(json_object_get(schema, "additionalProperties")));
     json_t *handler = json_object_get(json_object_get(schema, "$defs"), "handler");
     json_t *properties = json_object_get(handler, "properties");
-    assert_string_equal(json_string_value(json_array_get(json_object_get(handler, "required"), 0)), "command");
+    json_t *either = json_object_get(handler, "anyOf");
+    assert_int_equal(json_array_size(either), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_string_equal(
+            json_string_value(json_array_get(json_object_get(json_array_get(either, i), "required"), 0)),
+            i ? "attach" : "command");
     assert_string_equal(json_string_value(json_object_get(json_object_get(properties, "timeout"), "default")), "30s");
     assert_int_equal(json_integer_value(json_object_get(json_object_get(properties, "queueLimit"), "default")), 1000);
     json_decref(schema);
