@@ -71,7 +71,8 @@ $(BUILD)/.need-bench: Makefile
 	$(call need,$(BENCH_DEBS))
 deps: $(BUILD)/.need-build $(BUILD)/.need-test $(BUILD)/.need-lint $(BUILD)/.need-fuzz $(BUILD)/.need-bench ## install every Debian package that any target needs
 
-$(BUILD)/execgate: $(BUILD)/gateway/main.o $(BUILD)/libexecgate.a
+# From the objects, not the archive: two functions of one name must not pass.
+$(BUILD)/execgate: $(BUILD)/gateway/main.o $(OBJECTS)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(MODE_FLAGS) $(LINK_FLAGS) -o $@ $^ $(LIBS)
 

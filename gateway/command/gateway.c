@@ -41,13 +41,23 @@ void gateway_look_soon(struct gateway *g) {
 static void stop_processes(struct gateway *g) {
     g->stage = GATEWAY_STOPPING;
     pool_set_drain(g->pools);
+    if (g->admin) admin_drain(g->admin);
+}
+
+static void abort_connections(struct gateway *g) {
+    http_source_abort(g->http);
+    if (g->admin) admin_abort(g->admin);
+}
+
+static bool connections_are_over(const struct gateway *g) {
+    return http_source_is_idle(g->http) && (!g->admin || admin_is_idle(g->admin));
 }
 
 static void on_look(struct deadline *d) {
     struct gateway *g = container_of(d, struct gateway, look);
     bool again = gateway_reload_look(g);
     if (g->stage == GATEWAY_DRAINING && gateway_in_flight(g) == 0) stop_processes(g);
-    if (g->stage == GATEWAY_STOPPING && pool_set_is_empty(g->pools) && http_source_is_idle(g->http)) {
+    if (g->stage == GATEWAY_STOPPING && pool_set_is_empty(g->pools) && connections_are_over(g)) {
         g->stage = GATEWAY_STOPPED;
         loop_stop(g->loop);
     }
@@ -70,7 +80,7 @@ static void on_drain_limit(struct deadline *d) {
         deadline_arm(loop_deadlines(g->loop), d, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
         return;
     }
-    http_source_abort(g->http);
+    abort_connections(g);
 }
 
 static void drain(struct gateway *g) {
@@ -273,7 +283,7 @@ void gateway_on_output(struct gateway *g,
 
 static bool nothing_left(void *context) {
     struct gateway *g = context;
-    return pool_set_is_empty(g->pools) && http_source_is_idle(g->http) && runtime_api_is_idle(g->runtime_api) &&
+    return pool_set_is_empty(g->pools) && connections_are_over(g) && runtime_api_is_idle(g->runtime_api) &&
            (!g->dev_issuer || dev_issuer_is_idle(g->dev_issuer));
 }
 
@@ -283,7 +293,7 @@ static void settle(struct gateway *g) {
     if (g->dev_issuer) dev_issuer_close(g->dev_issuer);
     if (!nothing_left(g)) {
         pool_set_kill(g->pools);
-        http_source_abort(g->http);
+        abort_connections(g);
     }
     loop_run_until(g->loop, nothing_left, g, KILL_WAIT_MS);
 }
@@ -307,6 +317,7 @@ void gateway_free(struct gateway *g) {
     settle(g);
     log_on_pending(g->log, NULL, NULL);
     http_source_free(g->http);
+    admin_free(g->admin);
     gateway_reload_free(g);
     free_generations(g);
     server_proxy_free(g->server_proxy);

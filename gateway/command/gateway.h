@@ -31,6 +31,9 @@ const char *gateway_dev_issuer(const struct gateway *g);
  * they point to must outlive the gateway. */
 int gateway_listen(struct gateway *g, const struct listener_config *listeners, size_t count,
                    struct error *e) MUST_CHECK;
+/* Opens the admin listener (admin.h); once. It stays where it is over reloads. */
+int gateway_listen_admin(struct gateway *g, const struct listener_config *listener, struct error *e) MUST_CHECK;
+const char *gateway_admin_address(const struct gateway *g); /* NULL = there is none */
 size_t gateway_address_count(const struct gateway *g);
 const char *gateway_address(const struct gateway *g, size_t index);
 enum listener_scheme gateway_scheme(const struct gateway *g, size_t index);

@@ -2,12 +2,14 @@
  *
  * gateway.c         building, serving, stopping, taking down
  * gateway_reload.c  from one generation to the next
+ * gateway_admin.c   what the admin listener is lent
  */
 #pragma once
 #include "gateway/client/http_client.h"
 #include "gateway/command/dev_issuer.h"
 #include "gateway/command/gateway.h"
 #include "gateway/command/generation.h"
+#include "gateway/observe/admin.h"
 #include "gateway/source/http_source.h"
 
 enum gateway_stage { GATEWAY_SERVING, GATEWAY_DRAINING, GATEWAY_STOPPING, GATEWAY_STOPPED };
@@ -37,6 +39,7 @@ struct gateway {
     struct reload reload;
     bool own_listeners; /* those of the blueprint, not of the command line */
     struct http_source *http;
+    struct admin *admin; /* NULL = none */
     struct turn_task log_task;
     struct deadline log_retry;
     struct deadline look; /* what has to be waited for: drains, candidates, generations that retire */

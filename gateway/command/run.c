@@ -20,6 +20,9 @@ static const struct option_row run_options[] = {
      "For development: build handlers that say how (`build`), and again when their sources change; follow the "
      "blueprint and executables as they change"},
     {"attach", 0, "HANDLER", "Start no process of this handler: one that you start yourself attaches; may be repeated"},
+    {"admin", 0, "ADDRESS",
+     "Answer those who run the gateway here, instead of where the blueprint says (`admin`): 127.0.0.1:PORT or "
+     "unix:PATH"},
     {"dev-issuer", 0, NULL,
      "For development: jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
@@ -57,12 +60,39 @@ static int listen_everywhere(struct run *r, const struct blueprint *b, struct er
     return status < 0 ? status : gateway_listen(r->gateway, listeners, count, e);
 }
 
+/* The command line's, else the blueprint's, else none. */
+static int listen_admin(struct run *r, const struct blueprint *b, struct error *e) {
+    const char *text = arguments_get(r->arguments, "admin");
+    struct listener_config listener;
+    if (!text) return b->admin ? gateway_listen_admin(r->gateway, b->admin, e) : 0;
+    int status = listener_parse_admin(slice_of(text), b->directory, &r->arena, &listener, e);
+    if (status < 0) e->code = ERROR_USAGE;
+    return status < 0 ? status : gateway_listen_admin(r->gateway, &listener, e);
+}
+
 /* A URL for a TCP listener; a Unix socket stands as it is. */
-static void append_address(struct buf *out, const struct gateway *g, size_t index) {
-    const char *address = gateway_address(g, index);
-    if (strncmp(address, "unix:", 5) != 0)
-        buf_append_text(out, gateway_scheme(g, index) == LISTENER_HTTPS ? "https://" : "http://");
+static void append_url(struct buf *out, const char *address, enum listener_scheme scheme) {
+    if (strncmp(address, "unix:", 5) != 0) buf_append_text(out, scheme == LISTENER_HTTPS ? "https://" : "http://");
     buf_append_text(out, address);
+}
+
+static void append_address(struct buf *out, const struct gateway *g, size_t index) {
+    append_url(out, gateway_address(g, index), gateway_scheme(g, index));
+}
+
+static void announce_admin_json(struct json_write *w, const struct gateway *g) {
+    struct buf address = {0};
+    if (!gateway_admin_address(g)) return;
+    append_url(&address, gateway_admin_address(g), LISTENER_HTTP);
+    json_member(w, SLICE("admin"), buf_slice(&address));
+    buf_free(&address);
+}
+
+static void announce_admin_text(struct buf *out, const struct gateway *g) {
+    if (!gateway_admin_address(g)) return;
+    buf_append_text(out, "Admin at ");
+    append_url(out, gateway_admin_address(g), LISTENER_HTTP);
+    buf_append_text(out, ": /status, and every handler past its guards.\n");
 }
 
 static void announce_json(const struct gateway *g, const struct blueprint *b) {
@@ -82,6 +112,7 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
         buf_free(&address);
     }
     json_close(&w, ']');
+    announce_admin_json(&w, g);
     json_name(&w, SLICE("routes"));
     json_number(&w, (int64_t)command_count_routes(b));
     if (gateway_dev_issuer(g)) json_member(&w, SLICE("devIssuer"), slice_of(gateway_dev_issuer(g)));
@@ -105,6 +136,7 @@ static void announce_text(const struct gateway *g, const struct blueprint *b) {
                    "DEVELOPMENT ISSUER at %s: its tokens open every jwt guard. Never expose this gateway.\n"
                    "`execgate token` makes them.\n",
                    gateway_dev_issuer(g));
+    announce_admin_text(&out, g);
     buf_append_text(&out, "Ctrl-C stops it; `execgate routes` lists what it answers.\n");
     command_print(&out, stdout);
 }
@@ -175,7 +207,7 @@ static int serve(struct run *r, struct blueprint *b) {
     enum gateway_issuers issuers = arguments_has(a, "dev-issuer") ? GATEWAY_ISSUERS_DEVELOPMENT : GATEWAY_ISSUERS_REAL;
     const struct blueprint_source source = {.load = load_to_serve, .context = r};
     r->gateway = gateway_new(b, r->clock, r->log, issuers, &e);
-    if (!r->gateway || listen_everywhere(r, b, &e) < 0 || watch(r, b, &e) < 0) {
+    if (!r->gateway || listen_everywhere(r, b, &e) < 0 || listen_admin(r, b, &e) < 0 || watch(r, b, &e) < 0) {
         command_report(a, &e);
         gateway_free(r->gateway);
         return e.code == ERROR_USAGE ? EXIT_USAGE : EXIT_SYSTEM;

@@ -206,23 +206,17 @@ static void on_accept(void *context, int take_fd, const struct peer *peer) {
 }
 
 int admin_listen(struct admin *a, const struct listener_config *c, struct error *e) {
-    struct listener *l = listener_open(a->host.loop, c, on_accept, a, e);
-    if (!l) return -ERROR_SYSTEM;
-    a->listeners = xrealloc(a->listeners, (a->listener_count + 1) * sizeof *a->listeners);
-    a->listeners[a->listener_count++] = l;
-    return 0;
+    a->listener = listener_open(a->host.loop, c, on_accept, a, e);
+    return a->listener ? 0 : -ERROR_SYSTEM;
 }
 
-const char *admin_address(const struct admin *a, size_t index) {
-    return index < a->listener_count ? listener_address(a->listeners[index]) : NULL;
-}
-
-static void stop_accepting(struct admin *a) {
-    while (a->listener_count > 0) listener_close(a->listeners[--a->listener_count]);
+const char *admin_address(const struct admin *a) {
+    return listener_address(a->listener);
 }
 
 void admin_drain(struct admin *a) {
-    stop_accepting(a);
+    listener_close(a->listener);
+    a->listener = NULL;
     http_server_drain(a->server);
 }
 
@@ -236,8 +230,7 @@ bool admin_is_idle(const struct admin *a) {
 
 void admin_free(struct admin *a) {
     if (!a) return;
-    stop_accepting(a);
+    listener_close(a->listener);
     http_server_free(a->server);
-    free(a->listeners);
     free(a);
 }

@@ -28,10 +28,9 @@ struct admin_host {
 struct admin;
 /* The limits bound header, body and time of a request. */
 struct admin *admin_new(const struct admin_host *host, const struct limits_config *limits, struct error *e);
-/* May be called several times. */
-int admin_listen(struct admin *a, const struct listener_config *c, struct error *e) MUST_CHECK;
-const char *admin_address(const struct admin *a, size_t index); /* NULL after the last; until admin_drain */
-void admin_drain(struct admin *a);                              /* stops accepting; what runs is answered */
-void admin_abort(struct admin *a);                              /* breaks every connection off */
+int admin_listen(struct admin *a, const struct listener_config *c, struct error *e) MUST_CHECK; /* once */
+const char *admin_address(const struct admin *a); /* from admin_listen until admin_drain */
+void admin_drain(struct admin *a);                /* stops accepting; what runs is answered */
+void admin_abort(struct admin *a);                /* breaks every connection off */
 bool admin_is_idle(const struct admin *a);
 void admin_free(struct admin *a); /* after it is idle; NULL is fine */

@@ -12,8 +12,7 @@ struct admin {
     struct limits_config limits;
     struct http_server *server;
     struct http_group group;
-    struct listener **listeners;
-    size_t listener_count;
+    struct listener *listener;
 };
 
 struct admin_request;

@@ -36,7 +36,7 @@ static char *put_crc(char *start, char *at) {
     return put_u32(at, crc32(0, (const unsigned char *)start, (unsigned)(at - start)));
 }
 
-struct chunk *event_message_write(const struct event_message *m) {
+struct chunk *event_stream_message(const struct event_message *m) {
     const struct slice kind = SLICE("event");
     assert(m->payload.n <= PAYLOAD_MAX && m->type.n <= VALUE_MAX && m->content_type.n <= VALUE_MAX);
     size_t headers = NAME_AND_TYPE(message_type) + kind.n + NAME_AND_TYPE(event_type) + m->type.n +

@@ -16,4 +16,4 @@ struct event_message {
     struct slice payload; /* up to 16 MiB, the format's own bound */
 };
 /* One message, which the caller holds. */
-struct chunk *event_message_write(const struct event_message *m);
+struct chunk *event_stream_message(const struct event_message *m);

@@ -32,7 +32,7 @@ static void stream_free(struct invoke_stream *s) {
 
 static void stream_payload(struct invoke_stream *s, struct slice bytes) {
     const struct event_message m = {SLICE("PayloadChunk"), SLICE("application/octet-stream"), bytes};
-    body_append(s->to, event_message_write(&m));
+    body_append(s->to, event_stream_message(&m));
 }
 
 static void stream_complete(struct invoke_stream *s) {
@@ -46,7 +46,7 @@ static void stream_complete(struct invoke_stream *s) {
     if (!slice_is_none(s->log)) json_member(&w, SLICE("LogResult"), s->log);
     json_close(&w, '}');
     const struct event_message m = {SLICE("InvokeComplete"), SLICE("application/json"), buf_slice(&text)};
-    body_append(s->to, event_message_write(&m));
+    body_append(s->to, event_stream_message(&m));
     buf_free(&text);
     body_finish(s->to);
 }

@@ -18,7 +18,7 @@ static void one_message(void **state) {
     static const char headers[] = "\015:message-type\7\0\005event"
                                   "\013:event-type\7\0\014PayloadChunk"
                                   "\015:content-type\7\0\030application/octet-stream";
-    struct chunk *c = event_message_write(&m);
+    struct chunk *c = event_stream_message(&m);
     struct slice s = c->bytes;
     size_t headers_size = sizeof headers - 1;
     assert_int_equal(number_at(s, 0), s.n);
@@ -34,7 +34,7 @@ static void one_message(void **state) {
 static void nothing_in_it(void **state) {
     (void)state;
     const struct event_message m = {SLICE("InvokeComplete"), SLICE("application/json"), SLICE("")};
-    struct chunk *c = event_message_write(&m);
+    struct chunk *c = event_stream_message(&m);
     assert_int_equal(number_at(c->bytes, 0), c->bytes.n);
     assert_int_equal(number_at(c->bytes, 4) + 16, c->bytes.n);
     chunk_release(c);
