@@ -8,8 +8,9 @@ import socket
 import ssl
 import textwrap
 import threading
+import zlib
 
-from execgate import ROOT, SLOW, Gateway, alive, read_answer, wait_for
+from execgate import EXAMPLES, ROOT, SLOW, Gateway, alive, read_answer, wait_for
 from puppet import Api, SCRIPT, environment
 from test_tls import certify, openssl, serving
 
@@ -260,6 +261,57 @@ def test_limits_apply_from_the_next_request_on(tmp_path):
         hup(g, text("{maxBody: 10B, maxHeader: 64KiB}"))
         assert g.logs("maxHeader grows with a restart only")
         assert post(5, 3000) == 200
+
+
+def test_a_compressed_stream_outlives_what_it_began_with(tmp_path):
+    """The plugin that encodes it belongs to a generation whose invocations are all over."""
+    def text(word):
+        return textwrap.dedent(f"""
+            blueprint: 1
+            name: reload
+            compress: {{minSize: 1B}}
+            handlers:
+              stream:
+                command: {EXAMPLES}/slow
+                environment: {{WORD: {word}}}
+                processes: {{min: 1, max: 2}}
+                triggers: [{{http: GET /slow}}]
+            """)
+    with Gateway(tmp_path, text("old")) as g, contextlib.closing(g.client()) as c:
+        c.request("GET", "/slow?steps=6&ms=300", headers={"Accept-Encoding": "gzip"})
+        r = c.getresponse()
+        assert r.getheader("Content-Encoding") == "gzip"
+        unzip = zlib.decompressobj(31)
+        seen = unzip.decompress(r.read1())
+        hup(g, text("new"))
+        hup(g, text("newer"))
+        assert g.get("/slow?steps=1&ms=1").status == 200
+        seen += unzip.decompress(r.read()) + unzip.flush()
+        assert b"step 6 of 6" in seen, seen
+        wait_for(lambda: len(g.handler_pids()) <= 2, 30, "the end of the old processes")
+
+
+def test_keys_that_are_being_fetched_are_given_up(tmp_path):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        jwks = f"http://127.0.0.1:{silent.getsockname()[1]}/keys"
+
+        def text(audience):
+            return blueprint().replace("handlers:", f"""
+auth:
+  default: customer
+  guards:
+    customer: {{type: jwt, issuer: https://id.example, audience: {audience}, jwks: "{jwks}"}}
+handlers:""")
+        with Gateway(tmp_path, text("a")) as g, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            unsigned = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUifQ.AAAA"
+            waiting = pool.submit(g.get, "/word/pid", headers={"Authorization": f"Bearer {unsigned}"}, timeout=60)
+            for audience in "bcde":
+                hup(g, text(audience))
+            hup(g, blueprint())
+            assert g.get("/word/pid").status == 200
+            assert waiting.result(60 * SLOW).status in (401, 503)  # by the guard that it began with
 
 
 def resident_kib(pid):
