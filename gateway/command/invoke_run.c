@@ -15,8 +15,10 @@ struct run {
     uint64_t started, ended;
     uint64_t began_us;
     struct invoke_tally tally;
-    int status; /* the worst so far; an exit_status */
-    bool on_terminal;
+    int status;   /* the worst so far; an exit_status */
+    bool stopped; /* by a signal: nothing more is sent */
+    bool errors_on_terminal, answer_on_terminal;
+    char last;         /* byte of the answer */
     struct body *body; /* of a streamed answer, while it comes */
     struct turn_task body_task;
 };
@@ -25,7 +27,9 @@ static struct clock *run_clock(const struct run *r) {
     return loop_clock(gateway_loop(r->gateway));
 }
 
-static void run_worsen(struct run *r, int status) {
+static void run_judge(struct run *r, const struct invoke_answer *a) {
+    int status = invoke_exit_status(r->plan, a);
+    if (a->failure == FAILURE_SHUTTING_DOWN) r->stopped = true;
     if (status > r->status) r->status = status;
 }
 
@@ -34,7 +38,7 @@ static void run_worsen(struct run *r, int status) {
 static void on_output(void *context, const struct worker *w, enum output_stream stream, struct slice line) {
     const struct run *r = context;
     (void)stream;
-    if (r->on_terminal) fprintf(stderr, "%s | ", w->handler->name);
+    if (r->errors_on_terminal) fprintf(stderr, "%s | ", w->handler->name);
     fwrite(line.p, 1, line.n, stderr);
     fputc('\n', stderr);
 }
@@ -65,7 +69,7 @@ static void run_call(struct run *r) {
 
 static void run_ended(struct run *r) {
     r->ended++;
-    if (r->started < r->plan->repeat && r->status != EXIT_UNFINISHED)
+    if (r->started < r->plan->repeat && !r->stopped)
         run_call(r);
     else if (r->ended == r->started)
         gateway_stop(r->gateway);
@@ -87,7 +91,7 @@ static void on_whole(void *context, const struct invoke_answer *a) {
         tally_add(r, a);
     else
         invoke_report_json(r->plan, a);
-    run_worsen(r, invoke_exit_status(r->plan, a));
+    run_judge(r, a);
     run_ended(r);
 }
 
@@ -95,10 +99,17 @@ static const struct invoke_ops whole_ops = {.reading = INVOKE_WHOLE, .on_end = o
 
 /* --- one answer for a person, printed as it comes --- */
 
+/* The next prompt begins on a line of its own. */
+static void stream_end_line(struct run *r) {
+    if (r->answer_on_terminal && r->last && r->last != '\n') putchar('\n');
+    fflush(stdout);
+}
+
 static void stream_end(struct run *r) {
+    stream_end_line(r);
     if (body_state_of(r->body) == BODY_FAILED) {
         fprintf(stderr, "execgate: the answer broke off: %s\n", body_failure(r->body));
-        run_worsen(r, EXIT_FAILED);
+        r->status = EXIT_FAILED;
     }
     body_on_readable(r->body, NULL, NULL);
     body_release_consumer(r->body);
@@ -110,6 +121,7 @@ static void on_stream_task(struct turn_task *task) {
     struct run *r = container_of(task, struct run, body_task);
     for (struct slice piece; (piece = body_peek(r->body)).n;) {
         fwrite(piece.p, 1, piece.n, stdout);
+        r->last = piece.p[piece.n - 1];
         body_consume(r->body, piece.n);
     }
     fflush(stdout);
@@ -130,7 +142,7 @@ static void on_streamed(void *context, const struct invoke_answer *a) {
     struct run *r = context;
     if (is_answered(r, a)) invoke_report_head(r->plan, a);
     invoke_report_failure(r->plan, a);
-    run_worsen(r, invoke_exit_status(r->plan, a));
+    run_judge(r, a);
     r->body = a->body;
     if (r->body && is_answered(r, a)) {
         body_on_readable(r->body, on_readable, r);
@@ -155,7 +167,8 @@ static void run_begin(void *context) {
 
 int invoke_run(const struct invoke_plan *p, struct gateway *g) {
     struct run r = {.plan = p, .gateway = g, .route = gateway_invoke_route(g, p->handler)};
-    r.on_terminal = isatty(STDERR_FILENO);
+    r.errors_on_terminal = isatty(STDERR_FILENO);
+    r.answer_on_terminal = isatty(STDOUT_FILENO);
     r.body_task = (struct turn_task){.phase = TURN_LAST, .run = on_stream_task};
     if (p->repeats) r.tally.times_us = xcalloc(p->repeat, sizeof *r.tally.times_us);
     gateway_on_output(g, on_output, &r);
@@ -169,5 +182,5 @@ int invoke_run(const struct invoke_plan *p, struct gateway *g) {
     if (r.body) stream_end(&r);
     if (p->repeats) invoke_report_tally(p, &r.tally);
     free(r.tally.times_us);
-    return r.ended < p->repeat ? EXIT_UNFINISHED : r.status;
+    return r.stopped || r.ended < p->repeat ? EXIT_UNFINISHED : r.status;
 }
