@@ -153,6 +153,8 @@ struct blueprint_options {
     size_t override_count;
     enum blueprint_check check;
     const struct sections *sections; /* what plugins add to the language (section.h); NULL = nothing */
+    /* Whether certificates and keys can be used, with FILES; NULL = it is enough that they are there. */
+    int (*check_tls)(const struct tls_config *c, struct error *e);
 };
 
 /* Loads `file`. On success returns a blueprint with one reference; otherwise NULL and at least one problem. */

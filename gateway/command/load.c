@@ -2,6 +2,7 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/report.h"
+#include "gateway/source/tls_context.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,6 +66,20 @@ static void print_problems(const struct arguments *a, const struct problems *p) 
     }
 }
 
+/* What is merely unwise is said when it is served. */
+static int check_tls(const struct tls_config *c, struct error *e) {
+    struct tls_context *context = tls_context_load(c, NULL, e);
+    tls_context_release(context);
+    return context ? 0 : -1;
+}
+
+/* Who named no file may not know that one was looked for. */
+static void explain_default_file(const struct arguments *a) {
+    bool named = a->positional_count || arguments_get(a, "blueprint");
+    if (named || arguments_has(a, "json") || access(arguments_file(a), F_OK) == 0) return;
+    fprintf(stderr, "execgate: no file was named, so %s was looked for in this folder; name one\n", arguments_file(a));
+}
+
 struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
     struct variable_override *overrides = xcalloc(a->value_count + 1, sizeof *overrides);
     struct problems problems = {0};
@@ -76,9 +91,10 @@ struct blueprint *command_load(const struct arguments *a, enum blueprint_check c
         *exit_status = EXIT_USAGE;
     } else {
         const struct sections sections = plugins_sections();
-        const struct blueprint_options options = {overrides, count, check, &sections};
+        const struct blueprint_options options = {overrides, count, check, &sections, check_tls};
         b = blueprint_load(arguments_file(a), &options, &problems);
         if (!b) print_problems(a, &problems);
+        if (!b) explain_default_file(a);
         if (!b) *exit_status = EXIT_BLUEPRINT;
     }
     problems_free(&problems);
