@@ -2,6 +2,7 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/report.h"
+#include "gateway/source/tls_context.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -72,6 +73,13 @@ static size_t attach_of(const struct arguments *a, const char **names) {
     return count;
 }
 
+/* What is merely unwise is said when it is served. */
+static int check_tls(const struct tls_config *c, struct error *e) {
+    struct tls_context *context = tls_context_load(c, NULL, e);
+    tls_context_release(context);
+    return context ? 0 : -1;
+}
+
 static struct blueprint *read_with(const struct arguments *a, enum blueprint_check check,
                                    const struct variable_override *overrides, size_t count, struct problems *problems) {
     const struct sections sections = plugins_sections();
@@ -81,10 +89,18 @@ static struct blueprint *read_with(const struct arguments *a, enum blueprint_che
                                               .check = check,
                                               .sections = &sections,
                                               .attach = attach,
-                                              .attach_count = attach_of(a, attach)};
+                                              .attach_count = attach_of(a, attach),
+                                              .check_tls = check_tls};
     struct blueprint *b = blueprint_load(arguments_file(a), &options, problems);
     free(attach);
     return b;
+}
+
+/* Who named no file may not know that one was looked for. */
+static void explain_default_file(const struct arguments *a) {
+    bool named = a->positional_count || arguments_get(a, "blueprint");
+    if (named || arguments_has(a, "json") || access(arguments_file(a), F_OK) == 0) return;
+    fprintf(stderr, "execgate: no file was named, so %s was looked for in this folder; name one\n", arguments_file(a));
 }
 
 struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,
@@ -107,10 +123,18 @@ struct blueprint *command_load(const struct arguments *a, enum blueprint_check c
         *exit_status = EXIT_USAGE;
     } else if (!b) {
         print_problems(a, &problems);
+        explain_default_file(a);
         *exit_status = EXIT_BLUEPRINT;
     }
     problems_free(&problems);
     return b;
+}
+
+const struct auth_settings *command_auth_settings(const struct blueprint *b) {
+    const struct sections all = plugins_sections();
+    for (size_t i = 0; i < all.count && i < b->settings_count; i++)
+        if (all.items[i] == &auth_section) return b->settings[i];
+    return NULL;
 }
 
 size_t command_count_routes(const struct blueprint *b) {

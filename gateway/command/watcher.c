@@ -1,10 +1,10 @@
 #include "gateway/command/watcher.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/compare.h"
 #include "gateway/command/build_report.h"
 #include "gateway/command/source_tree.h"
-#include "gateway/loop/file_watch.h"
-#include "gateway/source/tls_files.h"
+#include "gateway/loop/folder_watch.h"
 #include <stdlib.h>
 
 #define SETTLE_MS 100         /* nothing has changed for so long: it may be looked at */
@@ -14,7 +14,7 @@
 enum target_state { TARGET_QUIET, TARGET_RESTLESS, TARGET_WAITING, TARGET_BUILDING };
 
 struct folder_watches {
-    struct file_watch **items;
+    struct folder_watch **items;
     size_t count;
 };
 
@@ -38,7 +38,7 @@ struct watcher {
     struct build_job *job;
     struct target *building; /* whose job it is; those that share it are in TARGET_BUILDING too */
     bool changed;            /* something is built or new, and not served yet */
-    struct file_watch *folder;
+    struct folder_watch *folder;
     struct file_stamp stamp; /* of the blueprint's file */
     struct deadline settled;
 };
@@ -67,7 +67,7 @@ static void on_folder_change(void *context, const char *name) {
 }
 
 static void watches_close(struct folder_watches *f) {
-    for (size_t i = 0; i < f->count; i++) file_watch_close(f->items[i]);
+    for (size_t i = 0; i < f->count; i++) folder_watch_close(f->items[i]);
     free(f->items);
     *f = (struct folder_watches){0};
 }
@@ -79,8 +79,8 @@ static int target_watch(struct target *t, struct error *e) {
     int status = 0;
     fresh.items = xcalloc(source_tree_folder_count(t->tree) + 1, sizeof *fresh.items);
     for (size_t i = 0; i < source_tree_folder_count(t->tree) && status == 0; i++) {
-        struct file_watch *watch = file_watch_open(t->watcher->loop, source_tree_folder(t->tree, i), on_folder_change,
-                                                   t, e);
+        struct folder_watch *watch = folder_watch_open(t->watcher->loop, source_tree_folder(t->tree, i),
+                                                       on_folder_change, t, e);
         if (watch)
             fresh.items[fresh.count++] = watch;
         else
@@ -296,7 +296,7 @@ static void on_blueprint_folder(void *context, const char *name) {
 
 static int watcher_open(struct watcher *w, struct error *e) {
     w->stamp = file_stamp_of(w->config.file);
-    w->folder = file_watch_open(w->loop, w->blueprint->directory, on_blueprint_folder, w, e);
+    w->folder = folder_watch_open(w->loop, w->blueprint->directory, on_blueprint_folder, w, e);
     if (!w->folder) return -ERROR_SYSTEM;
     for (size_t i = 0; i < w->blueprint->handler_count; i++) {
         struct target *t = target_new(w, &w->blueprint->handlers[i]);
@@ -321,7 +321,7 @@ void watcher_free(struct watcher *w) {
     if (!w) return;
     targets_free(&w->targets);
     deadline_disarm(loop_deadlines(w->loop), &w->settled);
-    file_watch_close(w->folder);
+    folder_watch_close(w->folder);
     blueprint_release(w->blueprint);
     free(w);
 }

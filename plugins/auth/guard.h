@@ -27,12 +27,14 @@ enum guard_verdict {
     GUARD_PASS,
 };
 
+struct file_watch;
 struct guard;
 struct guard_visit {
     struct guard *guard;
     struct invocation *inv;
     enum guard_verdict verdict;
     const char *detail;        /* for the client; NULL = nothing more to say */
+    bool absent;               /* UNAUTHORIZED because there is no credential to judge */
     struct fields challenges;  /* WWW-Authenticate */
     struct identity *identity; /* of PASS; NULL = the guard knows nobody */
     void *pending;             /* the guard's own, between its calls */
@@ -69,6 +71,12 @@ struct guard *guard_basic_open(const struct guard_host *h, const struct guard_po
 struct guard *guard_hmac_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
 struct guard *guard_handler_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
 struct guard *guard_any_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
+
+/* Calls on_changed with the guard when the file that it was opened with is another one (base/file.h). */
+struct file_watch *guard_watch_file(struct guard *g, const struct guard_host *h, const char *path,
+                                    void (*on_changed)(void *guard));
+/* What came of it: `problem` says why the guard goes on with what it had; NULL = it did not have to. */
+void guard_log_file(const struct guard *g, struct log *log, const char *path, const struct error *problem);
 
 void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard_host *h, const struct guard_policy *p);
 static inline void guard_free(struct guard *g) { /* NULL is fine */
