@@ -129,13 +129,11 @@ static bool login_read(struct slice text, struct arena *a, struct login *login) 
     return login->password.n <= HTPASSWD_PASSWORD_MAX;
 }
 
-/* For a name that nobody has, the digest picks whose hash is checked in vain. */
+/* For a name that nobody has, somebody else's hash is checked in vain. */
 static void choose_hash(const struct basic_guard *g, struct basic_check *c) {
-    size_t seed;
-    memcpy(&seed, c->key.bytes, sizeof seed);
     struct slice hash = htpasswd_hash_of(g->users, c->user);
     c->known = !slice_is_none(hash);
-    if (!c->known) hash = htpasswd_decoy(g->users, seed);
+    if (!c->known) hash = htpasswd_decoy(g->users, c->user, g->guard.salt);
     memcpy(c->hash, hash.p, hash.n);
 }
 

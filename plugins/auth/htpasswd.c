@@ -3,6 +3,7 @@
 #include "gateway/base/memory.h"
 #include <crypt.h>
 #include <openssl/crypto.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 
 struct htpasswd {
@@ -79,8 +80,12 @@ struct slice htpasswd_hash_of(const struct htpasswd *h, struct slice user) {
     return slice_of(map_get(h->hashes, user));
 }
 
-struct slice htpasswd_decoy(const struct htpasswd *h, size_t seed) {
-    return slice_of(h->all[seed % h->count]);
+struct slice htpasswd_decoy(const struct htpasswd *h, struct slice user, struct slice key) {
+    unsigned char tag[EVP_MAX_MD_SIZE] = {0};
+    size_t number;
+    if (!HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)user.p, user.n, tag, NULL)) abort();
+    memcpy(&number, tag, sizeof number);
+    return slice_of(h->all[number % h->count]);
 }
 
 /* The room is large (32 KiB), and holds the password afterwards. */
