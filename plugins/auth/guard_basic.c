@@ -25,7 +25,8 @@
 struct basic_guard {
     struct guard guard;
     struct htpasswd *users;
-    uint64_t generation; /* of users: who was let in by an older one is asked again */
+    struct siphash_key decoys; /* who stands in for names that nobody has */
+    uint64_t generation;       /* of users: who was let in by an older one is asked again */
     struct file_watch *watch;
     struct log *log;
     struct token_cache *cache;
@@ -136,13 +137,11 @@ static bool login_read(struct slice text, struct arena *a, struct login *login) 
     return login->password.n <= HTPASSWD_PASSWORD_MAX;
 }
 
-/* For a name that nobody has, the digest picks whose hash is checked in vain. */
+/* For a name that nobody has, somebody else's hash is checked in vain. */
 static void choose_hash(const struct basic_guard *g, struct basic_check *c) {
-    size_t seed;
-    memcpy(&seed, c->key.hash.words, sizeof seed);
     struct slice hash = htpasswd_hash_of(g->users, c->user);
     c->known = !slice_is_none(hash);
-    if (!c->known) hash = htpasswd_decoy(g->users, seed);
+    if (!c->known) hash = htpasswd_decoy(g->users, c->user, &g->decoys);
     memcpy(c->hash, hash.p, hash.n);
 }
 
@@ -235,6 +234,7 @@ struct guard *guard_basic_open(const struct guard_host *h, const struct guard_po
     g->turn = h->plugin->turn;
     g->loop = h->plugin->loop;
     g->log = h->plugin->log;
+    g->clock->random(g->clock, &g->decoys, sizeof g->decoys);
     g->cache = token_cache_new(CACHE_USERS, CACHE_BYTES, g->clock);
     g->place = (struct credential_place){CREDENTIAL_HEADER, SLICE("authorization")};
     list_init(&g->waiting);
