@@ -8,6 +8,7 @@
 static const struct option_row invoke_options[] = {
     {"event", 'e', "FILE", "The event: what the handler is given, byte by byte; - for stdin (default {})"},
     REQUEST_TEXT_OPTIONS,
+    {"dev-issuer", 0, NULL, "Jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"client-context", 0, "JSON", "What Lambda clients find in their client context"},
     {"include", 'i', NULL, "Of --http: status and headers on stdout, before the body"},
     {"fail", 'f', NULL, "Of --http: a status of 400 and above is a failure"},
@@ -42,7 +43,8 @@ static int invoke_with(const struct arguments *a, const struct invoke_plan *p, s
     int status = EXIT_SYSTEM;
     invoke_target_prepare(t, p->parallel);
     if (p->debug) invoke_target_unhurry(t);
-    struct gateway *g = gateway_new(t->blueprint, clock, log, GATEWAY_ISSUERS_REAL, &e);
+    enum gateway_issuers issuers = arguments_has(a, "dev-issuer") ? GATEWAY_ISSUERS_DEVELOPMENT : GATEWAY_ISSUERS_REAL;
+    struct gateway *g = gateway_new(t->blueprint, clock, log, issuers, &e);
     if (g && check_route(p, t, g, &e) == 0) {
         status = invoke_run(p, g);
     } else {

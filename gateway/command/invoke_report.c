@@ -68,8 +68,8 @@ struct advice {
     const char *with_claims; /* instead, when there was --as */
 };
 #define GUARDED                                                                                                        \
-    "The route is guarded: --as sub=NAME takes claims as verified, or send a credential with -H (`execgate token` "    \
-    "makes one)."
+    "The route is guarded: --as sub=NAME takes claims as verified; -H sends a credential (`execgate token` makes "     \
+    "one, for guards that fetch their keys with --dev-issuer)."
 #define NOT_MET "The claims of --as do not meet what the route requires."
 static const struct advice advices[] = {
     {FAILURE_UNAUTHORIZED, GUARDED, NOT_MET},

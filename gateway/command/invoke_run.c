@@ -16,7 +16,8 @@ struct run {
     uint64_t began_us;
     struct invoke_tally tally;
     int status; /* the worst so far; an exit_status */
-    bool on_terminal;
+    bool errors_on_terminal, answer_on_terminal;
+    char last;         /* byte of the answer */
     struct body *body; /* of a streamed answer, while it comes */
     struct turn_task body_task;
 };
@@ -34,7 +35,7 @@ static void run_worsen(struct run *r, int status) {
 static void on_output(void *context, const struct worker *w, enum output_stream stream, struct slice line) {
     const struct run *r = context;
     (void)stream;
-    if (r->on_terminal) fprintf(stderr, "%s | ", w->handler->name);
+    if (r->errors_on_terminal) fprintf(stderr, "%s | ", w->handler->name);
     fwrite(line.p, 1, line.n, stderr);
     fputc('\n', stderr);
 }
@@ -95,7 +96,14 @@ static const struct invoke_ops whole_ops = {.reading = INVOKE_WHOLE, .on_end = o
 
 /* --- one answer for a person, printed as it comes --- */
 
+/* The next prompt begins on a line of its own. */
+static void stream_end_line(struct run *r) {
+    if (r->answer_on_terminal && r->last && r->last != '\n') putchar('\n');
+    fflush(stdout);
+}
+
 static void stream_end(struct run *r) {
+    stream_end_line(r);
     if (body_state_of(r->body) == BODY_FAILED) {
         fprintf(stderr, "execgate: the answer broke off: %s\n", body_failure(r->body));
         run_worsen(r, EXIT_FAILED);
@@ -110,6 +118,7 @@ static void on_stream_task(struct turn_task *task) {
     struct run *r = container_of(task, struct run, body_task);
     for (struct slice piece; (piece = body_peek(r->body)).n;) {
         fwrite(piece.p, 1, piece.n, stdout);
+        r->last = piece.p[piece.n - 1];
         body_consume(r->body, piece.n);
     }
     fflush(stdout);
@@ -155,7 +164,8 @@ static void run_begin(void *context) {
 
 int invoke_run(const struct invoke_plan *p, struct gateway *g) {
     struct run r = {.plan = p, .gateway = g, .route = gateway_invoke_route(g, p->handler)};
-    r.on_terminal = isatty(STDERR_FILENO);
+    r.errors_on_terminal = isatty(STDERR_FILENO);
+    r.answer_on_terminal = isatty(STDOUT_FILENO);
     r.body_task = (struct turn_task){.phase = TURN_LAST, .run = on_stream_task};
     if (p->repeats) r.tally.times_us = xcalloc(p->repeat, sizeof *r.tally.times_us);
     gateway_on_output(g, on_output, &r);

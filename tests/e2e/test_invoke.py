@@ -1,6 +1,8 @@
 """execgate invoke: one event for one handler, without a server; every flag, every way to fail."""
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -172,6 +174,24 @@ def test_output_is_shown_while_it_runs(shop):
     assert p.returncode == 0
 
 
+def on_terminal(*words, cwd):
+    main, other = pty.openpty()
+    p = subprocess.Popen([BINARY, *words], cwd=cwd, stdin=subprocess.DEVNULL, stdout=other, stderr=other)
+    os.close(other)
+    text = b""
+    with contextlib.suppress(OSError):  # what a terminal says when nobody is left on the other side
+        while piece := os.read(main, 4096):
+            text += piece
+    os.close(main)
+    assert p.wait(30) == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+def test_on_a_terminal_lines_name_their_handler_and_the_answer_ends_its_line(shop):
+    text = on_terminal("invoke", "once", cwd=shop)
+    assert sorted(text.splitlines()) == ["got {}", "once | to stderr"] and text.endswith("\n")
+
+
 def test_a_server_gets_a_post(invoke):
     assert invoke("server", "--event", "-", stdin="bytes").stdout == "POST /invoke invoke bytes"
     r = invoke("server", "--event", "-", stdin="fail")
@@ -252,7 +272,7 @@ def test_a_request_without_a_route_of_the_handler_is_explained(invoke, request_l
 
 def test_a_guarded_route_says_how_to_pass(invoke):
     r = invoke("orders", "--http", "GET /mine")
-    assert r.returncode == 5 and "< HTTP/1.1 401" in r.stderr and "--as sub=NAME" in r.stderr and "execgate token" in r.stderr
+    assert r.returncode == 5 and "< HTTP/1.1 401" in r.stderr and "--as sub=NAME" in r.stderr and "execgate token" in r.stderr and "--dev-issuer" in r.stderr
     r = invoke("orders", "--http", "GET /mine", "--as", "sub=alice")
     assert r.returncode == 5 and "< HTTP/1.1 403" in r.stderr and "do not meet what the route requires" in r.stderr
 
@@ -272,6 +292,16 @@ def test_a_token_is_checked_for_real(invoke, shop):
     r = invoke("orders", "--http", "GET /mine", "-H", f"Authorization: Bearer {token}")
     assert r.returncode == 0 and json.loads(r.stdout)["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] == "bob"
     assert invoke("orders", "--http", "GET /mine", "-H", f"Authorization: Bearer {token}x").returncode == 5
+
+
+def test_development_tokens(shop, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(shop / "state"))
+    (shop / "blueprint.yaml").write_text(BLUEPRINT.replace('secret: "${env.SECRET}", algorithms: [HS256]', "jwks: discover"))
+    token = run_cli("token", "--sub", "bob", "--claim", "role=chef", cwd=shop).stdout.strip()
+    words = ["invoke", "orders", "--http", "GET /mine", "-H", f"Authorization: Bearer {token}"]
+    r = run_cli(*words, "--dev-issuer", cwd=shop)
+    assert r.returncode == 0, r.stderr
+    assert json.loads(r.stdout)["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] == "bob"
 
 
 # --- for programs ---
