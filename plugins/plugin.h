@@ -1,9 +1,9 @@
 /* plugin.h - all that a plugin author reads.
  *
  * A plugin is one folder under plugins/ and one row in table.c. It is compiled in, has its own keys in
- * the blueprint (section.h), and sees every invocation twice: pre_handle on the headers, before the body is read and
- * in the order of the table; post_handle on the outcome, in reverse order, whatever the outcome
- * is: answers, refusals by other plugins, failures.
+ * the blueprint (section.h), and sees every invocation that is a client's request (TRIGGER_HTTP) twice: pre_handle on
+ * the headers, before the body is read and in the order of the table; post_handle on the outcome, in reverse order,
+ * whatever the outcome is: answers, refusals by other plugins, failures.
  *
  * pre_handle returns STEP_NEXT, STEP_REPLY after setting inv->outcome (outcome_failure), or STEP_WAIT after
  * arranging for pipeline_resume (later, from the turn: go on with the next step) or pipeline_reply. What

@@ -15,7 +15,8 @@ struct run {
     uint64_t started, ended;
     uint64_t began_us;
     struct invoke_tally tally;
-    int status; /* the worst so far; an exit_status */
+    int status;   /* the worst so far; an exit_status */
+    bool stopped; /* by a signal: nothing more is sent */
     bool errors_on_terminal, answer_on_terminal;
     char last;         /* byte of the answer */
     struct body *body; /* of a streamed answer, while it comes */
@@ -26,7 +27,9 @@ static struct clock *run_clock(const struct run *r) {
     return loop_clock(gateway_loop(r->gateway));
 }
 
-static void run_worsen(struct run *r, int status) {
+static void run_judge(struct run *r, const struct invoke_answer *a) {
+    int status = invoke_exit_status(r->plan, a);
+    if (a->failure == FAILURE_SHUTTING_DOWN) r->stopped = true;
     if (status > r->status) r->status = status;
 }
 
@@ -66,7 +69,7 @@ static void run_call(struct run *r) {
 
 static void run_ended(struct run *r) {
     r->ended++;
-    if (r->started < r->plan->repeat && r->status != EXIT_UNFINISHED)
+    if (r->started < r->plan->repeat && !r->stopped)
         run_call(r);
     else if (r->ended == r->started)
         gateway_stop(r->gateway);
@@ -88,7 +91,7 @@ static void on_whole(void *context, const struct invoke_answer *a) {
         tally_add(r, a);
     else
         invoke_report_json(r->plan, a);
-    run_worsen(r, invoke_exit_status(r->plan, a));
+    run_judge(r, a);
     run_ended(r);
 }
 
@@ -106,7 +109,7 @@ static void stream_end(struct run *r) {
     stream_end_line(r);
     if (body_state_of(r->body) == BODY_FAILED) {
         fprintf(stderr, "execgate: the answer broke off: %s\n", body_failure(r->body));
-        run_worsen(r, EXIT_FAILED);
+        r->status = EXIT_FAILED;
     }
     body_on_readable(r->body, NULL, NULL);
     body_release_consumer(r->body);
@@ -139,7 +142,7 @@ static void on_streamed(void *context, const struct invoke_answer *a) {
     struct run *r = context;
     if (is_answered(r, a)) invoke_report_head(r->plan, a);
     invoke_report_failure(r->plan, a);
-    run_worsen(r, invoke_exit_status(r->plan, a));
+    run_judge(r, a);
     r->body = a->body;
     if (r->body && is_answered(r, a)) {
         body_on_readable(r->body, on_readable, r);
@@ -179,5 +182,5 @@ int invoke_run(const struct invoke_plan *p, struct gateway *g) {
     if (r.body) stream_end(&r);
     if (p->repeats) invoke_report_tally(p, &r.tally);
     free(r.tally.times_us);
-    return r.ended < p->repeat ? EXIT_UNFINISHED : r.status;
+    return r.stopped || r.ended < p->repeat ? EXIT_UNFINISHED : r.status;
 }

@@ -92,15 +92,21 @@ static int found(const struct route *route, const struct handler_config *h, cons
                      route->handler->name);
 }
 
-static int explain(const struct router_match *match, enum router_result result, const struct blueprint *b,
-                   const struct handler_config *h, const struct invoke_http *r, struct error *e) {
+struct question {
+    const struct blueprint *blueprint;
+    const struct handler_config *handler;
+    const struct invoke_http *request;
+};
+
+static int explain(const struct question *q, enum router_result result, const struct router_match *match,
+                   struct error *e) {
     switch (result) {
-    case ROUTER_FOUND: return found(match->route, h, r, e);
-    case ROUTER_NO_PATH: return no_path(b, h, r, e);
+    case ROUTER_FOUND: return found(match->route, q->handler, q->request, e);
+    case ROUTER_NO_PATH: return no_path(q->blueprint, q->handler, q->request, e);
     case ROUTER_NO_METHOD: break;
     }
     return error_set(e, ERROR_USAGE, "no route for the method " SLICE_FMT " of " SLICE_FMT " (405); allowed: %s",
-                     SLICE_ARG(r->method), SLICE_ARG(r->target), match->allow);
+                     SLICE_ARG(q->request->method), SLICE_ARG(q->request->target), match->allow);
 }
 
 int route_advice(const struct router *router, const struct blueprint *b, const struct handler_config *handler,
@@ -112,8 +118,8 @@ int route_advice(const struct router *router, const struct blueprint *b, const s
     arena_init(&scratch, 1024);
     int status = url_parse(&url, &scratch, request->target, e);
     if (status < 0) e->code = ERROR_USAGE;
-    if (status == 0)
-        status = explain(&match, router_match(router, request->method, &url, &scratch, &match), b, handler, request, e);
+    const struct question q = {b, handler, request};
+    if (status == 0) status = explain(&q, router_match(router, request->method, &url, &scratch, &match), &match, e);
     arena_free(&scratch);
     return status;
 }

@@ -424,6 +424,16 @@ def test_ctrl_c_ends_it_at_once(shop):
     assert p.wait(30) == 4 and p.stdout.read() == ""
 
 
+def test_ctrl_c_ends_many(shop):
+    (shop / "event").write_text('{"do": "error"}')
+    p = subprocess.Popen([BINARY, "invoke", "orders", "--event", "event", "-n", "10000000", "-p", "2", "--json"], cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert p.stderr.readline() == "started\n"
+    p.send_signal(signal.SIGINT)
+    out, _ = p.communicate(timeout=30)
+    o = json.loads(out)
+    assert p.returncode == 4 and o["ok"] is False and o["count"] < 10000000
+
+
 class Lines(threading.Thread):
     def __init__(self, stream):
         super().__init__(daemon=True)
