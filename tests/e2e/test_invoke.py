@@ -418,6 +418,15 @@ def test_a_missing_or_broken_blueprint_is_told(tmp_path):
         assert r.returncode == 1 and "shop.yaml:3" in r.stderr and "command" in r.stderr
 
 
+def test_a_handler_that_somebody_else_would_start_is_started(shop):
+    text = f"blueprint: 1\nname: a\nhandlers:\n  a: {{command: {EXAMPLES}/lambda_echo, attach: true}}\n  b: {{attach: true}}\n"
+    (shop / "blueprint.yaml").write_text(text)
+    r = run_cli("invoke", "a", cwd=shop)
+    assert (r.returncode, r.stdout) == (0, "{}"), r.stderr
+    r = run_cli("invoke", "b", cwd=shop)
+    assert r.returncode == 2 and "has no command to start" in r.stderr
+
+
 def test_variables_and_help(shop, tmp_path):
     (shop / "vars.yaml").write_text("blueprint: 1\nname: shop\nvariables: {word: {default: none}}\nhandlers: {say: {command: [/bin/echo, \"${var.word}\"], mode: once}}\n")
     assert run_cli("invoke", "say", "vars.yaml", "--var", "word=hello", cwd=shop).stdout == "hello\n"
