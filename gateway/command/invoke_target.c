@@ -123,7 +123,15 @@ static bool load_named(struct invoke_target *t, const struct arguments *a, const
     t->blueprint = command_load(a, BLUEPRINT_CHECK_FILES, exit_status);
     if (!t->blueprint) return false;
     t->handler = find_handler(t->blueprint, name, e);
-    return t->handler != NULL;
+    if (!t->handler) return false;
+    if (t->handler->attach && !t->handler->command[0]) {
+        error_set(e, ERROR_USAGE,
+                  "\"%s\" waits for a process that you start (attach: true) and has no command to start", name);
+        t->handler = NULL;
+        return false;
+    }
+    t->handler->attach = false; /* here it is started; --debug waits for a debugger */
+    return true;
 }
 
 /* --- both --- */

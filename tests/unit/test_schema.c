@@ -1,5 +1,6 @@
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/document.h"
+#include "gateway/blueprint/text_rules.h"
 #include "gateway/blueprint/report.h"
 #include "gateway/blueprint/schema.h"
 #include "plugins/plugin.h"
