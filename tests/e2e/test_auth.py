@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -297,6 +298,15 @@ def test_claims_in_server_mode(shop, issuer):
     answer = shop.get("/server/echo", headers={**bearer(issuer.token("HS256", scope="shop", **ODD)), "Execgate-Claims": "forged"})
     claims = [v for k, v in answer.json()["headers"] if k.lower() == "execgate-claims"]
     assert len(claims) == 1 and json.loads(claims[0])["odd"] == ODD["odd"] and claims[0].isascii() and claims[0].isprintable()
+
+
+def test_claims_under_names_that_a_framework_reads_alike(shop, issuer):
+    forged = {"Execgate_Claims": "{}", "execgate.claims": "{}", "Execgate_Client_Certificate": "CN=root", "X_Forwarded_For": "192.0.2.1"}
+    answer = shop.get("/server/echo", headers={**bearer(issuer.token("HS256", scope="shop")), **forged})
+    seen = [(re.sub("[^A-Z0-9]", "_", k.upper()), v) for k, v in answer.json()["headers"]]
+    assert [json.loads(v)["iss"] for k, v in seen if k == "EXECGATE_CLAIMS"] == ["https://id.example"]
+    assert [v for k, v in seen if k == "X_FORWARDED_FOR"] == ["127.0.0.1"]
+    assert "EXECGATE_CLIENT_CERTIFICATE" not in dict(seen)
 
 
 def test_claims_in_native_events(shop, issuer):
