@@ -24,6 +24,7 @@
 struct basic_guard {
     struct guard guard;
     struct htpasswd *users;
+    struct siphash_key decoys;
     struct token_cache *cache;
     struct clock *clock;
     struct turn *turn;
@@ -129,13 +130,11 @@ static bool login_read(struct slice text, struct arena *a, struct login *login) 
     return login->password.n <= HTPASSWD_PASSWORD_MAX;
 }
 
-/* For a name that nobody has, the digest picks whose hash is checked in vain. */
+/* For a name that nobody has, somebody else's hash is checked in vain. */
 static void choose_hash(const struct basic_guard *g, struct basic_check *c) {
-    size_t seed;
-    memcpy(&seed, c->key.hash.words, sizeof seed);
     struct slice hash = htpasswd_hash_of(g->users, c->user);
     c->known = !slice_is_none(hash);
-    if (!c->known) hash = htpasswd_decoy(g->users, seed);
+    if (!c->known) hash = htpasswd_decoy(g->users, &g->decoys, c->user);
     memcpy(c->hash, hash.p, hash.n);
 }
 
@@ -220,6 +219,7 @@ struct guard *guard_basic_open(const struct guard_host *h, const struct guard_po
     struct basic_guard *g = xcalloc(1, sizeof *g);
     guard_init(&g->guard, &basic_ops, h, p);
     g->users = users;
+    h->plugin->clock->random(h->plugin->clock, g->decoys.words, sizeof g->decoys.words);
     g->clock = h->plugin->clock;
     g->turn = h->plugin->turn;
     g->loop = h->plugin->loop;

@@ -79,8 +79,8 @@ struct slice htpasswd_hash_of(const struct htpasswd *h, struct slice user) {
     return slice_of(map_get(h->hashes, user));
 }
 
-struct slice htpasswd_decoy(const struct htpasswd *h, size_t seed) {
-    return slice_of(h->all[seed % h->count]);
+struct slice htpasswd_decoy(const struct htpasswd *h, const struct siphash_key *key, struct slice user) {
+    return slice_of(h->all[siphash_long(key, user).words[0] % h->count]);
 }
 
 /* The room is large (32 KiB), and holds the password afterwards. */

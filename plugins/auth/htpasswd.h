@@ -10,7 +10,7 @@
  */
 #pragma once
 #include "gateway/base/error.h"
-#include "gateway/base/slice.h"
+#include "gateway/base/siphash.h"
 
 #define HTPASSWD_SIZE_LIMIT (1024 * 1024)
 #define HTPASSWD_HASH_SIZE 60
@@ -24,7 +24,8 @@ void htpasswd_free(struct htpasswd *h); /* NULL is fine */
 size_t htpasswd_count(const struct htpasswd *h);
 /* The user's hash, or absent. */
 struct slice htpasswd_hash_of(const struct htpasswd *h, struct slice user);
-/* Some user's hash, the same one for the same `seed`. */
-struct slice htpasswd_decoy(const struct htpasswd *h, size_t seed);
+/* Some user's hash for a name that has none; which one, nobody can tell without the key. It is the same for every
+ * password: as with a true user's hash, all guesses take the time of one cost. */
+struct slice htpasswd_decoy(const struct htpasswd *h, const struct siphash_key *key, struct slice user);
 /* Whether the hash, NUL-terminated, is that of the password. Any thread. */
 bool htpasswd_matches(const char *hash, const char *password);
