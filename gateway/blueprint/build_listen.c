@@ -140,6 +140,18 @@ void build_admin(struct binder *b, const struct blueprint_document *d, struct bl
         problems_add(b->problems, d->admin->at, "admin: %s is listened on already; choose another", out->admin->text);
 }
 
+/* Without the proxies' addresses every client could write a header, and be whom it likes. */
+static void check_proxy_headers(struct binder *b, const struct blueprint_document *d) {
+    const struct listener_document *listeners = d->listen.items;
+    for (size_t i = 0; i < d->listen.count && !d->trusted_proxies.node; i++) {
+        const struct node *key = node_get(listeners[i].origin, "proxyProtocol");
+        if (!key || listeners[i].proxy_protocol != 1) continue;
+        problems_add(b->problems, key->at,
+                     "proxyProtocol: nobody may send a PROXY header yet; name the proxies in `trustedProxies:`, as in "
+                     "[10.0.0.0/8]");
+    }
+}
+
 void build_trusted_proxies(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
     struct node *const *networks = d->trusted_proxies.items;
     out->trusted_proxies = arena_zalloc(&out->arena, (d->trusted_proxies.count + 1) * sizeof *out->trusted_proxies);
@@ -151,6 +163,7 @@ void build_trusted_proxies(struct binder *b, const struct blueprint_document *d,
         else
             problems_add(b->problems, networks[i]->at, "trustedProxies: %s", e.message);
     }
+    check_proxy_headers(b, d);
 }
 
 static void check_file(struct problems *p, const struct node *n, const char *key, struct blueprint *model) {

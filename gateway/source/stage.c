@@ -115,7 +115,6 @@ static void on_arrival_overdue(struct deadline *d) {
 
 static bool is_trusted(const struct stage_plan *plan, const struct peer *peer) {
     struct address address;
-    if (!plan->trusted) return true;
     return address_parse(slice_of(peer->address), &address) &&
            cidr_list_contains(plan->trusted, plan->trusted_count, &address);
 }

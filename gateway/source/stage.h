@@ -22,7 +22,7 @@ struct stages_config {
 };
 struct stage_plan {
     bool proxy_protocol;
-    const struct cidr *trusted; /* peers that may send a PROXY header; others are closed. NULL = all may. */
+    const struct cidr *trusted; /* peers that may send a PROXY header; all others are closed */
     size_t trusted_count;
     struct tls *tls; /* NULL = in the clear */
     void *listener;  /* handed back to on_ready */

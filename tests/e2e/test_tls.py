@@ -333,6 +333,9 @@ def test_proxy_headers_of_strangers_are_refused(pki):
             s.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n")
             assert get(s) == b""
         g.wait_log("connection refused: PROXY header", peer="127.0.0.1")
+    (pki / "nobody.yaml").write_text(PROXIED.replace("trustedProxies: TRUSTED\n", ""))
+    checked = run_cli("check", pki / "nobody.yaml")
+    assert checked.returncode == 1 and checked.stderr.count("name the proxies in `trustedProxies:`") == 2, checked
 
 
 REDIRECTING = """
