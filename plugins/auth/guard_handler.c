@@ -145,13 +145,19 @@ static bool describes_body(struct slice name) {
            slice_equal_nocase(name, SLICE("trailer")) || slice_equal_nocase(name, SLICE("expect"));
 }
 
+/* HEAD is guarded as GET, and asked about as GET: the answer to a HEAD has no body (RFC 9110 9.3.2), so a server would
+ * have nothing to say it with. */
+static struct slice method_asked(const struct request *r) {
+    return slice_equal(r->method, SLICE("HEAD")) ? SLICE("GET") : r->method;
+}
+
 /* It may outlive the request that it is made from, so all of it is copied. */
 static void copy_request(struct invocation *to, const struct invocation *from) {
     struct arena *a = &to->arena;
     const struct request *f = &from->request;
     struct request *r = &to->request;
     struct error e;
-    r->method = arena_copy(a, f->method);
+    r->method = arena_copy(a, method_asked(f));
     r->version = arena_copy(a, f->version);
     r->host = arena_copy(a, f->host);
     r->scheme = arena_copy(a, f->scheme);
@@ -209,7 +215,7 @@ static void question_key(struct handler_guard *g, struct guard_visit *v, struct 
     const struct request *r = &v->inv->request;
     struct slice text = credential;
     if (g->policy->memory == AUTHORIZER_BY_REQUEST)
-        text = arena_printf(&v->inv->arena, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(r->method),
+        text = arena_printf(&v->inv->arena, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(method_asked(r)),
                             SLICE_ARG(r->target), SLICE_ARG(credential));
     if (g->cache) *key = token_cache_key(g->cache, text);
 }

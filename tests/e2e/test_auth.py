@@ -44,6 +44,7 @@ auth:
     cached: {{type: handler, handler: authorize, cache: 1h}}
     by-credential: {{type: handler, handler: authorize, cache: 1h, cacheBy: credential, credential: "header:authorization"}}
     scripted: {{type: handler, handler: script, credential: none}}
+    served: {{type: handler, handler: server, credential: none}}
     either: {{type: any, of: [partner, github, custom, shared]}}
 handlers:
   lambda:
@@ -65,6 +66,7 @@ handlers:
       - {{http: 'GET /cached/{{id}}', guard: cached}}
       - {{http: 'GET /by-credential/{{id}}', guard: by-credential}}
       - {{http: GET /scripted, guard: scripted}}
+      - {{http: GET /served/event, guard: served}}
       - {{http: GET /both, guard: [partner, shared], require: {{scope: shop}}}}
       - {{http: ANY /either, guard: either}}
       - {{http: POST /hook, guard: github}}
@@ -470,6 +472,13 @@ def test_a_script_decides(shop):
     is_refused(shop.get("/scripted?no"), 403)
     for order in ("empty", "moved", "silence"):
         is_refused(shop.get("/scripted?" + order), 503)
+
+
+def test_a_server_decides_about_head_as_about_get(shop):
+    context = authorizer(shop.get("/served/event"))["lambda"]
+    assert context["method"] == "GET"
+    assert shop.request("HEAD", "/served/event").status == 200
+    assert authorizer(shop.get("/served/event"))["lambda"] == context, "and is not stopped for want of an answer"
 
 
 # --- several ---
