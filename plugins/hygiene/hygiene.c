@@ -11,10 +11,12 @@ static bool connection_names_fields(const struct fields *f) {
     return false;
 }
 
-/* The fields that only the gateway or a trusted proxy writes; what they say is the source's business. Under another
- * spelling nobody has looked at them, and many a framework would take them for the true ones. */
+/* Fields that only the gateway or a trusted proxy writes, and those that frame the message (RFC 9112 6). What they say
+ * was judged when the request came. Under another spelling nobody has looked at them, and many a framework would take
+ * them for the true ones. */
 static bool is_lookalike(struct slice name) {
-    static const struct slice own[] = {{"X-Real-IP", 9}, {"X-Request-Id", 12}};
+    static const struct slice own[] = {
+        {"X-Real-IP", 9}, {"X-Request-Id", 12}, {"Content-Length", 14}, {"Transfer-Encoding", 17}};
     const struct slice prefix = SLICE("X-Forwarded-");
     if (http_name_reads_from(name, prefix)) return !slice_starts_with_nocase(name, prefix);
     for (size_t i = 0; i < ARRAY_LEN(own); i++)

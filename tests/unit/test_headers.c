@@ -151,8 +151,9 @@ static void requests_come_without_what_is_not_the_clients_to_say(void **state) {
         {HEADERS("X-A", "1", "Connection", "close, X-A", "x-b", "2", "connection", "x-B", "X-C", "3"), "X-C: 3"},
         {HEADERS("Connection", "keep-alive", "X-A", "1"), "X-A: 1"},
         {HEADERS("Execgate_Claims", "{}", "execgate.route", "x", "X_Forwarded_For", "1", "X-Forwarded_Host", "h",
-                 "X-REAL_IP", "1", "X_Request_Id", "i", "Api_Key", "k", "X-Forwarded-For", "2", "x-real-ip", "2"),
-         "Api_Key: k; X-Forwarded-For: 2; x-real-ip: 2"},
+                 "X-REAL_IP", "1", "X_Request_Id", "i", "Content_Length", "9", "transfer_encoding", "chunked",
+                 "Api_Key", "k", "X-Forwarded-For", "2", "x-real-ip", "2", "Content-Length", "0"),
+         "Api_Key: k; X-Forwarded-For: 2; x-real-ip: 2; Content-Length: 0"},
     };
     static const char plain[] =
         "blueprint: 1\nname: t\nhandlers: {h: {command: /bin/true, triggers: [{http: GET /}]}}\n";
