@@ -141,7 +141,7 @@ static bool login_read(struct slice text, struct arena *a, struct login *login) 
 static void choose_hash(const struct basic_guard *g, struct basic_check *c) {
     struct slice hash = htpasswd_hash_of(g->users, c->user);
     c->known = !slice_is_none(hash);
-    if (!c->known) hash = htpasswd_decoy(g->users, c->user, &g->decoys);
+    if (!c->known) hash = htpasswd_decoy(g->users, &g->decoys, c->user);
     memcpy(c->hash, hash.p, hash.n);
 }
 

@@ -96,7 +96,7 @@ struct slice htpasswd_hash_of(const struct htpasswd *h, struct slice user) {
     return slice_of(map_get(h->hashes, user));
 }
 
-struct slice htpasswd_decoy(const struct htpasswd *h, struct slice user, const struct siphash_key *key) {
+struct slice htpasswd_decoy(const struct htpasswd *h, const struct siphash_key *key, struct slice user) {
     return slice_of(h->all[siphash_long(key, user).words[0] % h->count]);
 }
 

@@ -28,6 +28,6 @@ size_t htpasswd_count(const struct htpasswd *h);
 struct slice htpasswd_hash_of(const struct htpasswd *h, struct slice user);
 /* Some user's hash for a name that has none; which one, nobody can tell without the key. It is the same for every
  * password: as with a true user's hash, all guesses take the time of one cost. */
-struct slice htpasswd_decoy(const struct htpasswd *h, struct slice user, const struct siphash_key *key);
+struct slice htpasswd_decoy(const struct htpasswd *h, const struct siphash_key *key, struct slice user);
 /* Whether the hash, NUL-terminated, is that of the password. Any thread. */
 bool htpasswd_matches(const char *hash, const char *password);

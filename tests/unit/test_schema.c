@@ -1,8 +1,8 @@
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/document.h"
-#include "gateway/blueprint/text_rules.h"
 #include "gateway/blueprint/report.h"
 #include "gateway/blueprint/schema.h"
+#include "gateway/blueprint/text_rules.h"
 #include "plugins/plugin.h"
 #include "tests/unit/problems_helper.h"
 #include <jansson.h>
