@@ -77,9 +77,8 @@ void attach_notice_tell(struct log *log, const struct handler_config *h, const s
                   LOG_SLICE("start", buf_slice(&out)));
     } else {
         log_flush(log);
-        printf("\n%s waits for a process that you start, in a debugger perhaps:\n\n" SLICE_FMT "\n", h->name,
-               SLICE_ARG(buf_slice(&out)));
-        fflush(stdout);
+        fprintf(stderr, "\n%s waits for a process that you start, in a debugger perhaps:\n\n" SLICE_FMT "\n", h->name,
+                SLICE_ARG(buf_slice(&out)));
     }
     buf_free(&out);
 }

@@ -63,5 +63,6 @@ bool build_all(const struct blueprint *b, const char *const *handlers, size_t co
         good = build_one(l, &lone) && good;
     }
     loop_free(l);
+    log_flush(log);
     return good;
 }

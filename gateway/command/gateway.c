@@ -3,6 +3,7 @@
 #include "gateway/command/gateway_private.h"
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LOOK_MS 10
 #define LOG_RETRY_MS 10
@@ -107,9 +108,17 @@ static void on_stop_signal(void *context, int signal_number) {
     deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
 }
 
+/* Its window was closed: the kernel says so with a SIGHUP, too (setsid(2), tty hangup). */
+static bool terminal_has_gone(const struct gateway *g) {
+    return g->on_terminal && !isatty(STDERR_FILENO);
+}
+
 static void on_reload_signal(void *context, int signal_number) {
     struct gateway *g = context;
-    (void)signal_number;
+    if (terminal_has_gone(g)) {
+        on_stop_signal(context, signal_number);
+        return;
+    }
     log_event(g->log, LOG_INFO, "reloading", LOG_TEXT("signal", "HUP"));
     gateway_reload(g);
 }
@@ -201,6 +210,7 @@ struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log
                             struct error *e) {
     struct gateway *g = xcalloc(1, sizeof *g);
     g->log = log;
+    g->on_terminal = isatty(STDERR_FILENO);
     g->log_task = (struct turn_task){.phase = TURN_LAST, .run = flush_log};
     g->look.on_due = on_look;
     g->log_retry.on_due = on_log_retry;

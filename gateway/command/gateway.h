@@ -52,9 +52,10 @@ struct blueprint_source {
     void *context;
 };
 void gateway_reload_from(struct gateway *g, const struct blueprint_source *source);
-/* SIGHUP does the same. Loads the blueprint and goes over to it once its new processes are ready; a blueprint with
- * problems, a plugin that cannot open, an address that is taken or a process that does not start leave everything as
- * it is, and the log says why. Processes of handlers that say the same, with the same executable, go on. */
+/* SIGHUP does the same, unless it tells that the terminal has gone: that stops. Loads the blueprint and goes over to it
+ * once its new processes are ready; a blueprint with problems, a plugin that cannot open, an address that is taken or a
+ * process that does not start leave everything as it is, and the log says why. Processes of handlers that say the same,
+ * with the same executable, go on. */
 void gateway_reload(struct gateway *g);
 /* The next reload replaces the processes of this handler in any case. */
 void gateway_renew(struct gateway *g, const char *handler);

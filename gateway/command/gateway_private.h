@@ -37,6 +37,7 @@ struct gateway {
     struct generation **retired; /* something of them is in flight */
     size_t retired_count;
     struct reload reload;
+    bool on_terminal;   /* was started on one */
     bool own_listeners; /* those of the blueprint, not of the command line */
     struct http_source *http;
     struct admin *admin; /* NULL = none */

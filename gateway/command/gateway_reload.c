@@ -104,6 +104,7 @@ static void candidate_serve(struct gateway *g) {
 void gateway_reload(struct gateway *g) {
     struct reload *r = &g->reload;
     if (g->stage != GATEWAY_SERVING || !r->source.load) return;
+    names_clear(&r->wishes.kept); /* whatever did not start may have been mended */
     struct blueprint *b = r->source.load(r->source.context);
     if (b)
         candidate_make(g, b);

@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 
-from execgate import BINARY, ROOT, SLOW, Gateway, run_cli, wait_for
+from execgate import BINARY, ROOT, SLOW, Gateway, read_soon, run_cli, wait_for
 from puppet import Api
 
 PROBE = ROOT / "tests/e2e/handlers/probe.py"
@@ -132,7 +132,7 @@ def test_a_terminal_is_told_in_lines_to_copy(tmp_path):
 
         def notice():
             nonlocal seen
-            seen += os.read(leader, 65536)
+            seen += read_soon(leader)
             return b"cd " in seen
         wait_for(notice, 30, "the notice")
         process.terminate()

@@ -3,6 +3,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import os
+import pty
 import signal
 import socket
 import ssl
@@ -10,7 +11,7 @@ import textwrap
 import threading
 import zlib
 
-from execgate import EXAMPLES, ROOT, SLOW, Gateway, alive, read_answer, wait_for
+from execgate import BINARY, EXAMPLES, ROOT, SLOW, Gateway, alive, read_answer, read_soon, wait_for
 from puppet import Api, SCRIPT, environment
 from test_tls import certify, openssl, serving
 
@@ -312,6 +313,26 @@ handlers:""")
             hup(g, blueprint())
             assert g.get("/word/pid").status == 200
             assert waiting.result(60 * SLOW).status in (401, 503)  # by the guard that it began with
+
+
+def test_closing_its_terminal_stops_it(tmp_path):
+    (tmp_path / "blueprint.yaml").write_text(blueprint())
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.execv(BINARY, [str(BINARY), "run", "--listen", "127.0.0.1:0"])
+    seen = b""
+
+    def read():
+        nonlocal seen
+        seen += read_soon(terminal)
+        return seen
+    wait_for(lambda: b"Ctrl-C stops it" in read(), 30, "the announcement")
+    os.kill(pid, signal.SIGHUP)  # as long as the terminal is there, a reload
+    wait_for(lambda: b"reloaded" in read(), 30, "the reload")
+    os.close(terminal)
+    status = wait_for(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid and "over", 30, "the end")
+    assert status == "over"
 
 
 def resident_kib(pid):

@@ -1,10 +1,13 @@
 """`run --watch`: what is edited is built and served, what is broken is told and changes nothing."""
 import concurrent.futures
 import contextlib
+import os
+import subprocess
+import textwrap
 import threading
 
 import pytest
-from execgate import ROOT, SLOW, Gateway, run_cli, wait_for
+from execgate import BINARY, ROOT, SLOW, Gateway, read_soon, run_cli, wait_for
 
 PROBE = ROOT / "tests/e2e/handlers/probe.py"
 BLUEPRINT = f"""
@@ -188,6 +191,37 @@ def test_a_build_that_changes_its_sources_comes_to_an_end(tmp_path):
         assert builds <= 5
         edit(g, "word.c", source("third"))
         becomes(g, "third")
+
+
+def test_a_person_is_shown_what_the_compiler_and_the_check_say(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "blueprint.yaml").write_text(BLUEPRINT)
+    (tmp_path / "word.c").write_text(textwrap.dedent(source("first")))
+    leader, follower = os.openpty()
+    with subprocess.Popen([BINARY, "run", "--watch", "--listen", "127.0.0.1:0"], cwd=tmp_path, stdin=subprocess.DEVNULL,
+                          stdout=follower, stderr=follower, env=os.environ | {"NO_COLOR": "1"}) as process:
+        os.close(follower)
+        seen = b""
+
+        def shows(text):
+            nonlocal seen
+            seen += read_soon(leader)
+            return text in seen
+        try:
+            wait_for(lambda: shows(b"Ctrl-C stops it"), 60, "the announcement")
+            assert b"building" in seen and b"built" in seen
+            (tmp_path / "word.c").write_text("int main(void) {\n    return nonsense;\n}\n")
+            wait_for(lambda: shows(b"\n    2 |     return nonsense;\r\n"), 60, "the compiler's words")
+            (tmp_path / "blueprint.yaml").write_text(BLUEPRINT.replace("triggers", "trigers"))
+            wait_for(lambda: shows(b'did you mean "triggers"?\r\n    9 |     trigers:'), 60, "the line of the blueprint")
+            wait_for(lambda: shows(b"reload refused"), 60, "the refusal")
+        finally:
+            process.terminate()
+            with contextlib.suppress(OSError):  # the terminal ends with the process
+                while os.read(leader, 65536):
+                    pass
+    os.close(leader)
+    assert process.returncode == 0
 
 
 # --- execgate build ---
