@@ -206,7 +206,7 @@ static const struct bad {
     {"handlers: {a: {attach: false}}\n", 3, 24, "attach: false leaves a without a process"},
     {"handlers: {a: {attach: true, mode: once}}\n", 3, 24, "only `mode: runtime` can be attached"},
     {"handlers: {a: {command: /a, sources: []}}\n", 3, 38, "sources"},
-    {"cors: {}\n", 3, 1, "unknown key \"cors\" in a blueprint; it takes: blueprint, name, listen, trustedProxies"},
+    {"cors: {}\n", 3, 1, "unknown key \"cors\" in a blueprint; it takes: blueprint, name, listen, admin"},
     {"auth: {}\n", 3, 1, "unknown key \"auth\""},
     {"queues: {}\n", 3, 1, "unknown key \"queues\""},
     {"websockets: {}\n", 3, 1, "unknown key \"websockets\""},

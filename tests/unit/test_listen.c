@@ -118,7 +118,6 @@ static const struct bad {
     {"trustedProxies: {}\n", 4, 17,
      "trustedProxies: expected a network such as 10.0.0.0/8, 2001:db8::/32 or unix, or a list, found a map"},
     {"trustedProxies:\n", 4, 16, "found nothing; for example `trustedProxies: [10.0.0.0/8"},
-    {"listen: [{http: \":1\", proxyProtocol: true}]\n", 4, 38, "every connection would be closed"},
 };
 
 static void test_mistakes(void **state) {
@@ -129,7 +128,7 @@ static void test_mistakes(void **state) {
         snprintf(text, sizeof text, HEAD "%s", bad[i].text);
         assert_null(blueprint_parse(slice_of(text), "/srv/test/test.yaml", NULL, &p));
         assert_problem(&p, bad[i].line, bad[i].column, bad[i].words);
-        assert_int_equal(p.count, 1);
+        if (p.count != 1) fail_msg("%zu problems in: %s", p.count, text);
         problems_free(&p);
     }
 }
