@@ -4,7 +4,7 @@
 #include "gateway/blueprint/compare.h"
 #include "gateway/command/build_report.h"
 #include "gateway/command/source_tree.h"
-#include "gateway/loop/folder_watch.h"
+#include "gateway/loop/file_watch.h"
 #include <stdlib.h>
 
 #define SETTLE_MS 100         /* nothing has changed for so long: it may be looked at */
@@ -13,8 +13,8 @@
 
 enum target_state { TARGET_QUIET, TARGET_RESTLESS, TARGET_WAITING, TARGET_BUILDING };
 
-struct folder_watches {
-    struct folder_watch **items;
+struct file_watches {
+    struct file_watch **items;
     size_t count;
 };
 
@@ -24,7 +24,7 @@ struct target {
     const struct handler_config *handler; /* of the watcher's blueprint */
     enum target_state state;
     struct source_tree *tree;
-    struct folder_watches watches;
+    struct file_watches watches;
     struct deadline settled;
     uint64_t restless_since_ms;
     unsigned rebuilds;
@@ -38,7 +38,7 @@ struct watcher {
     struct build_job *job;
     struct target *building; /* whose job it is; those that share it are in TARGET_BUILDING too */
     bool changed;            /* something is built or new, and not served yet */
-    struct folder_watch *folder;
+    struct file_watch *folder;
     struct file_stamp stamp; /* of the blueprint's file */
     struct deadline settled;
 };
@@ -66,20 +66,20 @@ static void on_folder_change(void *context, const char *name) {
     target_stir(context);
 }
 
-static void watches_close(struct folder_watches *f) {
-    for (size_t i = 0; i < f->count; i++) folder_watch_close(f->items[i]);
+static void watches_close(struct file_watches *f) {
+    for (size_t i = 0; i < f->count; i++) file_watch_close(f->items[i]);
     free(f->items);
-    *f = (struct folder_watches){0};
+    *f = (struct file_watches){0};
 }
 
 /* Anew after each look, because folders come and go; libuv keeps what stays the same. What changed between the look and
  * now is found by another look. */
 static int target_watch(struct target *t, struct error *e) {
-    struct folder_watches fresh = {0};
+    struct file_watches fresh = {0};
     int status = 0;
     fresh.items = xcalloc(source_tree_folder_count(t->tree) + 1, sizeof *fresh.items);
     for (size_t i = 0; i < source_tree_folder_count(t->tree) && status == 0; i++) {
-        struct folder_watch *watch = folder_watch_open(t->watcher->loop, source_tree_folder(t->tree, i),
+        struct file_watch *watch = file_watch_open(t->watcher->loop, source_tree_folder(t->tree, i),
                                                        on_folder_change, t, e);
         if (watch)
             fresh.items[fresh.count++] = watch;
@@ -296,7 +296,7 @@ static void on_blueprint_folder(void *context, const char *name) {
 
 static int watcher_open(struct watcher *w, struct error *e) {
     w->stamp = file_stamp_of(w->config.file);
-    w->folder = folder_watch_open(w->loop, w->blueprint->directory, on_blueprint_folder, w, e);
+    w->folder = file_watch_open(w->loop, w->blueprint->directory, on_blueprint_folder, w, e);
     if (!w->folder) return -ERROR_SYSTEM;
     for (size_t i = 0; i < w->blueprint->handler_count; i++) {
         struct target *t = target_new(w, &w->blueprint->handlers[i]);
@@ -321,7 +321,7 @@ void watcher_free(struct watcher *w) {
     if (!w) return;
     targets_free(&w->targets);
     deadline_disarm(loop_deadlines(w->loop), &w->settled);
-    folder_watch_close(w->folder);
+    file_watch_close(w->folder);
     blueprint_release(w->blueprint);
     free(w);
 }

@@ -1,6 +1,6 @@
 /* With the system clock: what is waited for are conditions, bounded by WAIT_MS. */
 #include "gateway/base/memory.h"
-#include "gateway/loop/folder_watch.h"
+#include "gateway/loop/file_watch.h"
 #include "tests/unit/unit.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@ struct fixture {
     struct clock *clock;
     struct loop *loop;
     char parent[64], folder[80];
-    struct folder_watch *watch;
+    struct file_watch *watch;
     const char *expected; /* a name; NULL = any change */
     bool seen;
 };
@@ -38,7 +38,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
     struct fixture *f = *state;
     char remove[128];
-    folder_watch_close(f->watch);
+    file_watch_close(f->watch);
     loop_free(f->loop);
     clock_system_free(f->clock);
     snprintf(remove, sizeof remove, "rm -rf '%s'", f->parent);
@@ -49,7 +49,7 @@ static int teardown(void **state) {
 
 static void start(struct fixture *f) {
     struct error e;
-    f->watch = folder_watch_open(f->loop, f->folder, on_change, f, &e);
+    f->watch = file_watch_open(f->loop, f->folder, on_change, f, &e);
     assert_non_null(f->watch);
 }
 
@@ -117,9 +117,9 @@ static void one_that_was_closed_says_nothing(void **state) {
     struct fixture *f = *state;
     assert_int_equal(mkdir(f->folder, 0700), 0);
     start(f);
-    struct folder_watch *closed = f->watch;
+    struct file_watch *closed = f->watch;
     put(f, "a");
-    folder_watch_close(closed);
+    file_watch_close(closed);
     start(f);
     put(f, "b");
     expect(f, "b");

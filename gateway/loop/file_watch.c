@@ -1,4 +1,4 @@
-#include "gateway/loop/folder_watch.h"
+#include "gateway/loop/file_watch.h"
 #include "gateway/base/memory.h"
 #include "gateway/loop/loop_private.h"
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 #define LOOK_FOR_MS 250
 
 /* The handle has memory of its own, because it outlives the watch until libuv has closed it. */
-struct folder_watch {
+struct file_watch {
     struct loop *loop;
     char *folder;
     dev_t device; /* of the folder that is watched */
@@ -24,22 +24,22 @@ static void on_handle_closed(uv_handle_t *handle) {
     free(handle);
 }
 
-static void handle_close(struct folder_watch *w) {
+static void handle_close(struct file_watch *w) {
     if (w->handle) uv_close((uv_handle_t *)w->handle, on_handle_closed);
     w->handle = NULL;
 }
 
-static void look_later(struct folder_watch *w) {
+static void look_later(struct file_watch *w) {
     deadline_arm(loop_deadlines(w->loop), &w->look, clock_now_ms(loop_clock(w->loop)) + LOOK_FOR_MS);
 }
 
-static bool is_same_folder(const struct folder_watch *w) {
+static bool is_same_folder(const struct file_watch *w) {
     struct stat s;
     return stat(w->folder, &s) == 0 && s.st_dev == w->device && s.st_ino == w->node;
 }
 
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status) {
-    struct folder_watch *w = handle->data;
+    struct file_watch *w = handle->data;
     (void)events;
     if (status < 0 || !is_same_folder(w)) {
         handle_close(w);
@@ -50,7 +50,7 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int st
 }
 
 /* 0, or libuv's error; a folder that is not there is none. */
-static int handle_open(struct folder_watch *w) {
+static int handle_open(struct file_watch *w) {
     struct stat s;
     if (stat(w->folder, &s) != 0 || !S_ISDIR(s.st_mode)) return UV_ENOENT;
     w->device = s.st_dev;
@@ -69,18 +69,17 @@ static int handle_open(struct folder_watch *w) {
 }
 
 static void on_look(struct deadline *d) {
-    struct folder_watch *w = container_of(d, struct folder_watch, look);
+    struct file_watch *w = container_of(d, struct file_watch, look);
     if (handle_open(w) == 0)
         w->on_change(w->context, NULL);
     else
         look_later(w);
 }
 
-struct folder_watch *folder_watch_open(struct loop *l, const char *folder,
-                                       void (*on_change)(void *context, const char *name), void *context,
-                                       struct error *e) {
-    struct folder_watch *w = xcalloc(1, sizeof *w);
-    *w = (struct folder_watch){.loop = l, .folder = xstrdup(folder), .on_change = on_change, .context = context};
+struct file_watch *file_watch_open(struct loop *l, const char *folder,
+                                   void (*on_change)(void *context, const char *name), void *context, struct error *e) {
+    struct file_watch *w = xcalloc(1, sizeof *w);
+    *w = (struct file_watch){.loop = l, .folder = xstrdup(folder), .on_change = on_change, .context = context};
     w->look.on_due = on_look;
     int status = handle_open(w);
     if (status == 0) return w;
@@ -90,11 +89,11 @@ struct folder_watch *folder_watch_open(struct loop *l, const char *folder,
     }
     error_set(e, ERROR_SYSTEM, "cannot watch %s: %s%s", folder, uv_strerror(status),
               status == UV_ENOSPC ? "; see /proc/sys/fs/inotify/max_user_watches" : "");
-    folder_watch_close(w);
+    file_watch_close(w);
     return NULL;
 }
 
-void folder_watch_close(struct folder_watch *w) {
+void file_watch_close(struct file_watch *w) {
     if (!w) return;
     handle_close(w);
     deadline_disarm(loop_deadlines(w->loop), &w->look);
