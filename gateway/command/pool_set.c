@@ -1,8 +1,8 @@
 #include "gateway/command/pool_set.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/compare.h"
 #include "gateway/observe/status.h"
-#include "gateway/source/tls_files.h"
 #include <assert.h>
 #include <stdlib.h>
 

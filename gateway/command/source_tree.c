@@ -2,7 +2,7 @@
 #include "gateway/base/buf.h"
 #include "gateway/base/map.h"
 #include "gateway/base/memory.h"
-#include "gateway/source/tls_files.h"
+#include "gateway/base/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

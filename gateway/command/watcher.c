@@ -4,7 +4,7 @@
 #include "gateway/command/build_report.h"
 #include "gateway/command/source_tree.h"
 #include "gateway/loop/file_watch.h"
-#include "gateway/source/tls_files.h"
+#include "gateway/base/file.h"
 #include <stdlib.h>
 
 #define SETTLE_MS 100         /* nothing has changed for so long: it may be looked at */

@@ -1,9 +1,8 @@
 /* tls.h - the TLS of one https listener: certificates that follow their files.
  *
- * The files are looked at each second. When one has changed and then stayed as it is for a second (a certificate and
- * its key are rarely replaced in the same instant), all are loaded into a new context beside the old one, and new
- * handshakes use that; open connections do not notice. When loading fails, the old context stays, and the log says why,
- * once per change.
+ * When the files change (base/file.h), all are loaded into a new context beside the old one, and new handshakes use
+ * that; open connections do not notice. When loading fails, the old context stays, and the log says why, once per
+ * change.
  */
 #pragma once
 #include "gateway/loop/loop.h"

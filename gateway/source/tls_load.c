@@ -1,5 +1,5 @@
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
-#include "gateway/source/tls_files.h"
 #include "gateway/source/tls_private.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define ENDS_SOON_DAYS 7
+#define PEM_FILE_MAX (4 << 20)
 
 const char *tls_error_reason(void) {
     unsigned long code = ERR_peek_last_error();
@@ -77,7 +78,7 @@ static int use_key(SSL_CTX *c, const struct buf *pem, const struct certificate_c
 
 static int load_key(SSL_CTX *c, const struct certificate_config *config, struct error *e) {
     struct buf pem = {0};
-    int status = tls_file_read(config->key, "the private key", &pem, e);
+    int status = file_read(config->key, "the private key", PEM_FILE_MAX, &pem, e);
     if (status == 0) status = use_key(c, &pem, config, e);
     OPENSSL_cleanse(pem.p, pem.n);
     buf_free(&pem);
@@ -104,7 +105,7 @@ static void warn_about_time(const SSL_CTX *c, const char *path, struct log *log)
 
 int tls_load_certificate(SSL_CTX *c, const struct certificate_config *config, struct log *log, struct error *e) {
     struct buf pem = {0};
-    int status = tls_file_read(config->certificate, "the certificate", &pem, e);
+    int status = file_read(config->certificate, "the certificate", PEM_FILE_MAX, &pem, e);
     if (status == 0) status = use_chain(c, &pem, config->certificate, e);
     /* The key may be in the same file. */
     OPENSSL_cleanse(pem.p, pem.n);
@@ -122,7 +123,7 @@ static bool add_authority(SSL_CTX *c, X509 *authority) {
 
 int tls_load_authority(SSL_CTX *c, const char *path, struct error *e) {
     struct buf pem = {0};
-    int status = tls_file_read(path, "the client certificates' authority", &pem, e);
+    int status = file_read(path, "the client certificates' authority", PEM_FILE_MAX, &pem, e);
     BIO *bio = status == 0 ? memory_of(&pem) : NULL;
     bool good = bio != NULL;
     size_t count = 0;

@@ -1,10 +1,31 @@
 #include "plugins/auth/guard.h"
 #include "gateway/base/buf.h"
+#include "gateway/base/file.h"
 #include "gateway/base/json_write.h"
+#include "gateway/base/log.h"
 
 void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard_host *h,
                 const struct guard_policy *p) {
     *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm};
+}
+
+struct file_poll *guard_follow_file(struct guard *g, const struct guard_host *h, const char *path,
+                                    void (*on_changed)(void *guard)) {
+    return file_poll_open(&(struct file_poll_config){.deadlines = h->plugin->deadlines,
+                                                     .clock = h->plugin->clock,
+                                                     .paths = &path,
+                                                     .count = 1,
+                                                     .on_changed = on_changed,
+                                                     .context = g});
+}
+
+void guard_log_file(const struct guard *g, struct log *log, const char *path, const struct error *problem) {
+    struct slice name = g->policy->name;
+    if (problem)
+        log_event(log, LOG_ERROR, "a guard's changed file cannot be used, the old one goes on",
+                  LOG_SLICE("guard", name), LOG_TEXT("file", path), LOG_TEXT("error", problem->message));
+    else
+        log_event(log, LOG_INFO, "a guard's file loaded anew", LOG_SLICE("guard", name), LOG_TEXT("file", path));
 }
 
 void guard_pass(struct guard_visit *v, struct identity *identity) {

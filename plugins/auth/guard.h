@@ -27,6 +27,7 @@ enum guard_verdict {
     GUARD_PASS,
 };
 
+struct file_poll;
 struct guard;
 struct guard_visit {
     struct guard *guard;
@@ -69,6 +70,12 @@ struct guard *guard_basic_open(const struct guard_host *h, const struct guard_po
 struct guard *guard_hmac_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
 struct guard *guard_handler_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
 struct guard *guard_any_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
+
+/* Calls on_changed with the guard when the file that it was opened with is another one (base/file.h). */
+struct file_poll *guard_follow_file(struct guard *g, const struct guard_host *h, const char *path,
+                                    void (*on_changed)(void *guard));
+/* What came of it: `problem` says why the guard goes on with what it had; NULL = it did not have to. */
+void guard_log_file(const struct guard *g, struct log *log, const char *path, const struct error *problem);
 
 void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard_host *h, const struct guard_policy *p);
 static inline void guard_free(struct guard *g) { /* NULL is fine */

@@ -1,5 +1,6 @@
 /* A signed token. Most are found in the cache; the others are verified with the keys that there are, and, when a
- * token names a key that is not among them, once more with newer ones. */
+ * token names a key that is not among them, once more with newer ones. Keys of a file follow the file. */
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "plugins/auth/guard.h"
 #include "plugins/auth/jwks_source.h"
@@ -13,7 +14,9 @@ struct jwt_guard {
     struct guard guard;
     const struct jwt_policy *policy;
     struct clock *clock;
+    struct log *log;
     struct key_source *source;
+    struct file_poll *poll; /* of JWT_KEYS_FILE */
     struct jws_verifier *verifier;
     struct token_cache *cache;
 };
@@ -130,6 +133,7 @@ static void jwt_guard_cancel(struct guard *base, struct guard_visit *v) {
 
 static void jwt_guard_free(struct guard *base) {
     struct jwt_guard *g = jwt_guard_of(base);
+    file_poll_close(g->poll);
     key_source_free(g->source);
     jws_verifier_free(g->verifier);
     token_cache_free(g->cache);
@@ -142,11 +146,7 @@ static const struct guard_ops jwt_guard_ops = {
 /* --- keys --- */
 
 static struct key_source *open_file(const struct jwt_policy *p, struct error *e) {
-    struct buf text = {0};
-    struct jwk_set *set = NULL;
-    if (auth_file_read(p->key_text.p, JWK_SET_SIZE_LIMIT, &text, e) == 0)
-        set = jwk_set_from_file_text(buf_slice(&text), e);
-    buf_free(&text);
+    struct jwk_set *set = jwt_policy_read_keys(p, e);
     return set ? key_source_static(set) : NULL;
 }
 
@@ -183,14 +183,26 @@ static struct key_source *open_keys(const struct plugin_host *host, const struct
     return open_remote(host, p, e);
 }
 
+static void on_key_file_changed(void *context) {
+    struct jwt_guard *g = context;
+    struct error e;
+    struct jwk_set *set = jwt_policy_read_keys(g->policy, &e);
+    if (set) key_source_static_replace(g->source, set);
+    guard_log_file(&g->guard, g->log, g->policy->key_text.p, set ? NULL : &e);
+}
+
 struct guard *guard_jwt_open(const struct guard_host *h, const struct guard_policy *p, struct error *e) {
-    struct key_source *source = open_keys(h->plugin, p, e);
-    if (!source) return NULL;
     struct jwt_guard *g = xcalloc(1, sizeof *g);
     guard_init(&g->guard, &jwt_guard_ops, h, p);
     g->policy = &p->jwt;
     g->clock = h->plugin->clock;
-    g->source = source;
+    g->log = h->plugin->log;
+    if (p->jwt.keys == JWT_KEYS_FILE) g->poll = guard_follow_file(&g->guard, h, p->jwt.key_text.p, on_key_file_changed);
+    g->source = open_keys(h->plugin, p, e);
+    if (!g->source) {
+        jwt_guard_free(&g->guard);
+        return NULL;
+    }
     g->verifier = jws_verifier_new(p->jwt.algorithms);
     g->cache = token_cache_new(CACHE_TOKENS, CACHE_BYTES, g->clock);
     return &g->guard;

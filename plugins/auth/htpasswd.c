@@ -1,4 +1,5 @@
 #include "plugins/auth/htpasswd.h"
+#include "gateway/base/file.h"
 #include "gateway/base/map.h"
 #include "gateway/base/memory.h"
 #include <crypt.h>
@@ -61,6 +62,22 @@ struct htpasswd *htpasswd_read(struct slice text, struct error *e) {
     if (e && objection) e->line = number;
     htpasswd_free(h);
     return NULL;
+}
+
+struct htpasswd *htpasswd_open(const char *path, struct error *e) {
+    struct buf text = {0};
+    struct error inside;
+    if (file_read(path, "the users", HTPASSWD_SIZE_LIMIT, &text, e) < 0) {
+        buf_free(&text);
+        return NULL;
+    }
+    struct htpasswd *users = htpasswd_read(buf_slice(&text), &inside);
+    buf_free(&text);
+    if (!users && inside.line)
+        error_set(e, ERROR_FORMAT, "line %d of %s: %s", inside.line, path, inside.message);
+    else if (!users)
+        error_set(e, ERROR_FORMAT, "%s: %s", path, inside.message);
+    return users;
 }
 
 void htpasswd_free(struct htpasswd *h) {

@@ -20,6 +20,8 @@
 struct htpasswd;
 /* NULL with the error set, whose line is that of the file. Copies what it needs. */
 struct htpasswd *htpasswd_read(struct slice text, struct error *e);
+/* The same from a file, which the error names. */
+struct htpasswd *htpasswd_open(const char *path, struct error *e);
 void htpasswd_free(struct htpasswd *h); /* NULL is fine */
 size_t htpasswd_count(const struct htpasswd *h);
 /* The user's hash, or absent. */

@@ -36,3 +36,9 @@ struct key_source *key_source_static(struct jwk_set *take_set) {
     own->set = take_set;
     return &own->source;
 }
+
+void key_source_static_replace(struct key_source *s, struct jwk_set *take_set) {
+    struct static_source *own = container_of(s, struct static_source, source);
+    jwk_set_release(own->set);
+    own->set = take_set;
+}

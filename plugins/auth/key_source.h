@@ -1,8 +1,8 @@
 /* key_source.h - where the keys come from that a jwt guard verifies with.
  *
- * Keys that stand in a file or in the blueprint are there from the start and never change (key_source_static). Keys
- * that an issuer publishes are fetched (jwks_source.h): they may not be there yet, may be replaced at any time, and may
- * be asked for again when a token names one that is not among them.
+ * Keys that stand in a file or in the blueprint are there from the start (key_source_static); those of a file are
+ * replaced when it changes. Keys that an issuer publishes are fetched (jwks_source.h): they may not be there yet, may
+ * be replaced at any time, and may be asked for again when a token names one that is not among them.
  *
  *   current  what there is now; verify with it
  *   fetch    a token named a key that `current` lacks, or there is nothing yet: are newer keys to be had?
@@ -38,8 +38,9 @@ struct key_source {
     const struct key_source_ops *ops;
 };
 
-/* A set that never changes; takes over one reference. */
+/* A set that is all there is, until it is replaced. Both take over one reference. */
 struct key_source *key_source_static(struct jwk_set *take_set);
+void key_source_static_replace(struct key_source *s, struct jwk_set *take_set);
 
 static inline const struct jwk_set *key_source_current(struct key_source *s) {
     return s->ops->current(s);

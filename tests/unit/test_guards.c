@@ -273,7 +273,8 @@ static void gate_open(struct gate *g) {
     fprintf(f, "alice:%s\n", hash_of("wonder:land", "$2b$04$abcdefghijklmnopqrstuu", room));
     fclose(f);
     free(room);
-    g->host = (struct plugin_host){.clock = g->clock, .turn = loop_turn(g->loop), .loop = g->loop};
+    g->host = (struct plugin_host){
+        .clock = g->clock, .deadlines = loop_deadlines(g->loop), .turn = loop_turn(g->loop), .loop = g->loop};
     g->policy = (struct guard_policy){.name = SLICE("staff"), .type = GUARD_BASIC, .basic.users = g->file};
     const struct guard_host h = {.plugin = &g->host, .realm = SLICE("shop")};
     g->guard = guard_basic_open(&h, &g->policy, &e);
