@@ -160,6 +160,8 @@ struct blueprint_options {
     const struct sections *sections; /* what plugins add to the language (section.h); NULL = nothing */
     const char *const *attach;       /* names of handlers that are read as if they said `attach: true` */
     size_t attach_count;
+    /* Whether certificates and keys can be used, with FILES; NULL = it is enough that they are there. */
+    int (*check_tls)(const struct tls_config *c, struct error *e);
 };
 
 /* Loads `file`. On success returns a blueprint with one reference; otherwise NULL and at least one problem. */

@@ -9,8 +9,23 @@
 #define ENDS_SOON_DAYS 7
 #define PEM_FILE_MAX (4 << 20)
 
+/* OpenSSL's words for what people do to PEM files are for those who know its insides. */
+static const struct {
+    int library;
+    int reason;
+    const char *words;
+} plain_words[] = {
+    {ERR_LIB_PEM, PEM_R_NO_START_LINE, "no such PEM block (-----BEGIN ...) was found in it"},
+    {ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED, "no such PEM block (-----BEGIN ...) was found in it"},
+    {ERR_LIB_PEM, PEM_R_BAD_END_LINE, "its PEM block is cut short"},
+    {ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ, "it needs a pass phrase, and nobody is there to type it"},
+};
+
 const char *tls_error_reason(void) {
     unsigned long code = ERR_peek_last_error();
+    for (size_t i = 0; i < ARRAY_LEN(plain_words); i++)
+        if (ERR_GET_LIB(code) == plain_words[i].library && ERR_GET_REASON(code) == plain_words[i].reason)
+            return plain_words[i].words;
     /* OpenSSL 3 has no words for a system call's error. */
     if (ERR_SYSTEM_ERROR(code)) return strerror(ERR_GET_REASON(code));
     const char *reason = ERR_reason_error_string(code);

@@ -131,7 +131,11 @@ static void check_jwks(struct auth_checking *c, const struct jwt_document *d, st
     }
     p->keys = file ? JWT_KEYS_FILE : JWT_KEYS_URL;
     p->key_text = file ? slice_of(file) : d->jwks->text;
-    if (!file)
+    if (!file && !slice_starts_with(d->jwks->text, SLICE("http")))
+        problems_add(c->problems, d->jwks->at,
+                     "jwks: expected discover, an https:// URL or file:PATH, found \"" SLICE_FMT "\"",
+                     SLICE_ARG(d->jwks->text));
+    else if (!file)
         check_keys_url(c, d->jwks, "jwks", JWKS_PLACE_KEYS);
     else if (c->depth == BLUEPRINT_CHECK_FILES)
         check_key_file(c, d->jwks, p);
@@ -234,6 +238,9 @@ void check_hmac(struct auth_checking *c, const struct hmac_document *d, struct h
     p->tolerance_ms = d->tolerance_ms;
     p->secrets = texts_of(c, &d->secret);
     for (size_t i = 0; (n = next_item(&d->secret, &i));) check_secret(c, "secret", n);
+    n = node_get(d->origin, "tolerance");
+    if (n && p->style != HMAC_STYLE_STRIPE)
+        problems_add(c->problems, n->at, "tolerance: only signatures with `style: stripe` carry a time; remove it");
 }
 
 /* --- handler --- */

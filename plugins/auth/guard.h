@@ -34,6 +34,7 @@ struct guard_visit {
     struct invocation *inv;
     enum guard_verdict verdict;
     const char *detail;        /* for the client; NULL = nothing more to say */
+    bool absent;               /* UNAUTHORIZED because there is no credential to judge */
     struct fields challenges;  /* WWW-Authenticate */
     struct identity *identity; /* of PASS; NULL = the guard knows nobody */
     void *pending;             /* the guard's own, between its calls */

@@ -170,6 +170,7 @@ static void basic_check(struct guard *base, struct guard_visit *v) {
     struct slice text;
     enum credential_found found = credential_find(&places, v->inv, SLICE("Basic"), &text);
     if (found != CREDENTIAL_FOUND) {
+        v->absent = found == CREDENTIAL_ABSENT;
         basic_refuse(v, found == CREDENTIAL_ABSENT ? "user and password are needed" : "there are two logins");
         return;
     }

@@ -222,6 +222,7 @@ static void handler_check(struct guard *base, struct guard_visit *v) {
     enum credential_found found = needed ? credential_find(&g->policy->places, v->inv, SLICE_NONE, &credential)
                                          : CREDENTIAL_FOUND;
     if (found != CREDENTIAL_FOUND) {
+        v->absent = found == CREDENTIAL_ABSENT;
         refuse_unknown(v, found == CREDENTIAL_ABSENT ? "a credential is needed" : "there is more than one credential");
         return;
     }

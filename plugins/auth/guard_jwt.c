@@ -34,6 +34,7 @@ static struct jwt_guard *jwt_guard_of(struct guard *g) {
 
 /* RFC 6750 3.1: who sent no token is told nothing about tokens. */
 static void refuse_without_token(struct guard_visit *v) {
+    v->absent = true;
     guard_refuse(v, GUARD_UNAUTHORIZED, "a token is needed");
     guard_challenge(v, "Bearer", "");
 }

@@ -17,7 +17,8 @@ static void test_https(void **state) {
                                                  "    minVersion: 1.3\n"
                                                  "    clientCertificates: {authority: tls/ca.pem, mode: optional}\n"
                                                  "    proxyProtocol: true\n"
-                                                 "  - {http: \":8080\", redirect: https}\n",
+                                                 "  - {http: \":8080\", redirect: https}\n"
+                                                 "trustedProxies: [10.0.0.0/8]\n",
                                             NULL);
     const struct listener_config *l = b->listeners;
     assert_int_equal(b->listener_count, 2);
@@ -115,7 +116,8 @@ static const struct bad {
     {"trustedProxies: [10.0.0.0/40]\n", 4, 18, "the prefix length is a number from 0 to 32"},
     {"trustedProxies: {}\n", 4, 17,
      "trustedProxies: expected a network such as 10.0.0.0/8, 2001:db8::/32 or unix, or a list, found a map"},
-    {"trustedProxies:\n", 4, 16, "found nothing"},
+    {"trustedProxies:\n", 4, 16, "found nothing; for example `trustedProxies: [10.0.0.0/8"},
+    {"listen: [{http: \":1\", proxyProtocol: true}]\n", 4, 38, "every connection would be closed"},
 };
 
 static void test_mistakes(void **state) {
