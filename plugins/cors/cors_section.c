@@ -46,7 +46,8 @@ static const struct schema_field cors_fields[] = {
      .rule = &rule_origin,
      .preset_note = "none: the application's `cors` must have it, or every trigger's",
      .about = "The origins whose pages may read answers: `scheme://host[:port]` in lower case without a path; "
-              "`scheme://*.host` for all hosts below; `null` for pages without an origin (which anybody can make); "
+              "`scheme://*.host` for all hosts below; `null` for pages without an origin (which anybody can make), "
+              "never with credentials; "
               "`*` alone for everyone, never with credentials.",
      .example = "[https://shop.example, \"https://*.shop.example\"]"},
     {.name = "allowMethods",

@@ -477,7 +477,10 @@ def test_one_of_several_is_enough(shop, issuer):
     assert authorizer(shop.get("/either", headers={"Authorization": "ann"}))["lambda"]["who"] == "ann"
     is_refused(shop.get("/either"), 401, 'ApiKey realm="shop", in="header", name="x-api-key"', 'HMAC realm="shop", header="x-hub-signature-256"',
                'Custom realm="shop"', 'Bearer realm="shop"')
-    assert shop.request("POST", "/either", b"body", github(b"other")).status == 401
+    assert shop.get("/either").json()["detail"] == "a credential is needed"
+    assert shop.get("/either", headers={"X-Api-Key": "x"}).json()["detail"] == "the API key is not known"
+    refused = shop.request("POST", "/either", b"body", github(b"other"))
+    assert refused.status == 401 and refused.json()["detail"] == "the signature is not that of this body"
     is_refused(shop.get("/either", headers={"Authorization": "deny"}), 403)
     is_refused(shop.get("/either", headers={"Authorization": "misspelt"}), 503)
     assert shop.get("/either", headers={"X-Api-Key": ACME, "Authorization": "deny"}).status == 200

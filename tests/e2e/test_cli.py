@@ -69,6 +69,13 @@ def test_check_and_routes_of_a_good_blueprint(tmp_path):
         {("GET", "/echo/{id}", "echo"), ("ANY", "/any/{rest+}", "echo")}
 
 
+def test_without_a_file(tmp_path):
+    r = run_cli("check", cwd=tmp_path)
+    assert r.returncode == 1 and "blueprint.yaml: error: " in r.stderr and "no file was named" in r.stderr
+    r = run_cli("check", "other.yaml", cwd=tmp_path)
+    assert r.returncode == 1 and "other.yaml: error: " in r.stderr and "no file was named" not in r.stderr
+
+
 # name, blueprint, (line, column), words of the message
 BAD = [
     ("unknown key", "blueprint: 1\nname: a\nhandlesr: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["handlesr", "handlers"]),

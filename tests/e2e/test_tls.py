@@ -143,6 +143,22 @@ listen:
 """ + HANDLERS
 
 
+def test_check_looks_into_the_files(pki):
+    openssl("pkey", "-in", pki / "shop.key", "-aes256", "-passout", "pass:secret", "-out", pki / "sealed.key")
+    (pki / "cut.pem").write_text((pki / "shop.pem").read_text()[:200])
+    rows = [("certificate: shop.pem, key: wild.key", "is not that of the certificate"), ("certificate: shop.pem", "no such PEM block"),
+            ("certificate: shop.key", "no such PEM block"), ("certificate: cut.pem, key: shop.key", "cut short"),
+            ("certificate: shop.pem, key: sealed.key", "pass phrase"),
+            ("certificate: shop.pem, key: shop.key, clientCertificates: {authority: shop.key}", "the client certificates' authority")]
+    for keys, why in rows:
+        (pki / "a.yaml").write_text(f"blueprint: 1\nname: a\nlisten:\n  - {{https: ':0', {keys}}}\n" + HANDLERS)
+        r = run_cli("check", "a.yaml", cwd=pki)
+        assert r.returncode == 1 and "a.yaml:4:13: error: https: " in r.stderr and why in r.stderr, (keys, r.stderr)
+        assert run_cli("check", "--no-files", "a.yaml", cwd=pki).returncode == 0
+    (pki / "a.yaml").write_text("blueprint: 1\nname: a\nlisten: [{https: ':0', certificate: shop.pem, key: shop.key}]\n" + HANDLERS)
+    assert run_cli("check", "a.yaml", cwd=pki).returncode == 0
+
+
 def test_client_certificates(pki):
     certify(pki, "mallory", ["mallory.test"])
     trust = ["--cacert", pki / "authority.pem"]
