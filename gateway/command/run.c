@@ -132,10 +132,11 @@ static void announce_text(const struct gateway *g, const struct blueprint *b) {
         buf_append_char(&out, '\n');
     }
     if (gateway_dev_issuer(g))
-        buf_printf(&out,
-                   "DEVELOPMENT ISSUER at %s: its tokens open every jwt guard. Never expose this gateway.\n"
-                   "`execgate token` makes them.\n",
-                   gateway_dev_issuer(g));
+        buf_printf(
+            &out,
+            "DEVELOPMENT ISSUER at %s: its tokens open every jwt guard that fetches keys. Never expose this gateway.\n"
+            "`execgate token` makes them.\n",
+            gateway_dev_issuer(g));
     announce_admin_text(&out, g);
     buf_append_text(&out, "Ctrl-C stops it; `execgate routes` lists what it answers.\n");
     command_print(&out, stdout);

@@ -6,8 +6,6 @@
 #include "gateway/command/dev_keys.h"
 #include "gateway/command/load.h"
 #include "gateway/command/mint.h"
-#include "plugins/auth/auth_policy.h"
-#include "plugins/plugin.h"
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,13 +24,6 @@ static const struct option_row token_options[] = {
 };
 
 /* --- which guard --- */
-
-static const struct auth_settings *settings_of(const struct blueprint *b) {
-    const struct sections all = plugins_sections();
-    for (size_t i = 0; i < all.count && i < b->settings_count; i++)
-        if (all.items[i] == &auth_section) return b->settings[i];
-    return NULL;
-}
 
 static const struct guard_policy *only_jwt_guard(const struct auth_settings *s, struct error *e) {
     const struct guard_policy *found = NULL;
@@ -213,7 +204,7 @@ static void print_token(const struct guard_policy *guard, struct slice token) {
 
 static int mint(const struct arguments *a, const struct blueprint *b, struct error *e) {
     struct buf claims = {0}, token = {0};
-    const struct guard_policy *guard = find_guard(settings_of(b), arguments_get(a, "guard"), e);
+    const struct guard_policy *guard = find_guard(command_auth_settings(b), arguments_get(a, "guard"), e);
     int status = guard ? write_claims(&claims, a, &guard->jwt.rules, e) : -ERROR_USAGE;
     if (status == 0) status = sign(guard, claims.p, &token, e);
     if (status == 0 && arguments_has(a, "json"))
