@@ -62,13 +62,6 @@ static const char *application_of(const struct sample *s) {
 
 /* --- http: through the router and the writer of production --- */
 
-static const struct auth_settings *auth_settings_of(const struct blueprint *b) {
-    const struct sections all = plugins_sections();
-    for (size_t i = 0; i < all.count && i < b->settings_count; i++)
-        if (all.items[i] == &auth_section) return b->settings[i];
-    return NULL;
-}
-
 static int build_router(struct router *router, struct sample *s, struct error *e) {
     const struct blueprint *b = s->blueprint;
     int status = 0;
@@ -89,7 +82,7 @@ static int find_route(struct invocation *inv, const struct router *router, const
     if (status < 0) return status;
     router_match(router, inv->request.method, &inv->request.url, &inv->arena, &match);
     inv->route = match.route;
-    const struct auth_settings *auth = auth_settings_of(s->blueprint);
+    const struct auth_settings *auth = command_auth_settings(s->blueprint);
     if (auth && inv->identity) auth_name_identity(auth, inv->route->trigger, inv->identity);
     return 0;
 }

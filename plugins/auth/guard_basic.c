@@ -1,6 +1,6 @@
 /* User and password (RFC 7617). A check is bcrypt on another thread: two at a time, so that a flood of guesses leaves
  * processors for everybody else, and no more than CHECKS_WAITING_MAX in line. Who was let in is remembered for a
- * minute by a digest of name and password, or until the file of users changes.
+ * minute (token_cache.h), or until the file of users changes.
  *
  *   WAITING (the line) -> RUNNING (a thread) -> DONE (a task on the turn) -> concluded
  *
