@@ -160,7 +160,7 @@ lint: $(BUILD)/.need-lint $(BUILD)/.need-build ## formatting, clang-tidy, layers
 	@clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/layers.py $(ROOMS)
 	$(PYTHON) tests/lint/lengths.py
-	@clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(filter-out -Werror,$(CFLAGS_ALL))
+	@echo $(SOURCES) | xargs -n 4 -P $(shell nproc) sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(filter-out -Werror -DEXECGATE_VERSION=%,$(CFLAGS_ALL)) -DEXECGATE_VERSION=\"$(VERSION)\"' tidy
 format: $(BUILD)/.need-lint ## lay the C sources out as .clang-format says
 	@clang-format -i $(C_FILES)
 docs: $(BUILD)/execgate ## write the generated part of docs/blueprint.md

@@ -1,4 +1,5 @@
 """What the documentation shows is true: its blueprints load, and its commands do what their comments say."""
+import contextlib
 import os
 import re
 import subprocess
@@ -78,3 +79,22 @@ def test_one_of_each_guard(tmp_path):
         script = script.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{g.port}")
         shown = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
         assert shown.stdout.split() == wanted, shown.stderr
+
+
+def test_https(tmp_path):
+    document = ROOT / "docs/blueprint.md"
+    blueprint = next(text for _, text in blocks(document, "yaml") if text.startswith("# https.yaml"))
+    files, commands = (text for _, text in blocks(document, "sh"))
+    subprocess.run(["sh", "-e", "-c", files], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "https.yaml").write_text(blueprint)
+    assert run_cli("check", "https.yaml", cwd=tmp_path).returncode == 0
+    g = Gateway(tmp_path, re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:0", blueprint))
+    g.start(listen=None)
+    with contextlib.ExitStack() as stack:
+        stack.push(g.__exit__)
+        for url, port in zip(g.addresses, ("8443", "8080")):
+            commands = commands.replace(f"localhost:{port}", f"localhost:{url.rsplit(':', 1)[1]}")
+        wanted = re.findall(r"^curl .*?# (.*)$", commands, re.M)
+        assert len(wanted) == 3
+        shown = subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert [line.strip() for line in shown.stdout.splitlines()] == wanted
