@@ -1,8 +1,8 @@
 #include "gateway/command/source_tree.h"
 #include "gateway/base/buf.h"
+#include "gateway/base/file.h"
 #include "gateway/base/map.h"
 #include "gateway/base/memory.h"
-#include "gateway/base/file.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

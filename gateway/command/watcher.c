@@ -1,10 +1,10 @@
 #include "gateway/command/watcher.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/compare.h"
 #include "gateway/command/build_report.h"
 #include "gateway/command/source_tree.h"
 #include "gateway/loop/file_watch.h"
-#include "gateway/base/file.h"
 #include <stdlib.h>
 
 #define SETTLE_MS 100         /* nothing has changed for so long: it may be looked at */
