@@ -58,57 +58,57 @@ bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b) {
            time_equal(a->modified, b->modified) && time_equal(a->changed, b->changed);
 }
 
-/* --- watches --- */
+/* --- polls --- */
 
-struct file_watch {
-    struct file_watch_config config; /* paths: own array */
-    struct file_stamp *stamps;       /* of each file when it was looked at last */
-    bool changed;                    /* since on_changed was called last */
+struct file_poll {
+    struct file_poll_config config; /* paths: own array */
+    struct file_stamp *stamps;      /* of each file when it was looked at last */
+    bool changed;                   /* since on_changed was called last */
     struct deadline look;
 };
 
 /* True when a file is no longer what it was. */
-static bool look_at_files(struct file_watch *w) {
+static bool look_at_files(struct file_poll *p) {
     bool changed = false;
-    for (size_t i = 0; i < w->config.count; i++) {
-        struct file_stamp now = file_stamp_of(w->config.paths[i]);
-        if (file_stamp_equal(&now, &w->stamps[i])) continue;
-        w->stamps[i] = now;
+    for (size_t i = 0; i < p->config.count; i++) {
+        struct file_stamp now = file_stamp_of(p->config.paths[i]);
+        if (file_stamp_equal(&now, &p->stamps[i])) continue;
+        p->stamps[i] = now;
         changed = true;
     }
     return changed;
 }
 
-static void look_later(struct file_watch *w) {
-    deadline_arm(w->config.deadlines, &w->look, clock_now_ms(w->config.clock) + LOOK_MS);
+static void look_later(struct file_poll *p) {
+    deadline_arm(p->config.deadlines, &p->look, clock_now_ms(p->config.clock) + LOOK_MS);
 }
 
 static void on_look(struct deadline *d) {
-    struct file_watch *w = container_of(d, struct file_watch, look);
-    bool moving = look_at_files(w);
-    bool settled = w->changed && !moving;
-    w->changed = moving;
-    look_later(w);
-    if (settled) w->config.on_changed(w->config.context);
+    struct file_poll *p = container_of(d, struct file_poll, look);
+    bool moving = look_at_files(p);
+    bool settled = p->changed && !moving;
+    p->changed = moving;
+    look_later(p);
+    if (settled) p->config.on_changed(p->config.context);
 }
 
-struct file_watch *file_watch_open(const struct file_watch_config *c) {
-    struct file_watch *w = xcalloc(1, sizeof *w);
+struct file_poll *file_poll_open(const struct file_poll_config *c) {
+    struct file_poll *p = xcalloc(1, sizeof *p);
     const char **paths = xcalloc(c->count + 1, sizeof *paths);
     for (size_t i = 0; i < c->count; i++) paths[i] = c->paths[i];
-    w->config = *c;
-    w->config.paths = paths;
-    w->stamps = xcalloc(c->count + 1, sizeof *w->stamps);
-    w->look.on_due = on_look;
-    look_at_files(w);
-    look_later(w);
-    return w;
+    p->config = *c;
+    p->config.paths = paths;
+    p->stamps = xcalloc(c->count + 1, sizeof *p->stamps);
+    p->look.on_due = on_look;
+    look_at_files(p);
+    look_later(p);
+    return p;
 }
 
-void file_watch_close(struct file_watch *w) {
-    if (!w) return;
-    deadline_disarm(w->config.deadlines, &w->look);
-    free((void *)w->config.paths);
-    free(w->stamps);
-    free(w);
+void file_poll_close(struct file_poll *p) {
+    if (!p) return;
+    deadline_disarm(p->config.deadlines, &p->look);
+    free((void *)p->config.paths);
+    free(p->stamps);
+    free(p);
 }

@@ -1,13 +1,15 @@
-/* file.h - configuration files: their contents, whether they have changed since, and a watch that tells.
+/* file.h - configuration files: their contents, whether they have changed since, and a poll that tells.
  *
- * What a running gateway reads from files besides its blueprint (certificates, keys, users) follows them. A watch
- * looks at its files each second. When one has changed and then all stayed as they are for a second (a certificate and
- * its key are rarely replaced in the same instant, and a file may be half written), it calls its owner, once per
- * change. The owner reads all of them anew, and goes on with what it had when that fails.
+ * What a running gateway reads from files besides its blueprint (certificates, keys, users) follows them. A poll
+ * looks at its files each second: they are few, and what is mounted or lies behind symbolic links, as secrets in
+ * containers do, changes without a word from inotify (loop/file_watch.h). When one has changed and then all stayed as
+ * they are for a second (a certificate and its key are rarely replaced in the same instant, and a file may be half
+ * written), it calls its owner, once per change. The owner reads all of them anew, and goes on with what it had when
+ * that fails.
  *
- *   file_watch_open  takes the first look: open it before reading, so what changes in between is found
+ *   file_poll_open   takes the first look: open it before reading, so what changes in between is found
  *   on_changed       from the deadlines' run
- *   file_watch_close not from within on_changed
+ *   file_poll_close  not from within on_changed
  */
 #pragma once
 #include "gateway/base/buf.h"
@@ -32,7 +34,7 @@ struct file_stamp {
 struct file_stamp file_stamp_of(const char *path);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 
-struct file_watch_config {
+struct file_poll_config {
     struct deadlines *deadlines;
     struct clock *clock;
     const char *const *paths; /* the array is copied, the texts are lent */
@@ -40,6 +42,6 @@ struct file_watch_config {
     void (*on_changed)(void *context);
     void *context;
 };
-struct file_watch;
-struct file_watch *file_watch_open(const struct file_watch_config *c);
-void file_watch_close(struct file_watch *w); /* NULL is fine */
+struct file_poll;
+struct file_poll *file_poll_open(const struct file_poll_config *c);
+void file_poll_close(struct file_poll *p); /* NULL is fine */

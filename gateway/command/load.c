@@ -66,6 +66,20 @@ static void print_problems(const struct arguments *a, const struct problems *p) 
     }
 }
 
+/* What is merely unwise is said when it is served. */
+static int check_tls(const struct tls_config *c, struct error *e) {
+    struct tls_context *context = tls_context_load(c, NULL, e);
+    tls_context_release(context);
+    return context ? 0 : -1;
+}
+
+/* Who named no file may not know that one was looked for. */
+static void explain_default_file(const struct arguments *a) {
+    bool named = a->positional_count || arguments_get(a, "blueprint");
+    if (named || arguments_has(a, "json") || access(arguments_file(a), F_OK) == 0) return;
+    fprintf(stderr, "execgate: no file was named, so %s was looked for in this folder; name one\n", arguments_file(a));
+}
+
 /* Every --attach, into an array of a->value_count. */
 static size_t attach_of(const struct arguments *a, const char **names) {
     size_t count = 0, at = 0;
@@ -88,6 +102,7 @@ static struct blueprint *read_with(const struct arguments *a, enum blueprint_che
                                               .override_count = count,
                                               .check = check,
                                               .sections = &sections,
+                                              .check_tls = check_tls,
                                               .attach = attach,
                                               .attach_count = attach_of(a, attach),
                                               .check_tls = check_tls};

@@ -10,7 +10,7 @@ struct tls {
     struct loop *loop;
     struct log *log;
     struct tls_context *context;
-    struct file_watch *files;
+    struct file_poll *files;
     uint64_t reloads;
     struct deadline tickets; /* when their key is too old */
 };
@@ -38,7 +38,7 @@ static void on_files_changed(void *context) {
 }
 
 /* Certificate and key of each, then the clients' authority. */
-static struct file_watch *watch_files(struct tls *t) {
+static struct file_poll *poll_files(struct tls *t) {
     const struct tls_config *c = t->config;
     const char **paths = xcalloc(c->certificate_count * 2 + 1, sizeof *paths);
     size_t count = 0;
@@ -47,14 +47,14 @@ static struct file_watch *watch_files(struct tls *t) {
         paths[count++] = c->certificates[i].key;
     }
     if (c->client_authority) paths[count++] = c->client_authority;
-    struct file_watch *watch = file_watch_open(&(struct file_watch_config){.deadlines = loop_deadlines(t->loop),
-                                                                           .clock = loop_clock(t->loop),
-                                                                           .paths = paths,
-                                                                           .count = count,
-                                                                           .on_changed = on_files_changed,
-                                                                           .context = t});
+    struct file_poll *poll = file_poll_open(&(struct file_poll_config){.deadlines = loop_deadlines(t->loop),
+                                                                       .clock = loop_clock(t->loop),
+                                                                       .paths = paths,
+                                                                       .count = count,
+                                                                       .on_changed = on_files_changed,
+                                                                       .context = t});
     free(paths);
-    return watch;
+    return poll;
 }
 
 static void on_tickets_old(struct deadline *d) {
@@ -66,7 +66,7 @@ static void on_tickets_old(struct deadline *d) {
 struct tls *tls_open(const struct tls_config *c, struct loop *l, struct log *log, struct error *e) {
     struct tls *t = xcalloc(1, sizeof *t);
     *t = (struct tls){.config = c, .loop = l, .log = log, .tickets.on_due = on_tickets_old};
-    t->files = watch_files(t);
+    t->files = poll_files(t);
     t->context = tls_context_load(c, log, e);
     if (!t->context) {
         tls_close(t);
@@ -90,7 +90,7 @@ uint64_t tls_reloads(const struct tls *t) {
 
 void tls_close(struct tls *t) {
     if (!t) return;
-    file_watch_close(t->files);
+    file_poll_close(t->files);
     deadline_disarm(loop_deadlines(t->loop), &t->tickets);
     tls_context_release(t->context);
     free(t);

@@ -9,14 +9,14 @@ void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard
     *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm};
 }
 
-struct file_watch *guard_watch_file(struct guard *g, const struct guard_host *h, const char *path,
+struct file_poll *guard_follow_file(struct guard *g, const struct guard_host *h, const char *path,
                                     void (*on_changed)(void *guard)) {
-    return file_watch_open(&(struct file_watch_config){.deadlines = h->plugin->deadlines,
-                                                       .clock = h->plugin->clock,
-                                                       .paths = &path,
-                                                       .count = 1,
-                                                       .on_changed = on_changed,
-                                                       .context = g});
+    return file_poll_open(&(struct file_poll_config){.deadlines = h->plugin->deadlines,
+                                                     .clock = h->plugin->clock,
+                                                     .paths = &path,
+                                                     .count = 1,
+                                                     .on_changed = on_changed,
+                                                     .context = g});
 }
 
 void guard_log_file(const struct guard *g, struct log *log, const char *path, const struct error *problem) {

@@ -27,7 +27,7 @@ enum guard_verdict {
     GUARD_PASS,
 };
 
-struct file_watch;
+struct file_poll;
 struct guard;
 struct guard_visit {
     struct guard *guard;
@@ -73,7 +73,7 @@ struct guard *guard_handler_open(const struct guard_host *h, const struct guard_
 struct guard *guard_any_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
 
 /* Calls on_changed with the guard when the file that it was opened with is another one (base/file.h). */
-struct file_watch *guard_watch_file(struct guard *g, const struct guard_host *h, const char *path,
+struct file_poll *guard_follow_file(struct guard *g, const struct guard_host *h, const char *path,
                                     void (*on_changed)(void *guard));
 /* What came of it: `problem` says why the guard goes on with what it had; NULL = it did not have to. */
 void guard_log_file(const struct guard *g, struct log *log, const char *path, const struct error *problem);

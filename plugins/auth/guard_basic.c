@@ -25,9 +25,8 @@
 struct basic_guard {
     struct guard guard;
     struct htpasswd *users;
-    struct siphash_key decoys; /* who stands in for names that nobody has */
-    uint64_t generation;       /* of users: who was let in by an older one is asked again */
-    struct file_watch *watch;
+    uint64_t generation; /* of users: who was let in by an older one is asked again */
+    struct file_poll *poll;
     struct log *log;
     struct token_cache *cache;
     struct clock *clock;
@@ -205,7 +204,7 @@ static void basic_free(struct guard *base) {
         list_remove(node);
     }
     list_each (&g->waiting, node) check_free(list_entry(node, struct basic_check, node));
-    file_watch_close(g->watch);
+    file_poll_close(g->poll);
     htpasswd_free(g->users);
     token_cache_free(g->cache);
     free(g);
@@ -234,12 +233,11 @@ struct guard *guard_basic_open(const struct guard_host *h, const struct guard_po
     g->turn = h->plugin->turn;
     g->loop = h->plugin->loop;
     g->log = h->plugin->log;
-    g->clock->random(g->clock, &g->decoys, sizeof g->decoys);
     g->cache = token_cache_new(CACHE_USERS, CACHE_BYTES, g->clock);
     g->place = (struct credential_place){CREDENTIAL_HEADER, SLICE("authorization")};
     list_init(&g->waiting);
     list_init(&g->running);
-    g->watch = guard_watch_file(&g->guard, h, p->basic.users, on_users_changed);
+    g->poll = guard_follow_file(&g->guard, h, p->basic.users, on_users_changed);
     g->users = htpasswd_open(p->basic.users, e);
     if (g->users) return &g->guard;
     basic_free(&g->guard);

@@ -16,7 +16,7 @@ struct jwt_guard {
     struct clock *clock;
     struct log *log;
     struct key_source *source;
-    struct file_watch *watch; /* of JWT_KEYS_FILE */
+    struct file_poll *poll; /* of JWT_KEYS_FILE */
     struct jws_verifier *verifier;
     struct token_cache *cache;
 };
@@ -134,7 +134,7 @@ static void jwt_guard_cancel(struct guard *base, struct guard_visit *v) {
 
 static void jwt_guard_free(struct guard *base) {
     struct jwt_guard *g = jwt_guard_of(base);
-    file_watch_close(g->watch);
+    file_poll_close(g->poll);
     key_source_free(g->source);
     jws_verifier_free(g->verifier);
     token_cache_free(g->cache);
@@ -198,7 +198,7 @@ struct guard *guard_jwt_open(const struct guard_host *h, const struct guard_poli
     g->policy = &p->jwt;
     g->clock = h->plugin->clock;
     g->log = h->plugin->log;
-    if (p->jwt.keys == JWT_KEYS_FILE) g->watch = guard_watch_file(&g->guard, h, p->jwt.key_text.p, on_key_file_changed);
+    if (p->jwt.keys == JWT_KEYS_FILE) g->poll = guard_follow_file(&g->guard, h, p->jwt.key_text.p, on_key_file_changed);
     g->source = open_keys(h->plugin, p, e);
     if (!g->source) {
         jwt_guard_free(&g->guard);

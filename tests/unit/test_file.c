@@ -9,7 +9,7 @@ struct place {
     char folder[64], a[96], b[96];
     struct clock_fake clock;
     struct deadlines deadlines;
-    struct file_watch *watch;
+    struct file_poll *poll;
     int changes;
 };
 
@@ -39,7 +39,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     struct place *p = *state;
-    file_watch_close(p->watch);
+    file_poll_close(p->poll);
     assert_int_equal(p->deadlines.count, 0);
     deadlines_free(&p->deadlines);
     unlink(p->a);
@@ -49,14 +49,14 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void watch(struct place *p) {
+static void begin(struct place *p) {
     const char *paths[] = {p->a, p->b};
-    p->watch = file_watch_open(&(struct file_watch_config){.deadlines = &p->deadlines,
-                                                           .clock = &p->clock.clock,
-                                                           .paths = paths,
-                                                           .count = 2,
-                                                           .on_changed = on_changed,
-                                                           .context = p});
+    p->poll = file_poll_open(&(struct file_poll_config){.deadlines = &p->deadlines,
+                                                        .clock = &p->clock.clock,
+                                                        .paths = paths,
+                                                        .count = 2,
+                                                        .on_changed = on_changed,
+                                                        .context = p});
 }
 
 static void look(struct place *p) {
@@ -85,14 +85,14 @@ static void contents(void **state) {
 
 static void nothing_changed(void **state) {
     struct place *p = *state;
-    watch(p);
+    begin(p);
     for (int i = 0; i < 3; i++) look(p);
     assert_int_equal(p->changes, 0);
 }
 
 static void told_once_when_it_has_settled(void **state) {
     struct place *p = *state;
-    watch(p);
+    begin(p);
     write_file(p->a, "second");
     look(p);
     write_file(p->b, "appears later");
@@ -106,7 +106,7 @@ static void told_once_when_it_has_settled(void **state) {
 
 static void another_file_of_the_same_size_and_its_absence(void **state) {
     struct place *p = *state;
-    watch(p);
+    begin(p);
     write_file(p->b, "other");
     look(p);
     look(p);

@@ -18,7 +18,7 @@ static void test_https(void **state) {
                                                  "    clientCertificates: {authority: tls/ca.pem, mode: optional}\n"
                                                  "    proxyProtocol: true\n"
                                                  "  - {http: \":8080\", redirect: https}\n"
-                                                 "trustedProxies: 10.0.0.0/8\n",
+                                                 "trustedProxies: [10.0.0.0/8]\n",
                                             NULL);
     const struct listener_config *l = b->listeners;
     assert_int_equal(b->listener_count, 2);
@@ -118,6 +118,7 @@ static const struct bad {
     {"trustedProxies: {}\n", 4, 17,
      "trustedProxies: expected a network such as 10.0.0.0/8, 2001:db8::/32 or unix, or a list, found a map"},
     {"trustedProxies:\n", 4, 16, "found nothing; for example `trustedProxies: [10.0.0.0/8"},
+    {"listen: [{http: \":1\", proxyProtocol: true}]\n", 4, 38, "every connection would be closed"},
 };
 
 static void test_mistakes(void **state) {
