@@ -120,17 +120,6 @@ static void check_redirects(struct binder *b, const struct blueprint_document *d
     }
 }
 
-/* A PROXY header is taken from trusted peers only, and a connection without one is closed: so all would be. */
-static void check_proxy_protocol(struct binder *b, const struct blueprint_document *d) {
-    const struct listener_document *listeners = d->listen.items;
-    for (size_t i = 0; i < d->listen.count && !d->trusted_proxies.count; i++) {
-        const struct node *key = node_get(listeners[i].origin, "proxyProtocol");
-        if (key && listeners[i].proxy_protocol == 1)
-            problems_add(b->problems, key->at,
-                         "proxyProtocol: every connection would be closed: name the proxy in `trustedProxies`");
-    }
-}
-
 void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
     static struct node preset = {.kind = NODE_SCALAR, .text = {"127.0.0.1:8080", 14}};
     const struct listener_document unwritten = {.http = &preset, .redirect = VALUE_UNSET};
@@ -139,7 +128,6 @@ void build_listeners(struct binder *b, const struct blueprint_document *d, struc
     for (size_t i = 0; i < d->listen.count; i++) build_listener(b, &listeners[i], out);
     if (!d->listen.node) build_listener(b, &unwritten, out);
     check_redirects(b, d, out);
-    check_proxy_protocol(b, d);
 }
 
 void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {

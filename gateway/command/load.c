@@ -87,13 +87,6 @@ static size_t attach_of(const struct arguments *a, const char **names) {
     return count;
 }
 
-/* What is merely unwise is said when it is served. */
-static int check_tls(const struct tls_config *c, struct error *e) {
-    struct tls_context *context = tls_context_load(c, NULL, e);
-    tls_context_release(context);
-    return context ? 0 : -1;
-}
-
 static struct blueprint *read_with(const struct arguments *a, enum blueprint_check check,
                                    const struct variable_override *overrides, size_t count, struct problems *problems) {
     const struct sections sections = plugins_sections();
@@ -104,18 +97,10 @@ static struct blueprint *read_with(const struct arguments *a, enum blueprint_che
                                               .sections = &sections,
                                               .check_tls = check_tls,
                                               .attach = attach,
-                                              .attach_count = attach_of(a, attach),
-                                              .check_tls = check_tls};
+                                              .attach_count = attach_of(a, attach)};
     struct blueprint *b = blueprint_load(arguments_file(a), &options, problems);
     free(attach);
     return b;
-}
-
-/* Who named no file may not know that one was looked for. */
-static void explain_default_file(const struct arguments *a) {
-    bool named = a->positional_count || arguments_get(a, "blueprint");
-    if (named || arguments_has(a, "json") || access(arguments_file(a), F_OK) == 0) return;
-    fprintf(stderr, "execgate: no file was named, so %s was looked for in this folder; name one\n", arguments_file(a));
 }
 
 struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,

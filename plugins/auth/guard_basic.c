@@ -25,7 +25,8 @@
 struct basic_guard {
     struct guard guard;
     struct htpasswd *users;
-    uint64_t generation; /* of users: who was let in by an older one is asked again */
+    struct siphash_key decoys; /* who stands in for names that nobody has */
+    uint64_t generation;       /* of users: who was let in by an older one is asked again */
     struct file_poll *poll;
     struct log *log;
     struct token_cache *cache;
@@ -233,6 +234,7 @@ struct guard *guard_basic_open(const struct guard_host *h, const struct guard_po
     g->turn = h->plugin->turn;
     g->loop = h->plugin->loop;
     g->log = h->plugin->log;
+    g->clock->random(g->clock, &g->decoys, sizeof g->decoys);
     g->cache = token_cache_new(CACHE_USERS, CACHE_BYTES, g->clock);
     g->place = (struct credential_place){CREDENTIAL_HEADER, SLICE("authorization")};
     list_init(&g->waiting);

@@ -118,7 +118,6 @@ static const struct bad {
     {"trustedProxies: {}\n", 4, 17,
      "trustedProxies: expected a network such as 10.0.0.0/8, 2001:db8::/32 or unix, or a list, found a map"},
     {"trustedProxies:\n", 4, 16, "found nothing; for example `trustedProxies: [10.0.0.0/8"},
-    {"listen: [{http: \":1\", proxyProtocol: true}]\n", 4, 38, "every connection would be closed"},
 };
 
 static void test_mistakes(void **state) {
