@@ -95,6 +95,28 @@ def test_an_idle_connection_may_be_dropped(tmp_path):
         other.close()
 
 
+def test_a_timeout_answers_and_keeps_the_place(tmp_path):
+    with attached(tmp_path, BLUEPRINT.replace("attach: true", "attach: true\n    timeout: 1s")) as (g, env, _, get):
+        client = Api(env)
+
+        def ask():
+            """An event that somebody is there for, and who asked for it."""
+            client.send("GET", "/2018-06-01/runtime/invocation/next")
+            answer = get()
+            return answer, client.read()["Lambda-Runtime-Aws-Request-Id"]
+        slow, id = ask()
+        assert slow.result(60 * SLOW).status == 504
+        assert client.respond(id, {"statusCode": 200, "body": "late"}).status == 400
+
+        def in_time():
+            answer, id = ask()
+            client.respond(id, {"statusCode": 200, "body": "in time"})
+            return answer.result(60 * SLOW).text == "in time"
+        wait_for(in_time, 30, "an answer in time")
+        assert len(g.logs("waiting for a process to attach")) == 1
+        client.close()
+
+
 def test_it_survives_reloads_that_do_not_concern_it(tmp_path):
     with attached(tmp_path) as (g, env, _, get):
         client = Api(env)
