@@ -55,7 +55,7 @@ def test_a_process_that_leaves_in_the_midst_gives_502_and_makes_room_for_the_nex
         client.close()
         answer = lost.result(60 * SLOW)
         assert answer.status == 502 and "the attached process left" in answer.text
-        assert g.logs("attached process left", handler="shelf", unanswered=1)
+        g.wait_log("attached process left", 30, handler="shelf", unanswered=1)
         again = get()
         other = Api(env, unix=True)
         other.respond(other.next()["Lambda-Runtime-Aws-Request-Id"], {"statusCode": 200, "body": "here"})
