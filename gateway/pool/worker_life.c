@@ -246,6 +246,14 @@ void worker_offer(struct worker *w, unsigned want) {
     worker_review(w);
 }
 
+/* The place stays for the next process. */
+static void worker_tell_init_error(struct worker *w) {
+    log_event(w->pool->host.log, LOG_WARN, "attached process cannot start", LOG_TEXT("handler", w->handler->name),
+              LOG_TEXT("why", w->note));
+    w->note[0] = '\0';
+    w->last_type = SLICE_NONE;
+}
+
 void worker_init_error(struct worker *w, struct slice type, struct slice message) {
     struct buf text = {0};
     text_append_quoted(&text, type, sizeof w->reason / 2);
@@ -253,9 +261,13 @@ void worker_init_error(struct worker *w, struct slice type, struct slice message
     buf_append_text(&text, ": ");
     text_append_quoted(&text, message, sizeof w->note - type_size - 8);
     snprintf(w->note, sizeof w->note, SLICE_FMT, SLICE_ARG(buf_slice(&text)));
+    buf_free(&text);
+    if (w->handler->attach) {
+        worker_tell_init_error(w);
+        return;
+    }
     w->last_type = slice_make(w->note, type_size < sizeof w->note ? type_size : 0);
     worker_blame(w, "init error " SLICE_FMT, SLICE_ARG(w->last_type));
-    buf_free(&text);
     worker_quit(w, WORKER_FAULT, STOP_FAILURE);
 }
 

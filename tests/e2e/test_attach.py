@@ -55,7 +55,7 @@ def test_a_process_that_leaves_in_the_midst_gives_502_and_makes_room_for_the_nex
         client.close()
         answer = lost.result(60 * SLOW)
         assert answer.status == 502 and "the attached process left" in answer.text
-        assert g.logs("attached process left", handler="shelf", unanswered=1)
+        g.wait_log("attached process left", 30, handler="shelf", unanswered=1)
         again = get()
         other = Api(env, unix=True)
         other.respond(other.next()["Lambda-Runtime-Aws-Request-Id"], {"statusCode": 200, "body": "here"})
@@ -93,6 +93,28 @@ def test_an_idle_connection_may_be_dropped(tmp_path):
         assert answer.result(60 * SLOW).text == "back"
         assert not g.logs("attached process left")
         other.close()
+
+
+def test_a_timeout_answers_and_keeps_the_place(tmp_path):
+    with attached(tmp_path, BLUEPRINT.replace("attach: true", "attach: true\n    timeout: 1s")) as (g, env, _, get):
+        client = Api(env)
+
+        def ask():
+            """An event that somebody is there for, and who asked for it."""
+            client.send("GET", "/2018-06-01/runtime/invocation/next")
+            answer = get()
+            return answer, client.read()["Lambda-Runtime-Aws-Request-Id"]
+        slow, id = ask()
+        assert slow.result(60 * SLOW).status == 504
+        assert client.respond(id, {"statusCode": 200, "body": "late"}).status == 400
+
+        def in_time():
+            answer, id = ask()
+            client.respond(id, {"statusCode": 200, "body": "in time"})
+            return answer.result(60 * SLOW).text == "in time"
+        wait_for(in_time, 30, "an answer in time")
+        assert len(g.logs("waiting for a process to attach")) == 1
+        client.close()
 
 
 def test_it_survives_reloads_that_do_not_concern_it(tmp_path):

@@ -70,7 +70,7 @@ def test_nothing_is_lost_while_it_reloads_again_and_again(tmp_path):
             clients = [pool.submit(client) for _ in range(4)]
             for i in range(1, 7):
                 hup(g, blueprint(f"w{i}"))
-                wait_for(lambda: word(g) == f"w{i}" or None, what=f"the word w{i}")
+                wait_for(lambda: word(g) == f"w{i}" or None, 30, f"the word w{i}")
             stop.set()
             seen = [w for c in clients for w in c.result(60 * SLOW)]
         assert len(seen) > 6
@@ -160,7 +160,7 @@ def test_a_process_that_does_not_start_keeps_the_old_one(tmp_path):
         hup(g)  # only the executable is broken: everything else is reloaded
         refusal = g.logs("new processes refused")[-1]
         assert refusal["handler"] == "word" and "exit status 3" in refusal["why"]
-        assert any("cannot go on" in e.get("stderr", "") for e in g.logs("handler exited"))
+        wait_for(lambda: any("cannot go on" in e.get("stderr", "") for e in g.logs("handler exited")), 30, "its last words")
         assert g.get("/word/pid").text == pid
         refusal = hup(g, text.replace("good", "changed"), "reload refused")  # settings that the old ones do not have
         assert "word" in refusal["why"] and "exit status 3" in refusal["why"]
@@ -210,7 +210,7 @@ def test_a_gone_listener_answers_what_is_in_flight(tmp_path):
         s.settimeout(30 * SLOW)
         s.connect(str(tmp_path / "goes.sock"))
         s.sendall(b"GET /word/sleep/2 HTTP/1.1\r\nHost: a\r\n\r\n")
-        wait_for(lambda: g.process.send_signal(signal.SIGUSR1) or any(e["running"] for e in g.logs("worker status")), what="a busy process")
+        wait_for(lambda: g.process.send_signal(signal.SIGUSR1) or any(e["running"] for e in g.logs("worker status")), 30, "a busy process")
         hup(g, text("unix:stays.sock"))
         answer = read_answer(s.makefile("rb"))
         assert (answer.status, answer.text, answer["Connection"]) == (200, "slept", "close")

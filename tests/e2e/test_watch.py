@@ -147,6 +147,7 @@ def test_without_a_build_the_executable_is_watched(tmp_path, more):
             g.write("words/ignored.md", "nothing")
             g.write("words/new.txt", "something")
             wait_for(lambda: g.get("/word/pid").text != pid, 30, "another process")
+            g.wait_log("reloaded", 30)
             assert len(g.logs("reloaded")) == 1
         g.write("fresh", script("second")).rename(tmp_path / "bin/word")
         wait_for(lambda: word() == "second", 30, "the second word")

@@ -76,6 +76,29 @@ static void who_asks_is_given_events_and_may_be_silent(void **state) {
     bench_close(&b);
 }
 
+static void neither_a_timeout_nor_an_init_error_takes_the_place_away(void **state) {
+    (void)state;
+    struct bench b;
+    bench_open(&b);
+    struct worker *w = bench_waiting(&b);
+    worker_init_error(w, SLICE("Runtime.NoConfig"), SLICE("where is it?"));
+    stable_turn(&b.stable);
+    assert_true(stable_logged(&b.stable, "Runtime.NoConfig: where is it?"));
+    assert_int_equal(w->state, WORKER_STARTING);
+    struct ride *r = stable_ride(&b.stable);
+    worker_offer(w, 1);
+    stable_turn(&b.stable);
+    stable_wait(&b.stable, b.stable.handler.timeout_ms);
+    assert_int_equal(r->failure, FAILURE_HANDLER_TIMEOUT);
+    assert_int_equal(stable_count(&b.stable, WORKER_BUSY), 1);
+    worker_offer(w, 1);
+    stable_turn(&b.stable);
+    assert_int_equal(stable_count(&b.stable, WORKER_IDLE), 1);
+    assert_int_equal(b.waits, 1);
+    assert_int_equal(pool_failures(b.stable.pool), 0);
+    bench_close(&b);
+}
+
 static void told_to_end_it_ends_after_its_event(void **state) {
     (void)state;
     struct bench b;
@@ -114,6 +137,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_waits_and_tells_with_what_environment),
         cmocka_unit_test(who_asks_is_given_events_and_may_be_silent),
+        cmocka_unit_test(neither_a_timeout_nor_an_init_error_takes_the_place_away),
         cmocka_unit_test(told_to_end_it_ends_after_its_event),
         cmocka_unit_test(a_pool_starts_as_many_as_are_asked_for_and_lets_them_go),
     };
