@@ -46,6 +46,8 @@ struct lane {
     struct http_server *server;
     struct MHD_Daemon *daemon;
     struct watch *watch;
+    size_t eager;         /* of its exchanges */
+    struct list answered; /* exchanges behind TLS whose answers went out in this run */
 };
 
 struct http_exchange {
@@ -55,6 +57,8 @@ struct http_exchange {
     uint64_t since_ms; /* when it came to its place, or made progress there */
     bool looked_at;    /* since then, for an end of its stream */
     struct lane *lane;
+    struct list_node answered_node;
+    bool eager; /* libmicrohttpd may have something to do for it that nobody tells of */
     struct MHD_Connection *mhd;
     struct http_server *server;
 
@@ -133,6 +137,16 @@ enum MHD_Result exchange_on_call(void *server, struct MHD_Connection *c, const c
                                  const char *version, const char *upload_data, size_t *upload_size, void **context);
 void exchange_on_completed(void *server, struct MHD_Connection *c, void **context,
                            enum MHD_RequestTerminationCode code);
+
+/* http_pair.c */
+/* Whether libmicrohttpd may find something to do for the exchange without anybody telling. */
+void exchange_stir(struct http_exchange *x);
+void exchange_calm(struct http_exchange *x);
+void pair_join(struct http_exchange *x);
+void pair_leave(struct http_exchange *x);
+void pair_note_answer(struct http_exchange *x);
+/* Tells the pumps about the answers of this run. */
+void pair_tell_answers(struct lane *lane);
 
 /* http_reply.c */
 /* Hands x->response to libmicrohttpd; only at END, suspended or inside the access handler. */

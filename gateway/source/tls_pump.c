@@ -75,12 +75,19 @@ static void pump_place(struct tls_pump *p, enum pump_place place) {
     list_push(&p->pumps->places[place], &p->node);
 }
 
+static void tell_server(const struct tls_pump *p) {
+    if (p->peer.tls) peer_ear_tell(&p->peer.tls->server);
+}
+
 static void inner_close(struct tls_pump *p) {
+    if (p->inner < 0) return;
     watch_close(p->inner_watch);
     p->inner_watch = NULL;
-    if (p->inner >= 0) close(p->inner);
+    close(p->inner);
     p->inner = -1;
     buf_free(&p->up);
+    p->peer.tls->pump.on_told = NULL;
+    tell_server(p);
 }
 
 static void pump_close(struct tls_pump *p) {
@@ -218,11 +225,22 @@ static bool pair_open(struct tls_pump *p, int *other) {
     return false;
 }
 
+static void pump_run(struct turn_task *task);
+
+/* The answer is on its way before the loop looks at descriptors again. */
+static void on_answered(void *context) {
+    struct tls_pump *p = context;
+    p->inner_readable = true;
+    turn_remove(&p->task);
+    pump_run(&p->task);
+}
+
 /* False when the client's certificate cannot be told, or descriptors have run out. */
 static bool pump_open(struct tls_pump *p) {
     int other = -1;
     p->peer.tls = peer_tls_new(p->client.fd);
     if (!tls_client_describe(p->ssl, p->peer.tls) || !pair_open(p, &other)) return false;
+    p->peer.tls->pump = (struct peer_ear){on_answered, p};
     p->client.allowance = 0;
     p->pumps->counters.handshakes++;
     if (SSL_session_reused(p->ssl)) p->pumps->counters.resumed++;
@@ -249,6 +267,7 @@ static void shake_run(struct tls_pump *p) {
 static bool feed(struct tls_pump *p, const char *bytes, size_t n) {
     ssize_t sent = send(p->inner, bytes, n, MSG_NOSIGNAL);
     if (sent < 0) sent = errno == EAGAIN || errno == EINTR ? 0 : (ssize_t)n;
+    if (sent > 0) tell_server(p);
     if (bytes == p->up.p)
         buf_consume(&p->up, (size_t)sent);
     else if ((size_t)sent < n)
@@ -322,6 +341,7 @@ static void open_run(struct tls_pump *p) {
     if (p->client_closed && p->up.n == 0 && !p->inner_shut) {
         p->inner_shut = true;
         shutdown(p->inner, SHUT_WR);
+        tell_server(p);
     }
     carry_down(p);
 }

@@ -1,0 +1,53 @@
+/* Exchanges whose socket is one end of a pair that a pump feeds (peer.h). libmicrohttpd tries to read again as soon as
+ * an answer is out, finds nothing, and then pays for a place in its epoll set that the next request takes away again.
+ * The pump knows better: until it tells that something has come, a lane whose exchanges all wait to be told rests. */
+#include "gateway/source/http_private.h"
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+void exchange_stir(struct http_exchange *x) {
+    if (!x->eager) x->lane->eager++;
+    x->eager = true;
+}
+
+void exchange_calm(struct http_exchange *x) {
+    if (x->eager) x->lane->eager--;
+    x->eager = false;
+}
+
+static void on_fed(void *context) {
+    struct http_exchange *x = context;
+    if (x->suspended) return; /* it is resumed when it may read */
+    exchange_stir(x);
+    lane_wake(x->lane);
+}
+
+void pair_join(struct http_exchange *x) {
+    if (x->peer.tls) x->peer.tls->server = (struct peer_ear){on_fed, x};
+}
+
+void pair_leave(struct http_exchange *x) {
+    list_remove(&x->answered_node);
+    if (x->peer.tls) x->peer.tls->server.on_told = NULL;
+}
+
+void pair_note_answer(struct http_exchange *x) {
+    if (!list_holds(&x->lane->answered, &x->answered_node)) list_push(&x->lane->answered, &x->answered_node);
+}
+
+/* All that came has been read: whether it was a whole request or a part of one, more must come first. */
+static bool waits_to_be_fed(const struct http_exchange *x) {
+    int unread = 0;
+    return x->stage == STAGE_NONE && !x->broken && ioctl(x->fd, SIOCINQ, &unread) == 0 && unread == 0;
+}
+
+/* Outside libmicrohttpd. The pump sends the answer on at once, while the other lanes are still at work; it may close
+ * the pair, but not the exchange. */
+void pair_tell_answers(struct lane *lane) {
+    for (struct list_node *node; (node = list_first(&lane->answered));) {
+        struct http_exchange *x = list_entry(node, struct http_exchange, answered_node);
+        list_remove(node);
+        if (waits_to_be_fed(x)) exchange_calm(x);
+        peer_ear_tell(&x->peer.tls->pump);
+    }
+}
