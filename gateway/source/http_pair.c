@@ -31,18 +31,24 @@ void pair_leave(struct http_exchange *x) {
     if (x->peer.tls) x->peer.tls->server.on_told = NULL;
 }
 
+/* A chunked body is not counted: then, as after blank lines before a request, the sums differ for good. */
 void pair_note_answer(struct http_exchange *x) {
+    x->consumed += http_exchange_head_size(x);
+    if (x->content_length > 0) x->consumed += (uint64_t)x->content_length;
     if (!list_holds(&x->lane->answered, &x->answered_node)) list_push(&x->lane->answered, &x->answered_node);
+}
+
+/* Seen without asking the kernel when all that was fed was requests that have been answered. */
+static bool pair_is_empty(const struct http_exchange *x) {
+    int unread = 0;
+    return x->consumed == x->peer.tls->fed || (ioctl(x->fd, SIOCINQ, &unread) == 0 && unread == 0);
 }
 
 /* All that came has been read: whether it was a whole request or a part of one, more must come first. */
 static bool waits_to_be_fed(const struct http_exchange *x) {
-    int unread = 0;
-    return x->stage == STAGE_NONE && !x->broken && ioctl(x->fd, SIOCINQ, &unread) == 0 && unread == 0;
+    return x->stage == STAGE_NONE && !x->broken && pair_is_empty(x);
 }
 
-/* Outside libmicrohttpd. The pump sends the answer on at once, while the other lanes are still at work; it may close
- * the pair, but not the exchange. */
 void pair_tell_answers(struct lane *lane) {
     for (struct list_node *node; (node = list_first(&lane->answered));) {
         struct http_exchange *x = list_entry(node, struct http_exchange, answered_node);

@@ -58,7 +58,8 @@ struct http_exchange {
     bool looked_at;    /* since then, for an end of its stream */
     struct lane *lane;
     struct list_node answered_node;
-    bool eager; /* libmicrohttpd may have something to do for it that nobody tells of */
+    bool eager;        /* libmicrohttpd may have something to do for it that nobody tells of */
+    uint64_t consumed; /* bytes of the requests that were answered, as far as they can be counted */
     struct MHD_Connection *mhd;
     struct http_server *server;
 

@@ -19,8 +19,9 @@ struct peer_tls {
     int wire;      /* the client's socket; -1 once it is closed. Only to be asked how much it has to send. */
     char *subject; /* of the client's certificate, as RFC 2253 text; NULL = it showed none */
     char fingerprint[PEER_FINGERPRINT_SIZE + 1]; /* of that certificate, lower case; "" = none */
-    struct peer_ear server; /* the pump has put plain bytes, or an end, into the pair */
-    struct peer_ear pump;   /* the server has written an answer into the pair */
+    uint64_t fed;                                /* plain bytes that the pump has put into the pair */
+    struct peer_ear server;                      /* the pump has put bytes, or an end, into the pair */
+    struct peer_ear pump;                        /* the server has written an answer into the pair */
 };
 struct peer {
     char address[48]; /* numeric; "unix:" for a local socket */
