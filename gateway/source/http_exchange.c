@@ -193,7 +193,7 @@ void exchange_on_completed(void *server, struct MHD_Connection *c, void **contex
     exchange_reset(x);
     /* A connection that ended is cleaned up by the next run; the pump of one behind TLS tells of its end. */
     if (x->peer.tls)
-        pair_note_answer(x);
+        pair_note_end(x);
     else
         lane_wake(x->lane);
 }

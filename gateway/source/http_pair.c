@@ -27,15 +27,27 @@ void pair_join(struct http_exchange *x) {
 }
 
 void pair_leave(struct http_exchange *x) {
-    list_remove(&x->answered_node);
+    list_remove(&x->pair_node);
     if (x->peer.tls) x->peer.tls->server.on_told = NULL;
 }
 
-/* A chunked body is not counted: then, as after blank lines before a request, the sums differ for good. */
+static void await_run(struct http_exchange *x) {
+    if (!list_holds(&x->lane->pairs, &x->pair_node)) list_push(&x->lane->pairs, &x->pair_node);
+}
+
+/* From inside the access handler libmicrohttpd writes an answer in a later run than the one that is under way: the pump
+ * hears of it when it is complete. Any other answer is written in the next run, though libmicrohttpd says so only in
+ * the one after. */
 void pair_note_answer(struct http_exchange *x) {
+    x->untold = true;
+    if (!x->in_call) await_run(x);
+}
+
+/* A chunked body is not counted: then, as after blank lines before a request, the sums differ for good. */
+void pair_note_end(struct http_exchange *x) {
     x->consumed += http_exchange_head_size(x);
     if (x->content_length > 0) x->consumed += (uint64_t)x->content_length;
-    if (!list_holds(&x->lane->answered, &x->answered_node)) list_push(&x->lane->answered, &x->answered_node);
+    await_run(x);
 }
 
 /* Seen without asking the kernel when all that was fed was requests that have been answered. */
@@ -49,11 +61,12 @@ static bool waits_to_be_fed(const struct http_exchange *x) {
     return x->stage == STAGE_NONE && !x->broken && pair_is_empty(x);
 }
 
-void pair_tell_answers(struct lane *lane) {
-    for (struct list_node *node; (node = list_first(&lane->answered));) {
-        struct http_exchange *x = list_entry(node, struct http_exchange, answered_node);
+void pairs_settle(struct lane *lane) {
+    for (struct list_node *node; (node = list_first(&lane->pairs));) {
+        struct http_exchange *x = list_entry(node, struct http_exchange, pair_node);
         list_remove(node);
         if (waits_to_be_fed(x)) exchange_calm(x);
-        peer_ear_tell(&x->peer.tls->pump);
+        if (x->untold) peer_ear_tell(&x->peer.tls->pump);
+        x->untold = false;
     }
 }

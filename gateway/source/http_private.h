@@ -46,8 +46,8 @@ struct lane {
     struct http_server *server;
     struct MHD_Daemon *daemon;
     struct watch *watch;
-    size_t eager;         /* of its exchanges */
-    struct list answered; /* exchanges behind TLS whose answers went out in this run */
+    size_t eager;      /* of its exchanges */
+    struct list pairs; /* exchanges behind TLS that have something to settle after the run */
 };
 
 struct http_exchange {
@@ -57,7 +57,8 @@ struct http_exchange {
     uint64_t since_ms; /* when it came to its place, or made progress there */
     bool looked_at;    /* since then, for an end of its stream */
     struct lane *lane;
-    struct list_node answered_node;
+    struct list_node pair_node;
+    bool untold;       /* the pump does not know of the answer yet */
     bool eager;        /* libmicrohttpd may have something to do for it that nobody tells of */
     uint64_t consumed; /* bytes of the requests that were answered, as far as they can be counted */
     struct MHD_Connection *mhd;
@@ -145,9 +146,10 @@ void exchange_stir(struct http_exchange *x);
 void exchange_calm(struct http_exchange *x);
 void pair_join(struct http_exchange *x);
 void pair_leave(struct http_exchange *x);
-void pair_note_answer(struct http_exchange *x);
-/* Tells the pumps about the answers of this run. */
-void pair_tell_answers(struct lane *lane);
+void pair_note_answer(struct http_exchange *x); /* libmicrohttpd has it */
+void pair_note_end(struct http_exchange *x);    /* of the request, answered or not */
+/* After libmicrohttpd's run: tells the pumps of answers, and calms those that are idle. */
+void pairs_settle(struct lane *lane);
 
 /* http_reply.c */
 /* Hands x->response to libmicrohttpd; only at END, suspended or inside the access handler. */
