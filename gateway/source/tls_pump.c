@@ -93,9 +93,9 @@ static void cool_down(struct tls_pump *p) {
 
 static void warm_up(struct tls_pump *p) {
     struct list *warm = &p->pumps->warm;
+    if (!list_holds(warm, &p->warm_node)) SSL_clear_mode(p->ssl, SSL_MODE_RELEASE_BUFFERS);
     list_remove(&p->warm_node);
     list_push(warm, &p->warm_node);
-    SSL_clear_mode(p->ssl, SSL_MODE_RELEASE_BUFFERS);
     if (warm->length > WARM_MAX) cool_down(list_entry(list_first(warm), struct tls_pump, warm_node));
 }
 
