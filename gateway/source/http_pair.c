@@ -65,7 +65,10 @@ void pairs_settle(struct lane *lane) {
     for (struct list_node *node; (node = list_first(&lane->pairs));) {
         struct http_exchange *x = list_entry(node, struct http_exchange, pair_node);
         list_remove(node);
-        if (waits_to_be_fed(x)) exchange_calm(x);
+        if (waits_to_be_fed(x))
+            exchange_calm(x);
+        else
+            lane_wake(lane);
         if (x->untold) peer_ear_tell(&x->peer.tls->pump);
         x->untold = false;
     }

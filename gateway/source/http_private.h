@@ -147,7 +147,7 @@ void exchange_calm(struct http_exchange *x);
 void pair_join(struct http_exchange *x);
 void pair_leave(struct http_exchange *x);
 void pair_note_answer(struct http_exchange *x); /* libmicrohttpd has it */
-void pair_note_end(struct http_exchange *x);    /* of the request, answered or not */
+void pair_note_end(struct http_exchange *x);    /* all of it is in the pair */
 /* After libmicrohttpd's run: tells the pumps of answers, and calms those that are idle. */
 void pairs_settle(struct lane *lane);
 
