@@ -124,6 +124,7 @@ void reply_queue(struct http_exchange *x) {
     x->queued = MHD_queue_response(x->mhd, x->status, x->response) == MHD_YES;
     response_release(x);
     if (!x->queued) exchange_break(x);
+    if (x->peer.tls) pair_note_answer(x);
 }
 
 void reply_forget(struct http_exchange *x) {

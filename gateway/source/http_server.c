@@ -30,6 +30,7 @@ void exchange_break(struct http_exchange *x) {
     x->broken = true;
     shutdown(x->fd, SHUT_RDWR);
     if (x->suspended) exchange_resume(x);
+    exchange_stir(x);
     lane_wake(x->lane);
 }
 
@@ -206,6 +207,8 @@ static struct http_exchange *connection_new(struct http_server *s, struct http_g
     x->lane = &s->lanes[s->next_lane++ % s->config.lanes];
     x->fd = fd;
     x->peer = *peer;
+    exchange_stir(x);
+    pair_join(x);
     x->group = g;
     if (g) list_push(&g->connections, &x->group_node);
     return x;
@@ -214,6 +217,8 @@ static struct http_exchange *connection_new(struct http_server *s, struct http_g
 static void connection_free(struct http_exchange *x) {
     list_remove(&x->place_node);
     list_remove(&x->group_node);
+    pair_leave(x);
+    exchange_calm(x);
     watch_close(x->watch);
     peer_tls_release(x->peer.tls);
     buf_free(&x->target_long);
