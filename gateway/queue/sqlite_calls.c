@@ -1,4 +1,5 @@
 #include "gateway/queue/sqlite_private.h"
+#include <assert.h>
 #include <stdio.h>
 
 /* Reading stops at this many bytes of bodies: memory is bounded, and the next call gets the rest. */
@@ -18,6 +19,7 @@ static int declare_run(struct sqlite_db *db, struct sqlite_call *c) {
     const struct queue_settings *want = &c->settings;
     int rc = sqlite_queue_of(db, want->name, QUEUE_MAKE, &q);
     if (rc) return rc;
+    assert(!slice_equal(want->name, want->dead_letter)); /* the blueprint's checks see to it */
     q->dead_letter = arena_copy(&db->queue_memory, want->dead_letter);
     q->retention_ms = want->retention_ms;
     q->dedup_window_ms = want->dedup_window_ms;
@@ -78,6 +80,8 @@ static int send_one(struct sqlite_db *db, const struct queue_send *send, struct 
 }
 
 static int send_check(struct sqlite_db *db, struct sqlite_call *c) {
+    int bad = queue_page_check(c->send.count, &c->reply.error);
+    if (bad < 0) return bad;
     for (size_t i = 0; i < c->send.count; i++) {
         struct sqlite_queue *q;
         int rc = sqlite_queue_of(db, c->send.sends[i].queue, QUEUE_FIND, &q);

@@ -56,10 +56,10 @@ static int stats_oldest(struct sqlite_db *db, const struct sqlite_queue *q, stru
 }
 
 /* Zeros for a queue that nobody has used. */
-static int stats_one(struct sqlite_db *db, struct slice name, struct queue_stats *stats) {
+static int stats_one(struct sqlite_db *db, struct slice name, struct queue_stats *stats, struct arena *a) {
     struct sqlite_queue *q;
     uint64_t messages = 0;
-    *stats = (struct queue_stats){.queue = name};
+    *stats = (struct queue_stats){.queue = arena_copy(a, name)};
     int rc = sqlite_queue_of(db, name, QUEUE_FIND, &q);
     if (rc || !q) return rc;
     rc = stats_counters(db, q, stats, &messages);
@@ -90,7 +90,7 @@ static int stats_run(struct sqlite_db *db, struct sqlite_call *c) {
         buf_append(&names, &c->name, sizeof c->name);
     struct queue_stats *stats = arena_alloc(&c->memory, (count + 1) * sizeof *stats);
     const struct slice *name = (const void *)names.p;
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = stats_one(db, name[i], &stats[i]);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = stats_one(db, name[i], &stats[i], &c->memory);
     buf_free(&names);
     c->reply.stats = stats;
     c->reply.count = count;

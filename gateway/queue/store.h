@@ -54,7 +54,7 @@ struct queue_attribute {
 /* What a queue is told once, before it is used. A queue without settings has the defaults: zero everywhere. */
 struct queue_settings {
     struct slice name;
-    struct slice dead_letter;    /* absent = none: QUEUE_BURY is refused, what expires is dropped */
+    struct slice dead_letter;    /* another queue; absent = none: QUEUE_BURY is refused, what expires is dropped */
     uint64_t retention_ms;       /* 0 = for ever */
     uint64_t dedup_window_ms;    /* 0 = QUEUE_DEDUP_WINDOW_MS_DEFAULT */
     uint32_t message_size_bytes; /* the largest one taken; 0 = QUEUE_MESSAGE_SIZE_DEFAULT */
@@ -143,7 +143,7 @@ struct queue_browse {
 struct queue_redrive {
     struct slice from;
     struct slice to;               /* absent = each one's own; those that never died stay */
-    const struct slice *positions; /* from a browse; those that have moved since are left out */
+    const struct slice *positions; /* from a browse; those gone or in flight meanwhile are left out */
     size_t position_count;         /* 0 = the first `max` */
     unsigned max;
 };
@@ -228,5 +228,5 @@ struct queue_store {
     const struct queue_store_ops *ops;
 };
 
-/* Takes over the memory of a receive's or browse's messages, to be freed with arena_free; call it in on_done. */
+/* Takes over the memory of all that the reply points to, to be freed with arena_free; call it in on_done. */
 struct arena queue_reply_take(struct queue_reply *reply);
