@@ -24,10 +24,17 @@ static inline void sqlite_yard_clear(struct yard *y) {
     }
 }
 
+/* In a folder that is there. */
+static inline void sqlite_yard_at(struct sqlite_yard *s, const char *folder) {
+    *s = (struct sqlite_yard){.yard = {sqlite_yard_open, sqlite_yard_clear}};
+    snprintf(s->folder, sizeof s->folder, "%s", folder);
+    snprintf(s->path, sizeof s->path, "%s/queues.db", folder);
+}
+
 static inline void sqlite_yard_init(struct sqlite_yard *s) {
-    *s = (struct sqlite_yard){.yard = {sqlite_yard_open, sqlite_yard_clear}, .folder = "/tmp/execgate-queue-XXXXXX"};
-    assert_non_null(mkdtemp(s->folder));
-    snprintf(s->path, sizeof s->path, "%s/queues.db", s->folder);
+    char folder[] = "/tmp/execgate-queue-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    sqlite_yard_at(s, folder);
 }
 
 static inline void sqlite_yard_end(struct sqlite_yard *s) {
