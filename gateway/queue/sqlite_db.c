@@ -141,15 +141,6 @@ static int file_touch(const char *path, struct error *e) {
     return 0;
 }
 
-/* What the file says of time, before the first batch. */
-static int state_read(struct sqlite_db *db) {
-    sqlite3_stmt *s = sql_ready(db, SQL_STATE);
-    int rc = sql_first(s);
-    if (rc == SQLITE_ROW) db->now_ms = sql_column_int(s, 0);
-    sqlite3_reset(s);
-    return rc == SQLITE_ROW ? 0 : rc ? rc : SQLITE_CORRUPT;
-}
-
 static int file_open(struct sqlite_db *db, struct error *e) {
     int rc = sqlite3_open_v2(db->path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
@@ -159,7 +150,6 @@ static int file_open(struct sqlite_db *db, struct error *e) {
         if (status < 0) return status;
         rc = statements_prepare(db);
     }
-    if (rc == SQLITE_OK) rc = state_read(db);
     if (rc == SQLITE_OK) return 0;
     failure_tell(db, rc, e);
     return -ERROR_SYSTEM;

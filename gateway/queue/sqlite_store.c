@@ -417,8 +417,7 @@ struct queue_store *sqlite_store_open(struct loop *loop, const char *path, struc
     s->store.ops = &sqlite_ops;
     s->loop = loop;
     s->clock = loop_clock(loop);
-    uint64_t wall = clock_wall_ms(s->clock);
-    s->base_ms = (wall > s->db.now_ms ? wall : s->db.now_ms) - clock_now_ms(s->clock);
+    s->base_ms = clock_wall_ms(s->clock) - clock_now_ms(s->clock); /* until the file says that it is later */
     list_init(&s->waiting);
     list_init(&s->watches);
     s->start = (struct turn_task){.phase = TURN_LAST, .run = on_start};

@@ -297,6 +297,33 @@ static void failing_disks_lose_nothing(void **state) {
     assert_true(trials > 20 && failures > 50);
 }
 
+/* A call that fails in the middle of a transaction takes nobody with it, and is undone as a whole. */
+static void a_failing_call_fails_alone(void **state) {
+    struct desk *d = *state;
+    struct answer *answers[3];
+    sqlite3 *handle = file_open();
+    file_exec(handle, "CREATE TRIGGER poisoned BEFORE INSERT ON message WHEN NEW.dedup_id = 'poison' "
+                      "BEGIN SELECT RAISE(ABORT, 'no'); END");
+    const struct queue_send sends[] = {{.queue = SLICE("q"), .body = SLICE("a")},
+                                       {.queue = SLICE("q"), .body = SLICE("b"), .group_id = SLICE("G")},
+                                       {.queue = SLICE("fresh"), .body = SLICE("c")},
+                                       {.queue = SLICE("q"), .body = SLICE("d"), .dedup_id = SLICE("poison")}};
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        answers[i] = desk_answer(d);
+        d->store->ops->send(d->store, i == 1 ? sends : &sends[1], i == 1 ? 4 : 1, desk_done(answers[i]));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        if (!answers[i]->arrived) desk_await(d, answers[i]);
+        assert_int_equal(answers[i]->reply.result, i == 1 ? QUEUE_BROKEN : QUEUE_OK);
+    }
+    file_is_consistent();
+    assert_int_equal(file_number(handle, "SELECT count(*) FROM message"), 2);
+    file_exec(handle, "DROP TRIGGER poisoned");
+    sqlite3_close(handle);
+    desk_expect_all(d, "q", "b b");
+    desk_expect_none(d, "fresh");
+}
+
 /* --- sudden death --- */
 
 static void child_report(char what, const char *id) {
@@ -411,10 +438,11 @@ int main(int argc, char **argv) {
     sqlite_yard_init(&y);
     *suite_yard() = &y.yard;
     const struct CMUnitTest tests[] = {
-        STORE_TEST(no_statement_walks_a_table), STORE_TEST(the_folder_and_the_file_are_private),
-        STORE_TEST(other_files_are_left_alone), STORE_TEST(damage_is_told),
-        STORE_TEST(a_lock_is_waited_for),       STORE_TEST(a_lock_that_stays_is_told),
-        STORE_TEST(failing_disks_lose_nothing), STORE_TEST(killed_processes_lose_nothing),
+        STORE_TEST(no_statement_walks_a_table),    STORE_TEST(the_folder_and_the_file_are_private),
+        STORE_TEST(other_files_are_left_alone),    STORE_TEST(damage_is_told),
+        STORE_TEST(a_lock_is_waited_for),          STORE_TEST(a_lock_that_stays_is_told),
+        STORE_TEST(failing_disks_lose_nothing),    STORE_TEST(a_failing_call_fails_alone),
+        STORE_TEST(killed_processes_lose_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sqlite_yard_end(&y);
