@@ -175,8 +175,8 @@ static double median(double *values) {
 static void measure_durable(struct bench *b, const char *folder) {
     double ours[ROUNDS], bare[ROUNDS], ratios[ROUNDS];
     sqlite3_stmt *insert;
+    struct queue_store *store = store_open(b, folder, "durable"); /* first: it sets SQLite up, for both */
     sqlite3 *handle = bare_open(folder, &insert);
-    struct queue_store *store = store_open(b, folder, "durable");
     for (int i = 0; i < ROUNDS; i++) {
         ours[i] = SENDS / sends_time(b, store, SENDS);
         bare[i] = SENDS / bare_time(b, handle, insert);

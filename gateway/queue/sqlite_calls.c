@@ -66,7 +66,7 @@ static int duplicate_remember(struct sqlite_db *db, const struct sqlite_queue *q
     return sql_run(s);
 }
 
-static int send_one(struct sqlite_db *db, const struct queue_send *send, struct queue_sent *sent) {
+static int send_one(struct sqlite_db *db, const struct queue_send *send, struct queue_sent *sent, struct arena *a) {
     struct sqlite_queue *q;
     int rc = sqlite_queue_of(db, send->queue, QUEUE_MAKE, &q);
     if (rc == 0) rc = duplicate_find(db, q, send, sent);
@@ -75,7 +75,7 @@ static int send_one(struct sqlite_db *db, const struct queue_send *send, struct 
         sqlite_count(q, COUNT_DUPLICATES, 1);
         return 0;
     }
-    rc = message_insert(db, q, send, slice_of(sent->id));
+    rc = message_insert(db, q, send, slice_of(sent->id), a);
     return rc ? rc : duplicate_remember(db, q, send, sent);
 }
 
@@ -96,10 +96,10 @@ static int send_run(struct sqlite_db *db, struct sqlite_call *c) {
     int status = send_check(db, c);
     if (status) return refuse(c, status);
     /* A second try starts from the ids that were drawn. */
-    struct queue_sent *sent = arena_alloc(&c->memory, c->send.count * sizeof *sent);
+    struct queue_sent *sent = arena_alloc(&c->arena, c->send.count * sizeof *sent);
     memcpy(sent, c->send.ids, c->send.count * sizeof *sent);
     for (size_t i = 0; i < c->send.count; i++) {
-        int rc = send_one(db, &c->send.sends[i], &sent[i]);
+        int rc = send_one(db, &c->send.sends[i], &sent[i], &c->arena);
         if (rc) return rc;
     }
     c->reply.sent = sent;
@@ -163,7 +163,7 @@ static int page_take(struct sqlite_db *db, struct sqlite_queue *q, struct page *
         int rc = expired ? message_expire(db, q, row) : message_take(db, row, m, db->now_ms + c->receive.visibility_ms);
         if (rc) return rc;
         if (expired) continue;
-        m->receipt = arena_printf(&c->memory, "%lld-%llu", (long long)row->seq, (unsigned long long)row->receive_count);
+        m->receipt = arena_printf(&c->arena, "%lld-%llu", (long long)row->seq, (unsigned long long)row->receive_count);
         page->messages[taken++] = *m;
     }
     page->count = taken;
@@ -193,12 +193,12 @@ static int receive_run(struct sqlite_db *db, struct sqlite_call *c) {
     if (rc) return refuse(c, rc);
     rc = sqlite_queue_of(db, c->receive.queue, QUEUE_FIND, &q);
     if (rc || !q) return rc;
-    struct page page = page_make(&c->memory, c->receive.max);
+    struct page page = page_make(&c->arena, c->receive.max);
     sqlite3_stmt *s = sql_ready(db, SQL_RECEIVE);
     sqlite3_bind_int64(s, 1, q->id);
     sql_bind_int(s, 2, db->now_ms);
     sqlite3_bind_int64(s, 3, c->receive.max);
-    rc = page_read(db, s, &page, &c->memory);
+    rc = page_read(db, s, &page, &c->arena);
     if (rc == 0) rc = page_take(db, q, &page, c);
     if (rc == 0 && page.count < c->receive.max) rc = next_ready(db, q);
     c->reply.messages = page.messages;
@@ -275,9 +275,9 @@ static int settle_check(const struct sqlite_call *c, struct error *e) {
 static int settle_run(struct sqlite_db *db, struct sqlite_call *c) {
     int rc = settle_check(c, &c->reply.error);
     if (rc) return refuse(c, rc);
-    enum queue_settled *settled = arena_alloc(&c->memory, c->settle.count * sizeof *settled);
+    enum queue_settled *settled = arena_alloc(&c->arena, c->settle.count * sizeof *settled);
     for (size_t i = 0; i < c->settle.count; i++) {
-        rc = settle_one(db, &c->settle.items[i], &settled[i], &c->memory);
+        rc = settle_one(db, &c->settle.items[i], &settled[i], &c->arena);
         if (rc) return rc;
     }
     c->reply.settled = settled;
@@ -322,13 +322,13 @@ static int browse_run(struct sqlite_db *db, struct sqlite_call *c) {
     if (rc) return refuse(c, rc);
     rc = sqlite_queue_of(db, c->browse.queue, QUEUE_FIND, &q);
     if (rc || !q) return rc;
-    struct page page = page_make(&c->memory, c->browse.max);
+    struct page page = page_make(&c->arena, c->browse.max);
     sqlite3_stmt *s = sql_ready(db, SQL_BROWSE);
     sqlite3_bind_int64(s, 1, q->id);
     for (int i = 0; i < 3; i++) sqlite3_bind_int64(s, i + 2, after[i]);
     sqlite3_bind_int64(s, 5, c->browse.max);
-    rc = page_read(db, s, &page, &c->memory);
-    for (size_t i = 0; i < page.count; i++) message_place(db, &page.rows[i], &page.messages[i], &c->memory);
+    rc = page_read(db, s, &page, &c->arena);
+    for (size_t i = 0; i < page.count; i++) message_place(db, &page.rows[i], &page.messages[i], &c->arena);
     c->reply.messages = page.messages;
     c->reply.count = page.count;
     return rc;

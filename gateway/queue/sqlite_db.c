@@ -41,6 +41,11 @@ static const char schema[] =
     "CREATE TABLE note(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE lease(key TEXT PRIMARY KEY, owner TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;";
 
+#define INSERT_HEAD                                                                                                    \
+    "INSERT INTO message(seq, queue, visible_at, in_flight, receive_count, due_at, expires_at, extras, id, sent_ms, "  \
+    "first_received_ms, last_received_ms, group_id, dedup_id, content_type, attributes, body) VALUES"
+#define INSERT_ROW "(?, ?, ?, 0, 0, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)"
+
 static const char *const texts[SQL_STATEMENTS] = {
 #define SQL(name, text) [name] = (text),
 #include "gateway/queue/sqlite_sql.h"
@@ -156,6 +161,9 @@ static int file_open(struct sqlite_db *db, struct error *e) {
 }
 
 int sqlite_db_open(struct sqlite_db *db, const char *path, struct error *e) {
+    /* Nobody asks SQLite how much memory it uses, and counting takes a lock for every allocation. It is refused, which
+     * does no harm, once SQLite runs. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     *db = (struct sqlite_db){.path = path, .queues = map_new(), .wakes = map_new()};
     int status = file_touch(path, e);
     if (status == 0) status = file_open(db, e);
@@ -221,20 +229,22 @@ static void transaction_undo(struct sqlite_db *db) {
     for (size_t i = 0; i < SQL_STATEMENTS; i++) sqlite3_reset(db->statements[i]);
     if (!sqlite3_get_autocommit(db->handle)) sql_run(sql_ready(db, SQL_ROLLBACK));
     sqlite_queues_forget(db);
+    db->row_count = 0;
 }
 
-static void call_start(struct sqlite_call *c) {
-    arena_reset(&c->memory);
-    c->reply = (struct queue_reply){.memory = &c->memory};
+/* Rows that a send has put off go to the table before anybody else reads it. */
+static int call_run(struct sqlite_db *db, struct sqlite_call *c) {
+    int rc = c->kind == &sqlite_send ? 0 : sqlite_rows_flush(db);
+    c->reply = (struct queue_reply){0};
+    return rc ? rc : c->kind->run(db, c);
 }
 
 static int calls_run(struct sqlite_db *db, struct sqlite_call *const *calls, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        call_start(calls[i]);
-        int rc = calls[i]->kind->run(db, calls[i]);
+        int rc = call_run(db, calls[i]);
         if (rc) return rc;
     }
-    return 0;
+    return sqlite_rows_flush(db);
 }
 
 static enum sqlite_access access_of(struct sqlite_call *const *calls, size_t count) {
@@ -255,7 +265,7 @@ static int transaction_try(struct sqlite_db *db, struct sqlite_call *const *call
 }
 
 static void call_fail(struct sqlite_db *db, struct sqlite_call *c, int rc) {
-    call_start(c);
+    c->reply = (struct queue_reply){0};
     c->reply.result = failure_tell(db, rc, &c->reply.error);
 }
 

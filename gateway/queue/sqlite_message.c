@@ -98,8 +98,7 @@ static int group_first(struct sqlite_db *db, const struct sqlite_queue *q, struc
     return sql_first(s);
 }
 
-/* Where a new last member of its group begins: BLOCKED behind others, else at `due_at`. */
-static int group_join(struct sqlite_db *db, struct sqlite_queue *q, struct slice group_id, int64_t *visible_at) {
+int group_join(struct sqlite_db *db, struct sqlite_queue *q, struct slice group_id, int64_t *visible_at) {
     if (slice_is_none(group_id)) return 0;
     sqlite3_stmt *s;
     int rc = group_first(db, q, group_id, &s);
@@ -140,50 +139,6 @@ static void bind_expiry(struct sqlite_db *db, const struct sqlite_queue *q, sqli
         sql_bind_int(s, at, db->now_ms + q->retention_ms);
     else
         sqlite3_bind_null(s, at);
-}
-
-static int body_add(struct sqlite_db *db, int64_t seq, struct slice body) {
-    sqlite3_stmt *s = sql_ready(db, SQL_BODY_ADD);
-    sqlite3_bind_int64(s, 1, seq);
-    sql_bind_blob(s, 2, body);
-    return sql_run(s);
-}
-
-static int row_insert(struct sqlite_db *db, struct sqlite_queue *q, const struct queue_send *send, struct slice id) {
-    uint64_t due_at = db->now_ms + send->delay_ms;
-    int64_t visible_at = (int64_t)due_at;
-    int rc = group_join(db, q, send->group_id, &visible_at);
-    if (rc) return rc;
-    if (visible_at != BLOCKED) sqlite_ready_at(q, due_at);
-    struct buf attributes = {0};
-    queue_attributes_pack(send->attributes, send->attribute_count, &attributes);
-    bool large = send->body.n > INLINE_BODY_SIZE;
-    sqlite3_stmt *s = sql_ready(db, SQL_INSERT);
-    sqlite3_bind_int64(s, 1, db->next_seq);
-    sqlite3_bind_int64(s, 2, q->id);
-    sqlite3_bind_int64(s, 3, visible_at);
-    sql_bind_int(s, 4, due_at);
-    bind_expiry(db, q, s, 5);
-    sqlite3_bind_int(s, 6, large ? EXTRA_BODY : 0);
-    sql_bind_text(s, 7, id);
-    sql_bind_int(s, 8, send->sent_ms ? send->sent_ms : db->wall_ms);
-    sql_bind_text(s, 9, send->group_id);
-    sql_bind_text(s, 10, send->dedup_id);
-    sql_bind_text(s, 11, send->content_type);
-    sql_bind_blob(s, 12, buf_slice(&attributes));
-    sql_bind_blob(s, 13, large ? SLICE_NONE : send->body);
-    rc = sql_run(s);
-    buf_free(&attributes);
-    if (rc == 0 && large) rc = body_add(db, db->next_seq, send->body);
-    return rc;
-}
-
-int message_insert(struct sqlite_db *db, struct sqlite_queue *q, const struct queue_send *send, struct slice id) {
-    int rc = row_insert(db, q, send, id);
-    db->next_seq++;
-    sqlite_count(q, COUNT_MESSAGES, 1);
-    sqlite_count(q, COUNT_SENT, 1);
-    return rc;
 }
 
 static int run_by_seq(struct sqlite_db *db, enum sqlite_sql name, int64_t seq) {

@@ -63,12 +63,29 @@ struct sqlite_wake {
     uint64_t at_ms;
 };
 
+/* A row of the table message that is still to be written: many in one statement cost less. All slices live as long as
+ * the batch. */
+#define ROWS_MAX 8
+struct new_row {
+    int64_t seq;
+    int64_t queue;
+    int64_t visible_at;
+    uint64_t due_at;
+    uint64_t expires_at; /* 0 = never */
+    uint64_t sent_ms;
+    unsigned extras;
+    struct slice id, group_id, dedup_id, content_type, attributes, body;
+};
+
 struct sqlite_db {
     sqlite3 *handle;
     const char *path;
     sqlite3_stmt *statements[SQL_STATEMENTS];
     struct map *queues; /* by name; of struct sqlite_queue, in queue_memory */
     struct arena queue_memory;
+    struct sqlite_queue *recent; /* the last one asked for; NULL = none */
+    struct new_row rows[ROWS_MAX];
+    size_t row_count;
     struct map *wakes; /* by name; of struct sqlite_wake, in wake_memory */
     struct arena wake_memory;
     int64_t data_version; /* changes when another process has written */
@@ -87,8 +104,7 @@ struct sqlite_kind {
 struct sqlite_call {
     struct list_node node;
     const struct sqlite_kind *kind;
-    struct arena arena;  /* holds the call itself and its arguments */
-    struct arena memory; /* of the reply */
+    struct arena arena; /* holds the call itself, its arguments and its reply */
     struct queue_reply reply;
     struct queue_done done;
     size_t size_bytes;
@@ -168,7 +184,13 @@ struct found_row {
     int64_t queue;
 };
 int message_row_find(struct sqlite_db *db, int64_t seq, struct found_row *found, struct arena *a);
-int message_insert(struct sqlite_db *db, struct sqlite_queue *q, const struct queue_send *send, struct slice id);
+/* Perhaps put off until sqlite_rows_flush: message rows must not be read before. `id` and `a` live as long as the
+ * batch. */
+int message_insert(struct sqlite_db *db, struct sqlite_queue *q, const struct queue_send *send, struct slice id,
+                   struct arena *a);
+int sqlite_rows_flush(struct sqlite_db *db);
+/* Where a new last member of its group begins: BLOCKED behind others, or as *visible_at says. */
+int group_join(struct sqlite_db *db, struct sqlite_queue *q, struct slice group_id, int64_t *visible_at);
 /* Gone, and its group moves on. */
 int message_remove(struct sqlite_db *db, struct sqlite_queue *q, const struct message_row *row);
 /* To the end of another queue, as one that was never received, with seq db->next_seq. `extras`: EXTRA_DEATH when the

@@ -74,9 +74,9 @@ static int queue_load(struct sqlite_db *db, struct slice name, struct sqlite_que
 }
 
 int sqlite_queue_of(struct sqlite_db *db, struct slice name, enum queue_making making, struct sqlite_queue **q) {
-    *q = map_get(db->queues, name);
-    if (*q) return 0;
-    int rc = queue_load(db, name, q);
+    *q = db->recent && slice_equal(db->recent->name, name) ? db->recent : map_get(db->queues, name);
+    int rc = *q ? 0 : queue_load(db, name, q);
+    if (*q) db->recent = *q;
     if (rc || *q || making == QUEUE_FIND) return rc;
     sqlite3_stmt *s = sql_ready(db, SQL_QUEUE_MAKE);
     sql_bind_text(s, 1, name);
@@ -108,6 +108,7 @@ int sqlite_queue_by_id(struct sqlite_db *db, int64_t id, struct sqlite_queue **q
 }
 
 void sqlite_queues_forget(struct sqlite_db *db) {
+    db->recent = NULL;
     map_free(db->queues);
     db->queues = map_new();
     arena_free(&db->queue_memory);

@@ -179,10 +179,12 @@ static void store_unwatch(struct queue_watch *w) {
 
 /* --- answers --- */
 
-static void call_free(struct sqlite_call *c) {
-    struct arena arena = c->arena; /* holds the call itself */
-    arena_free(&c->memory);
-    arena_free(&arena);
+/* The call itself is in its arena, and goes with it wherever on_done takes that. */
+static void call_answer(struct sqlite_call *c) {
+    struct arena memory = c->arena;
+    c->reply.memory = &memory;
+    if (c->done.on_done) c->done.on_done(c->done.context, &c->reply);
+    arena_free(&memory);
 }
 
 static void store_free(struct sqlite_store *s) {
@@ -208,8 +210,7 @@ static void calls_answer(struct list *answered) {
     while (!list_empty(answered)) {
         struct sqlite_call *c = list_entry(list_first(answered), struct sqlite_call, node);
         list_remove(&c->node);
-        if (c->done.on_done) c->done.on_done(c->done.context, &c->reply);
-        call_free(c);
+        call_answer(c);
     }
 }
 
@@ -266,7 +267,7 @@ static void store_declare(struct queue_store *store, const struct queue_settings
 }
 
 static size_t sends_size(const struct queue_send *sends, size_t count) {
-    size_t size = count * (sizeof *sends + sizeof(struct queue_sent) + 64);
+    size_t size = count * (sizeof *sends + 2 * sizeof(struct queue_sent) + 64);
     for (size_t i = 0; i < count; i++) {
         size += sends[i].body.n + sends[i].queue.n;
         for (size_t k = 0; k < sends[i].attribute_count; k++)

@@ -85,12 +85,12 @@ static int stats_run(struct sqlite_db *db, struct sqlite_call *c) {
     int rc = sqlite_queues_flush(db);
     if (rc) return rc;
     if (slice_is_none(c->name))
-        rc = names_read(db, &names, &count, &c->memory);
+        rc = names_read(db, &names, &count, &c->arena);
     else
         buf_append(&names, &c->name, sizeof c->name);
-    struct queue_stats *stats = arena_alloc(&c->memory, (count + 1) * sizeof *stats);
+    struct queue_stats *stats = arena_alloc(&c->arena, (count + 1) * sizeof *stats);
     const struct slice *name = (const void *)names.p;
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = stats_one(db, name[i], &stats[i], &c->memory);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = stats_one(db, name[i], &stats[i], &c->arena);
     buf_free(&names);
     c->reply.stats = stats;
     c->reply.count = count;
@@ -133,7 +133,7 @@ static int purge_run(struct sqlite_db *db, struct sqlite_call *c) {
     sqlite3_bind_int64(s, 1, q->id);
     sqlite3_bind_int64(s, 2, c->purge.max);
     rc = seqs_read(s, &seqs);
-    for (size_t i = 0; rc == 0 && i < seqs.count; i++) rc = purge_one(db, q, seqs.at[i], &c->memory);
+    for (size_t i = 0; rc == 0 && i < seqs.count; i++) rc = purge_one(db, q, seqs.at[i], &c->arena);
     c->reply.count = seqs.count;
     return rc;
 }
@@ -180,10 +180,10 @@ static int redrive_target(struct sqlite_db *db, const struct queue_redrive *redr
 static int redrive_one(struct sqlite_db *db, struct sqlite_queue *from, struct sqlite_call *c, int64_t seq) {
     struct found_row f;
     struct sqlite_queue *to;
-    int rc = message_row_find(db, seq, &f, &c->memory);
+    int rc = message_row_find(db, seq, &f, &c->arena);
     if (rc || !f.found || f.queue != from->id) return rc;
     if (f.row.in_flight && f.row.visible_at > (int64_t)db->now_ms) return 0;
-    rc = redrive_target(db, &c->redrive, &f.row, &to, &c->memory);
+    rc = redrive_target(db, &c->redrive, &f.row, &to, &c->arena);
     if (rc || !to || to == from) return rc;
     sqlite_count(from, COUNT_REDRIVEN, 1);
     c->reply.count++;
@@ -232,7 +232,7 @@ static int note_write(struct sqlite_db *db, struct slice key, struct slice value
 
 static int recall_run(struct sqlite_db *db, struct sqlite_call *c) {
     if (queue_key_check(c->name, "a note's key", &c->reply.error) < 0) return refuse(c);
-    return note_read(db, c->name, &c->reply.value, &c->memory);
+    return note_read(db, c->name, &c->reply.value, &c->arena);
 }
 const struct sqlite_kind sqlite_recall = {SQLITE_READS, recall_run};
 
@@ -249,12 +249,12 @@ static int swap_check(const struct queue_swap *swap, struct error *e) {
 static int swap_run(struct sqlite_db *db, struct sqlite_call *c) {
     if (swap_check(&c->swap, &c->reply.error) < 0) return refuse(c);
     struct slice now;
-    int rc = note_read(db, c->swap.key, &now, &c->memory);
+    int rc = note_read(db, c->swap.key, &now, &c->arena);
     if (rc) return rc;
     c->reply.granted = same_note(now, c->swap.expected);
     c->reply.value = now;
     if (!c->reply.granted) return 0;
-    c->reply.value = arena_copy(&c->memory, c->swap.value);
+    c->reply.value = arena_copy(&c->arena, c->swap.value);
     return note_write(db, c->swap.key, c->swap.value);
 }
 const struct sqlite_kind sqlite_swap = {SQLITE_WRITES, swap_run};
@@ -288,12 +288,12 @@ static int lease_check(const struct queue_lease *lease, struct error *e) {
 static int lease_run(struct sqlite_db *db, struct sqlite_call *c) {
     if (lease_check(&c->lease, &c->reply.error) < 0) return refuse(c);
     struct slice owner;
-    int rc = lease_holder(db, c->lease.key, &owner, &c->memory);
+    int rc = lease_holder(db, c->lease.key, &owner, &c->arena);
     if (rc) return rc;
     c->reply.value = owner;
     c->reply.granted = slice_is_none(owner) || slice_equal(owner, c->lease.owner);
     if (!c->reply.granted) return 0;
-    c->reply.value = c->lease.ttl_ms ? arena_copy(&c->memory, c->lease.owner) : SLICE_NONE;
+    c->reply.value = c->lease.ttl_ms ? arena_copy(&c->arena, c->lease.owner) : SLICE_NONE;
     return lease_write(db, &c->lease);
 }
 const struct sqlite_kind sqlite_lease = {SQLITE_WRITES, lease_run};

@@ -73,7 +73,8 @@ static void no_statement_walks_a_table(void **state) {
         if (sqlite3_prepare_v2(handle, sql, -1, &s, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(handle));
         while (sqlite3_step(s) == SQLITE_ROW) {
             const char *step = (const char *)sqlite3_column_text(s, 3);
-            if (strstr(step, "SCAN") || strstr(step, "TEMP B-TREE")) fail_msg("%s\n%s", sql, step);
+            if ((strstr(step, "SCAN") && !strstr(step, "CONSTANT ROWS")) || strstr(step, "TEMP B-TREE"))
+                fail_msg("%s\n%s", sql, step);
         }
         sqlite3_finalize(s);
     }
