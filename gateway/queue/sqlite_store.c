@@ -10,6 +10,8 @@
 
 /* What one transaction takes: it bounds how long an answer waits for its neighbours, and the WAL's growth. */
 #define BATCH_CALLS_MAX 2048
+/* Of more than this, half is taken: the loop answers the calls of one half while those of the other are carried out. */
+#define BATCH_CALLS_HALVED 256
 #define BATCH_SIZE_MAX (8u << 20)
 /* How soon a watcher learns what another process has sent. */
 #define LOOK_INTERVAL_MS 500
@@ -59,9 +61,11 @@ static uint64_t store_now_ms(struct sqlite_store *s) {
 /* --- batches --- */
 
 static void batch_fill(struct sqlite_store *s) {
-    size_t size = 0;
+    size_t size = 0, wanted = s->waiting.length;
+    if (wanted > BATCH_CALLS_HALVED) wanted = wanted / 2 > BATCH_CALLS_HALVED ? wanted / 2 : BATCH_CALLS_HALVED;
+    if (wanted > BATCH_CALLS_MAX) wanted = BATCH_CALLS_MAX;
     s->batch_count = 0;
-    while (!list_empty(&s->waiting) && s->batch_count < BATCH_CALLS_MAX && size < BATCH_SIZE_MAX) {
+    while (s->batch_count < wanted && size < BATCH_SIZE_MAX) {
         struct sqlite_call *c = list_entry(list_first(&s->waiting), struct sqlite_call, node);
         list_remove(&c->node);
         size += c->size_bytes;
@@ -244,7 +248,9 @@ static const struct sqlite_kind closed_kind = {SQLITE_READS, closed_run};
 static struct sqlite_call *call_new(const struct sqlite_kind *kind, size_t size_bytes, struct queue_done done) {
     struct arena a;
     arena_init(&a, sizeof(struct sqlite_call) + 64 + size_bytes);
-    struct sqlite_call *c = arena_zalloc(&a, sizeof *c);
+    struct sqlite_call *c = arena_alloc(&a, sizeof *c);
+    memset(c, 0, offsetof(struct sqlite_call, reply));
+    call_clear(c);
     c->arena = a;
     c->kind = kind;
     c->done = done;
