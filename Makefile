@@ -17,7 +17,7 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
 BENCH_DEBS := wrk python3 util-linux
@@ -71,7 +71,8 @@ $(BUILD)/.need-bench: Makefile
 	$(call need,$(BENCH_DEBS))
 deps: $(BUILD)/.need-build $(BUILD)/.need-test $(BUILD)/.need-lint $(BUILD)/.need-fuzz $(BUILD)/.need-bench ## install every Debian package that any target needs
 
-$(BUILD)/execgate: $(BUILD)/gateway/main.o $(BUILD)/libexecgate.a
+# From the objects, not the archive: two functions of one name must not pass.
+$(BUILD)/execgate: $(BUILD)/gateway/main.o $(OBJECTS)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(MODE_FLAGS) $(LINK_FLAGS) -o $@ $^ $(LIBS)
 
@@ -144,7 +145,7 @@ fuzz: $(FUZZ_BINARIES) ## run every fuzz target, FUZZ_SECONDS=60 in all
 	$$t -max_total_time=$$each -max_len=65536 -artifact_prefix=$(BUILD)/fuzz/ -verbosity=0 -print_final_stats=1 $(BUILD)/fuzz/found/$$n tests/fuzz/corpus/$$n 2>$(BUILD)/fuzz/$$n.log \
 	&& grep -E 'number_of_executed|new_units' $(BUILD)/fuzz/$$n.log || { tail -40 $(BUILD)/fuzz/$$n.log; exit 1; }; done
 
-bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello verify queue_store) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
+bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) bench/run.py $(BENCH_ARGS)
 $(BUILD)/bench/verify $(BUILD)/bench/queue_store: $(BUILD)/bench/%: bench/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-test
 	@mkdir -p $(@D)
@@ -159,7 +160,7 @@ lint: $(BUILD)/.need-lint $(BUILD)/.need-build ## formatting, clang-tidy, layers
 	@clang-format --dry-run -Werror $(C_FILES)
 	$(PYTHON) tests/lint/layers.py $(ROOMS)
 	$(PYTHON) tests/lint/lengths.py
-	@clang-tidy --quiet --warnings-as-errors='*' $(SOURCES) -- $(filter-out -Werror,$(CFLAGS_ALL))
+	@echo $(SOURCES) | xargs -n 4 -P $(shell nproc) sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(filter-out -Werror -DEXECGATE_VERSION=%,$(CFLAGS_ALL)) -DEXECGATE_VERSION=\"$(VERSION)\"' tidy
 format: $(BUILD)/.need-lint ## lay the C sources out as .clang-format says
 	@clang-format -i $(C_FILES)
 docs: $(BUILD)/execgate ## write the generated part of docs/blueprint.md

@@ -67,12 +67,7 @@ static void server_set(struct launch *l, const struct request *r) {
 static void variable_name(char out[VARIABLE_NAME_MAX], const char *prefix, struct slice name) {
     size_t n = strlen(prefix);
     memcpy(out, prefix, n);
-    for (size_t i = 0; i < name.n && n < VARIABLE_NAME_MAX - 1; i++) {
-        char c = name.p[i];
-        if (c >= 'a' && c <= 'z') c = (char)(c - 'a' + 'A');
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        out[n++] = plain ? c : '_';
-    }
+    for (size_t i = 0; i < name.n && n < VARIABLE_NAME_MAX - 1; i++) out[n++] = http_variable_character(name.p[i]);
     out[n] = '\0';
 }
 

@@ -9,6 +9,8 @@
 /* After the exit: how often and after how long is looked whether everything that was sent has been read. */
 #define LINGER_STEP_MS 2
 #define LINGER_STEPS 10
+/* For a client to come back that holds events without a connection. */
+#define DESERTED_MS 2000
 /* Cancellations that wait to be told. */
 #define CANCELLED_MAX 64
 
@@ -41,6 +43,7 @@ static int listen_on_both(struct endpoint *ep, struct error *e) {
 
 static void on_attend(struct turn_task *task);
 static void on_linger(struct deadline *d);
+static void on_deserted(struct deadline *d);
 
 struct endpoint *endpoint_open(struct runtime_api *api, struct worker *w, struct error *e) {
     struct endpoint *ep = xcalloc(1, sizeof *ep);
@@ -48,6 +51,8 @@ struct endpoint *endpoint_open(struct runtime_api *api, struct worker *w, struct
     ep->worker = w;
     ep->attend = (struct turn_task){.phase = TURN_LOCAL, .run = on_attend};
     ep->linger.on_due = on_linger;
+    ep->deserted.on_due = on_deserted;
+    if (w->handler->attach) list_push(&api->attached, &ep->attached);
     http_group_init(&ep->group, ep);
     list_init(&ep->polls);
     list_init(&ep->waiters);
@@ -83,6 +88,8 @@ void endpoint_close(struct endpoint *ep) {
     http_group_close(&ep->group);
     turn_remove(&ep->attend);
     deadline_disarm(loop_deadlines(ep->api->loop), &ep->linger);
+    deadline_disarm(loop_deadlines(ep->api->loop), &ep->deserted);
+    list_remove(&ep->attached);
     buf_free(&ep->cancelled);
     free(ep);
 }
@@ -119,6 +126,35 @@ static void on_linger(struct deadline *d) {
         worker_finished(ep->worker);
     else
         endpoint_linger(ep);
+}
+
+/* --- clients that attach --- */
+
+void endpoint_look_for_client(struct endpoint *ep) {
+    struct loop *l = ep->api->loop;
+    if (list_empty(&ep->worker->running) || !list_empty(&ep->group.connections) || deadline_armed(&ep->deserted))
+        return;
+    deadline_arm(loop_deadlines(l), &ep->deserted, clock_now_ms(loop_clock(l)) + DESERTED_MS);
+}
+
+static void endpoint_abandon(struct endpoint *ep) {
+    log_event(ep->api->log, LOG_WARN, "attached process left", LOG_TEXT("handler", ep->worker->handler->name),
+              LOG_INT("unanswered", ep->worker->running.length));
+    for (struct list_node *node; (node = list_first(&ep->worker->running));) {
+        struct invocation *inv = list_entry(node, struct invocation, node);
+        invocation_complete(inv, outcome_failure(inv, FAILURE_HANDLER_DIED, "the attached process left"));
+    }
+}
+
+static void on_deserted(struct deadline *d) {
+    struct endpoint *ep = container_of(d, struct endpoint, deserted);
+    if (list_empty(&ep->group.connections) && !list_empty(&ep->worker->running)) endpoint_abandon(ep);
+}
+
+void endpoint_greet(struct endpoint *ep) {
+    if (!deadline_armed(&ep->deserted)) return;
+    deadline_disarm(loop_deadlines(ep->api->loop), &ep->deserted);
+    if (!list_empty(&ep->worker->running)) endpoint_abandon(ep);
 }
 
 /* --- events --- */
@@ -161,6 +197,7 @@ void endpoint_attend_soon(struct endpoint *ep) {
 
 void endpoint_park(struct call *c, unsigned room, const struct call_ops *ops) {
     struct endpoint *ep = c->endpoint;
+    endpoint_greet(ep);
     c->ops = ops;
     c->room = room;
     list_remove(&c->node);

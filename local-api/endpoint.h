@@ -10,6 +10,11 @@
  * room, flush sends those that were given any. What polls can take, bounded by the process's free
  * places, is what the worker offers. Answers name their invocation by id and are accepted from any
  * connection of the endpoint; nothing here keeps a pointer to an invocation between two callbacks.
+ *
+ * A handler that is attached to (pool/attach.h) has an endpoint without a process of ours, and only connections tell
+ * whether somebody is there. When the last one closes while events are held, its client may only have dropped an idle
+ * connection; but when it has not come back after a moment, or somebody polls anew, it has left, and the events
+ * are answered 502.
  */
 #pragma once
 #include "gateway/loop/loop.h"
@@ -80,6 +85,8 @@ struct endpoint {
     struct turn_task attend; /* what may not be done while the pool is on the stack */
     struct deadline linger;  /* after the exit */
     unsigned linger_left;
+    struct list_node attached; /* in the API's list, when it is for attaching */
+    struct deadline deserted;  /* armed: no connection is left, but events are held */
 };
 
 /* A row of a face's table; {id} in the path stands for one segment. */
@@ -96,12 +103,16 @@ void endpoint_stopping(struct endpoint *ep, enum stop_reason why);
 /* False when what the process sent before its end has yet to be read; worker_finished follows within milliseconds. */
 bool endpoint_exited(struct endpoint *ep);
 void endpoint_close(struct endpoint *ep);
+/* A connection, of whatever endpoint, has ended. */
+void endpoint_look_for_client(struct endpoint *ep);
 
 /* --- events --- */
 /* Parks a call until deliver gives it up to `room` events. */
 void endpoint_park(struct call *c, unsigned room, const struct call_ops *ops);
 void endpoint_deliver(struct endpoint *ep, struct invocation *inv);
 void endpoint_flush(struct endpoint *ep);
+/* Somebody asks for events. What a client that has left still held is answered. */
+void endpoint_greet(struct endpoint *ep);
 /* Tells the pool what can be taken now. Not while the pool is on the stack. */
 void endpoint_offer(struct endpoint *ep);
 /* The same, and telling cancellations, from anywhere: later in this turn. */

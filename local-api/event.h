@@ -18,6 +18,10 @@
 #include "gateway/base/buf.h"
 #include "gateway/invocation/invocation.h"
 
+/* Stand for the account and the region wherever AWS names them. */
+#define EVENT_ACCOUNT "012345678912"
+#define EVENT_REGION "us-east-1"
+
 enum event_answer { EVENT_ANSWER_HTTP, EVENT_ANSWER_BYTES };
 
 struct event_shape {

@@ -1,11 +1,12 @@
 #include "local-api/event_http.h"
 #include "gateway/base/http_text.h"
 #include "gateway/base/json_write.h"
-#include "gateway/base/map.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/invocation/identity.h"
+#include "local-api/event.h"
 #include "local-api/http_message.h"
+#include "local-api/query_parameters.h"
 
 static const char *const text_types[] = {
     "application/json",    "application/xml",        "application/x-www-form-urlencoded",
@@ -105,71 +106,11 @@ static void write_cookies(struct json_write *w, const struct fields *f) {
 
 /* --- query parameters --- */
 
-#define FEW_PARAMETERS 16
-
-struct parameter {
-    struct slice name;
-    struct slice value;
-    struct parameter *same; /* the next one of this name */
-    struct parameter *last; /* of a first one: the last of its name */
-    struct parameter *next; /* of a first one: the next name */
-};
-
-/* The names in their order. A client chooses how many there are, so beyond a few they are found by hash. */
-struct parameters {
-    struct parameter *first;
-    struct parameter *last;
-    size_t names;
-    struct map *index;
-};
-
-static struct parameter *parameters_find(const struct parameters *ps, struct slice name) {
-    if (ps->index) return map_get(ps->index, name);
-    for (struct parameter *p = ps->first; p; p = p->next)
-        if (slice_equal(p->name, name)) return p;
-    return NULL;
-}
-
-static void parameters_add_name(struct parameters *ps, struct parameter *p) {
-    if (ps->last)
-        ps->last->next = p;
-    else
-        ps->first = p;
-    ps->last = p;
-    ps->names++;
-    if (ps->names == FEW_PARAMETERS) {
-        ps->index = map_new();
-        for (struct parameter *each = ps->first; each; each = each->next) map_put(ps->index, each->name, each);
-    } else if (ps->index) {
-        map_put(ps->index, p->name, p);
-    }
-}
-
-static struct parameters parameters_read(struct arena *a, struct slice query) {
-    struct parameters ps = {0};
-    struct slice name, value;
-    while (url_query_next(&query, &name, &value)) {
-        if (name.n == 0 && value.n == 0) continue;
-        struct parameter *p = arena_zalloc(a, sizeof *p);
-        p->name = url_decode(a, name, URL_PLUS_IS_BLANK);
-        p->value = url_decode(a, value, URL_PLUS_IS_BLANK);
-        p->last = p;
-        struct parameter *first = parameters_find(&ps, p->name);
-        if (!first) {
-            parameters_add_name(&ps, p);
-            continue;
-        }
-        first->last->same = p;
-        first->last = p;
-    }
-    return ps;
-}
-
-static void write_parameter(struct json_write *w, const struct parameter *p) {
+static void write_parameter(struct json_write *w, const struct query_parameter *p) {
     json_name(w, p->name);
     buf_append_char(w->out, '"');
     json_escape(w->out, p->value);
-    for (const struct parameter *more = p->same; more; more = more->same) {
+    for (const struct query_parameter *more = p->same; more; more = more->same) {
         buf_append_char(w->out, ',');
         json_escape(w->out, more->value);
     }
@@ -178,14 +119,14 @@ static void write_parameter(struct json_write *w, const struct parameter *p) {
 }
 
 static void write_query_parameters(struct json_write *w, struct invocation *inv) {
-    struct parameters ps = parameters_read(&inv->arena, inv->request.url.query);
+    struct query_parameters ps = query_parameters_read(&inv->arena, inv->request.url.query);
     if (ps.first) {
         json_name(w, SLICE("queryStringParameters"));
         json_open(w, '{');
-        for (const struct parameter *p = ps.first; p; p = p->next) write_parameter(w, p);
+        for (const struct query_parameter *p = ps.first; p; p = p->next) write_parameter(w, p);
         json_close(w, '}');
     }
-    map_free(ps.index);
+    query_parameters_end(&ps);
 }
 
 /* --- the rest --- */

@@ -10,9 +10,6 @@
 #include "gateway/invocation/invocation.h"
 #include "gateway/invocation/router.h"
 
-/* Stands for the account wherever AWS names one. */
-#define EVENT_ACCOUNT "012345678912"
-
 /* Appends the event; the body must be whole. `application` is the blueprint's name. Returns its content type. */
 struct slice http_event_write(struct buf *out, struct invocation *inv, const char *application);
 /* True for media types whose bytes are text: text/..., JSON, XML, JavaScript, forms. */

@@ -2,7 +2,7 @@
 #include "gateway/base/http_text.h"
 #include "gateway/base/json_read.h"
 #include "gateway/base/json_write.h"
-#include "local-api/event_http.h"
+#include "local-api/event.h"
 #include "local-api/lambda_face.h"
 #include "local-api/lambda_report.h"
 #include "local-api/runtime_private.h"

@@ -2,7 +2,6 @@
 #include "gateway/base/base64.h"
 #include "local-api/answer_http.h"
 #include "local-api/event.h"
-#include "local-api/event_http.h"
 #include "local-api/extension.h"
 #include "local-api/lambda_report.h"
 #include "local-api/runtime_private.h"
@@ -22,7 +21,8 @@ static bool is_concurrent(const struct endpoint *ep) {
 /* --- next --- */
 
 struct slice lambda_arn(const struct endpoint *ep, char *room, size_t size) {
-    int n = snprintf(room, size, "arn:aws:lambda:us-east-1:" EVENT_ACCOUNT ":function:%s", ep->worker->handler->name);
+    int n = snprintf(room, size, "arn:aws:lambda:" EVENT_REGION ":" EVENT_ACCOUNT ":function:%s",
+                     ep->worker->handler->name);
     return slice_make(room, n > 0 && (size_t)n < size ? (size_t)n : 0);
 }
 
@@ -67,6 +67,7 @@ static const struct call_ops next_ops = {.add = next_add, .send = next_send};
 
 static void next_begin(struct call *c) {
     struct endpoint *ep = c->endpoint;
+    endpoint_greet(ep);
     struct list_node *held = list_first(&ep->worker->running);
     if (held && !is_concurrent(ep))
         next_reply(c, list_entry(held, struct invocation, node));

@@ -19,8 +19,19 @@
 
 /* --- the server --- */
 
+static void on_connection_over(struct http_server *s) {
+    struct runtime_api *r = http_server_context(s);
+    list_each (&r->attached, node) endpoint_look_for_client(list_entry(node, struct endpoint, attached));
+}
+
 static const struct http_server_ops server_ops = {
-    .on_head = call_begin, .on_data = call_data, .on_end = call_end, .on_gone = call_gone, .on_done = call_done};
+    .on_head = call_begin,
+    .on_data = call_data,
+    .on_end = call_end,
+    .on_gone = call_gone,
+    .on_done = call_done,
+    .on_room = on_connection_over,
+};
 
 static char *folder_make_in(const char *parent) {
     if (!parent || parent[0] != '/') return NULL;
@@ -61,6 +72,7 @@ struct runtime_api *runtime_api_new(struct loop *l, struct log *log, const struc
     r->log = log;
     r->max_answer = limits->max_answer;
     list_init(&r->spare_calls);
+    list_init(&r->attached);
     arena_init(&r->scratch, 16 * 1024);
     r->peer_check = peer_check_new();
     r->accepted = http_canned_new(202, "application/json", SLICE("{\"status\":\"OK\"}"));
@@ -81,6 +93,13 @@ void runtime_api_free(struct runtime_api *r) {
     list_each (&r->spare_calls, node) free(list_entry(node, struct call, node));
     arena_free(&r->scratch);
     free(r);
+}
+
+void runtime_api_limit(struct runtime_api *r, const struct limits_config *limits) {
+    const struct limits_config own = {.header_timeout_ms = HEADER_TIMEOUT_MS,
+                                      .body_timeout_ms = limits->body_timeout_ms};
+    r->max_answer = limits->max_answer;
+    http_server_limit(r->server, MAX_CONNECTIONS, &own);
 }
 
 bool runtime_api_is_idle(const struct runtime_api *r) {

@@ -14,6 +14,8 @@ struct runtime_api;
 struct runtime_api *runtime_api_new(struct loop *l, struct log *log, const struct limits_config *limits,
                                     struct error *e);
 void runtime_api_free(struct runtime_api *r); /* removes the folder; all workers must have been closed; NULL is fine */
+/* For answers and connections from now on. */
+void runtime_api_limit(struct runtime_api *r, const struct limits_config *limits);
 /* True when no connection of a handler is open any more. */
 bool runtime_api_is_idle(const struct runtime_api *r);
 /* The transport of handlers with `mode: runtime`; its pool's transport context is the struct runtime_api. */

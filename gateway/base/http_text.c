@@ -72,6 +72,23 @@ bool http_is_hop_by_hop(struct slice name) {
     return slice_starts_with_nocase(name, SLICE("proxy-"));
 }
 
+char http_variable_character(char c) {
+    if (c >= 'a' && c <= 'z') return (char)(c - 'a' + 'A');
+    bool plain = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    return plain ? c : '_';
+}
+
+bool http_name_reads_from(struct slice name, struct slice prefix) {
+    if (name.n < prefix.n) return false;
+    for (size_t i = 0; i < prefix.n; i++)
+        if (http_variable_character(name.p[i]) != http_variable_character(prefix.p[i])) return false;
+    return true;
+}
+
+bool http_name_reads_as(struct slice name, struct slice own) {
+    return name.n == own.n && http_name_reads_from(name, own);
+}
+
 bool http_is_named_by_connection(const struct fields *f, struct slice name) {
     for (size_t i = 0; i < f->count; i++) {
         if (!slice_equal_nocase(f->items[i].name, SLICE("connection"))) continue;

@@ -12,6 +12,12 @@ bool http_is_token(struct slice s);
 bool http_is_field_value(struct slice s);
 /* Connection, Keep-Alive, Proxy-*, TE, Trailer, Transfer-Encoding, Upgrade (RFC 9110 7.6.1). */
 bool http_is_hop_by_hop(struct slice name);
+/* A name's character in the variable that is made of a field (RFC 3875 4.1.18): in upper case, `_` for all others. */
+char http_variable_character(char c);
+/* True when the name is `own`, or begins with `prefix`, to those who make variables of fields: X_Real.IP is X-Real-IP.
+ */
+bool http_name_reads_as(struct slice name, struct slice own);
+bool http_name_reads_from(struct slice name, struct slice prefix);
 /* True when `name` is listed in a Connection field of `f`. */
 bool http_is_named_by_connection(const struct fields *f, struct slice name);
 /* "Not Found"; "" for an unknown status. */

@@ -69,6 +69,10 @@ struct log *log_new(int fd, enum log_format format, enum log_level level, struct
     return l;
 }
 
+enum log_format log_format_of(const struct log *l) {
+    return l->format;
+}
+
 void log_on_pending(struct log *l, void (*on_pending)(void *context), void *context) {
     l->on_pending = on_pending;
     l->context = context;

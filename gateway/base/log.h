@@ -32,6 +32,7 @@ struct clock;
 struct log;
 /* Writes to `fd`, which stays the caller's. */
 struct log *log_new(int fd, enum log_format format, enum log_level level, struct clock *clock);
+enum log_format log_format_of(const struct log *l);
 void log_free(struct log *l); /* flushes, waiting a moment for a slow reader; NULL is fine */
 /* Called when the first line of a batch is gathered, so that the owner schedules a log_flush. */
 void log_on_pending(struct log *l, void (*on_pending)(void *context), void *context);

@@ -1,5 +1,6 @@
 #include "gateway/base/map.h"
 #include "gateway/base/memory.h"
+#include "gateway/base/siphash.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,50 +18,13 @@ struct map_entry {
 /* `entries` holds insertion order; `slots` is the open-addressed index into it (entry number + 1, 0 = empty). There are
  * twice as many slots as room for entries, so a probe always ends. */
 struct map {
-    uint64_t seed[2];
+    struct siphash_key seed;
     struct map_entry *entries;
     size_t used; /* entries in use, removed ones included */
     size_t count;
     size_t capacity; /* of entries; a power of two */
     uint32_t *slots;
 };
-
-static inline uint64_t rotate(uint64_t x, int by) {
-    return x << by | x >> (64 - by);
-}
-
-static inline void sip_round(uint64_t v[4]) {
-    v[0] += v[1], v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1], v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
-
-static inline void sip_absorb(uint64_t v[4], uint64_t word) {
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
-}
-
-/* SipHash with one round per word and three at the end (Aumasson and Bernstein, 2012): short keys, keyed. */
-static uint64_t map_hash(const struct map *m, struct slice key) {
-    uint64_t v[4] = {m->seed[0] ^ 0x736f6d6570736575u, m->seed[1] ^ 0x646f72616e646f6du,
-                     m->seed[0] ^ 0x6c7967656e657261u, m->seed[1] ^ 0x7465646279746573u};
-    uint64_t last = (uint64_t)key.n << 56;
-    uint64_t word;
-    size_t whole = key.n & ~(size_t)7;
-    for (size_t i = 0; i < whole; i += sizeof word) {
-        memcpy(&word, key.p + i, sizeof word);
-        sip_absorb(v, word);
-    }
-    for (size_t i = whole; i < key.n; i++) last |= (uint64_t)(unsigned char)key.p[i] << 8 * (i - whole);
-    sip_absorb(v, last);
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++) sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
 
 static inline size_t map_mask(const struct map *m) {
     return m->capacity * 2 - 1;
@@ -111,7 +75,7 @@ static void map_rebuild(struct map *m) {
 
 struct map *map_new(void) {
     struct map *m = xcalloc(1, sizeof *m);
-    if (getrandom(m->seed, sizeof m->seed, 0) != (ssize_t)sizeof m->seed) {
+    if (getrandom(&m->seed, sizeof m->seed, 0) != (ssize_t)sizeof m->seed) {
         perror("execgate: getrandom");
         abort();
     }
@@ -131,13 +95,13 @@ void map_free(struct map *m) {
 
 void *map_get(const struct map *m, struct slice key) {
     if (m->count == 0) return NULL;
-    uint32_t number = m->slots[map_find_slot(m, key, map_hash(m, key))];
+    uint32_t number = m->slots[map_find_slot(m, key, siphash_short(&m->seed, key))];
     return number ? m->entries[number - 1].value : NULL;
 }
 
 void *map_put(struct map *m, struct slice key, void *value) {
     assert(value);
-    uint64_t hash = map_hash(m, key);
+    uint64_t hash = siphash_short(&m->seed, key);
     uint32_t number = m->slots[map_find_slot(m, key, hash)];
     if (number) {
         void *old = m->entries[number - 1].value;
@@ -153,7 +117,7 @@ void *map_put(struct map *m, struct slice key, void *value) {
 }
 
 void *map_remove(struct map *m, struct slice key) {
-    size_t slot = map_find_slot(m, key, map_hash(m, key));
+    size_t slot = map_find_slot(m, key, siphash_short(&m->seed, key));
     if (!m->slots[slot]) return NULL;
     struct map_entry *entry = &m->entries[m->slots[slot] - 1];
     void *value = entry->value;

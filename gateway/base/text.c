@@ -101,6 +101,7 @@ const char *text_nearest(struct slice name, const char *const *candidates, size_
     size_t best = smaller((name.n + 1) / 3, 3) + 1;
     for (size_t i = 0; i < count; i++) {
         struct slice candidate = slice_of(candidates[i]);
+        if (slice_equal_nocase(name, candidate)) return candidates[i];
         if (candidate.n > NEAREST_NAME_LIMIT) continue;
         size_t distance = edit_distance(name, candidate);
         if (distance >= best) continue;

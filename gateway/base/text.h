@@ -12,8 +12,8 @@ bool text_to_rate_per_day(struct slice s, uint64_t *per_day);
 void text_append_duration(struct buf *out, uint64_t ms);
 void text_append_size(struct buf *out, uint64_t bytes);
 void text_append_rate(struct buf *out, uint64_t per_day);
-/* The candidate nearest to `name` by edit distance (transpositions count one), or NULL when none is near enough to be
- * meant. */
+/* The candidate that is `name` but for case, or else nearest to it by edit distance (transpositions count one); NULL
+ * when none is near enough to be meant. */
 const char *text_nearest(struct slice name, const char *const *candidates, size_t count);
 /* Length of the valid UTF-8 sequence at the start, 1 to 4; 0 when there is none (RFC 3629). */
 size_t text_utf8_length(struct slice s);

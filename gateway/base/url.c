@@ -75,6 +75,15 @@ static inline bool is_dot_segment(struct slice s) {
     return s.n && s.n <= 2 && s.p[0] == '.' && s.p[s.n - 1] == '.';
 }
 
+/* A decoded slash makes no segment here, but it does for a handler that reads PATH_INFO, opens a file by a parameter,
+ * or routes by the decoded path: to all of those /open/..%2Fadmin is /admin, which may have another guard. */
+static bool holds_dot_segment(struct slice decoded) {
+    struct slice part;
+    while (slice_next(&decoded, '/', &part))
+        if (is_dot_segment(part)) return true;
+    return false;
+}
+
 /* Decodes after the split, so an escaped slash or dot is seen for what it becomes, and never splits. */
 static int add_segment(struct url *u, struct arena *a, struct slice segment, struct error *e) {
     unsigned kinds = kinds_of(segment);
@@ -85,7 +94,7 @@ static int add_segment(struct url *u, struct arena *a, struct slice segment, str
         int failed = decode_segment(&segment, a, e);
         if (failed) return failed;
     }
-    if (is_dot_segment(segment))
+    if (kinds & ESCAPE ? holds_dot_segment(segment) : is_dot_segment(segment))
         return error_set(e, ERROR_FORMAT, "the request target's path holds a '.' or '..' segment");
     u->segments[u->segment_count++] = segment;
     return 0;

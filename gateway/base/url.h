@@ -2,8 +2,8 @@
  *
  * libmicrohttpd hands over a path that is already decoded, where %00 has cut the string and %2F
  * has become a separator. We take the raw target instead and split before decoding: a segment
- * may hold a decoded slash, but %2F never splits. NUL, invalid escapes, `.` and `..` segments
- * and raw bytes outside RFC 3986's set are refused.
+ * may hold a decoded slash, but %2F never splits. NUL, invalid escapes, `.` and `..` segments,
+ * those between decoded slashes too, and raw bytes outside RFC 3986's set are refused.
  */
 #pragma once
 #include "gateway/base/arena.h"

@@ -4,6 +4,8 @@
 #include "gateway/blueprint/route_text.h"
 
 #define SERVER_CONCURRENCY 64
+#define ATTACH_TIMEOUT_MS (24ULL * 60 * 60 * 1000)
+#define ATTACH_START_MS (365 * ATTACH_TIMEOUT_MS)
 
 void document_complete(const struct composition *c, struct arena *a, struct blueprint_document *d) {
     struct handler_document *handlers = d->handlers.items;
@@ -23,12 +25,36 @@ static char *resolve_executable(struct slice word, struct blueprint *out) {
     return arena_text(&out->arena, found ? slice_of(found) : word);
 }
 
-static void build_command(const struct bound_command *command, struct handler_config *h, struct blueprint *out) {
-    h->command = arena_zalloc(&out->arena, (command->count + 1) * sizeof *h->command);
+static char **build_words(const struct bound_command *command, struct blueprint *out) {
+    char **words = arena_zalloc(&out->arena, (command->count + 1) * sizeof *words);
     for (size_t i = 0; i < command->count; i++) {
         struct slice word = command->words[i]->text;
-        h->command[i] = i == 0 ? resolve_executable(word, out) : arena_text(&out->arena, word);
+        words[i] = i == 0 ? resolve_executable(word, out) : arena_text(&out->arena, word);
     }
+    return words;
+}
+
+static void build_sources(const struct handler_document *d, struct handler_config *h, struct blueprint *out) {
+    struct node *const *paths = d->sources.items;
+    const char **sources = arena_zalloc(&out->arena, (d->sources.count + 1) * sizeof *sources);
+    for (size_t i = 0; i < d->sources.count; i++)
+        if (paths[i]) sources[h->source_count++] = path_resolve(&out->arena, out->directory, paths[i]->text);
+    h->sources = sources;
+}
+
+/* A person may think for a day; more would be as good as never. */
+static void build_attached(const struct handler_document *d, struct handler_config *h) {
+    h->attach = true;
+    h->processes.min = h->processes.max = 1;
+    h->processes.max_invocations = h->processes.max_memory = 0;
+    h->processes.start_timeout_ms = ATTACH_START_MS;
+    if (!d->origin || !node_get(d->origin, "timeout")) h->timeout_ms = ATTACH_TIMEOUT_MS;
+}
+
+static bool is_attached(const struct composition *c, const struct handler_document *d, const char *name) {
+    for (size_t i = 0; i < c->attach_count; i++)
+        if (strcmp(c->attach[i], name) == 0) return true;
+    return d->attach == 1;
 }
 
 static void build_environment(struct binder *b, const struct handler_document *d, struct handler_config *h,
@@ -75,7 +101,18 @@ static uint64_t concurrency_of(const struct handler_document *d) {
     return d->mode == HANDLER_SERVER ? SERVER_CONCURRENCY : 1;
 }
 
-static void build_handler(struct binder *b, const struct blueprint_document *d, size_t i, struct blueprint *out) {
+static void check_attach_names(struct binder *b, const struct composition *c, const struct blueprint *out) {
+    for (size_t i = 0; i < c->attach_count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < out->handler_count; k++)
+            known = known || strcmp(out->handlers[k].name, c->attach[i]) == 0;
+        if (!known)
+            problems_add(b->problems, (struct position){0, 0}, "--attach %s: there is no such handler", c->attach[i]);
+    }
+}
+
+static void build_handler(const struct composition *c, struct binder *b, const struct blueprint_document *d, size_t i,
+                          struct blueprint *out) {
     const struct handler_document *document = &((const struct handler_document *)d->handlers.items)[i];
     struct handler_config *h = &out->handlers[i];
     const struct node *key = d->handlers.keys[i];
@@ -91,8 +128,11 @@ static void build_handler(struct binder *b, const struct blueprint_document *d, 
     h->processes.concurrency = concurrency_of(document);
     const struct node *directory = document->working_directory;
     h->working_directory = directory ? path_resolve(&out->arena, out->directory, directory->text) : out->directory;
-    build_command(&document->command, h, out);
+    h->command = build_words(&document->command, out);
+    if (document->build.count) h->build = build_words(&document->build, out);
+    build_sources(document, h, out);
     build_environment(b, document, h, out);
+    if (is_attached(c, document, h->name)) build_attached(document, h);
 }
 
 void blueprint_build(const struct composition *c, struct binder *b, const struct blueprint_document *d,
@@ -101,11 +141,13 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
     out->name = node_text(d->name);
     out->limits = d->limits.values;
     build_listeners(b, d, out);
+    build_admin(b, d, out);
     build_trusted_proxies(b, d, out);
     out->handlers = arena_zalloc(&out->arena, (d->handlers.count + 1) * sizeof *out->handlers);
     out->handler_count = d->handlers.count;
     for (size_t i = 0; i < out->handler_count; i++) {
-        build_handler(b, d, i, out);
+        build_handler(c, b, d, i, out);
         build_triggers(c, b, &handlers[i], &out->handlers[i], out);
     }
+    check_attach_names(b, c, out);
 }

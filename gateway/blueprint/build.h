@@ -13,5 +13,9 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
                      struct blueprint *out);
 /* Its parts in build_listen.c. */
 void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
+void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
 void build_trusted_proxies(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
 void check_listener_files(struct problems *p, const struct blueprint_document *d, struct blueprint *model);
+/* After the above, when the files are there; `check` as in struct blueprint_options, may be NULL. */
+void check_listener_tls(struct problems *p, const struct blueprint_document *d, const struct blueprint *model,
+                        int (*check)(const struct tls_config *c, struct error *e));

@@ -130,6 +130,28 @@ void build_listeners(struct binder *b, const struct blueprint_document *d, struc
     check_redirects(b, d, out);
 }
 
+void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
+    struct error e;
+    if (!d->admin) return;
+    out->admin = arena_zalloc(&out->arena, sizeof *out->admin);
+    if (listener_parse_admin(d->admin->text, out->directory, &out->arena, out->admin, &e) < 0)
+        problems_add(b->problems, d->admin->at, "admin: %s", e.message);
+    else if (!is_new_listener(out, out->admin))
+        problems_add(b->problems, d->admin->at, "admin: %s is listened on already; choose another", out->admin->text);
+}
+
+/* Without the proxies' addresses every client could write a header, and be whom it likes. */
+static void check_proxy_headers(struct binder *b, const struct blueprint_document *d) {
+    const struct listener_document *listeners = d->listen.items;
+    for (size_t i = 0; i < d->listen.count && !d->trusted_proxies.node; i++) {
+        const struct node *key = node_get(listeners[i].origin, "proxyProtocol");
+        if (!key || listeners[i].proxy_protocol != 1) continue;
+        problems_add(b->problems, key->at,
+                     "proxyProtocol: nobody may send a PROXY header yet; name the proxies in `trustedProxies:`, as in "
+                     "[10.0.0.0/8]");
+    }
+}
+
 void build_trusted_proxies(struct binder *b, const struct blueprint_document *d, struct blueprint *out) {
     struct node *const *networks = d->trusted_proxies.items;
     out->trusted_proxies = arena_zalloc(&out->arena, (d->trusted_proxies.count + 1) * sizeof *out->trusted_proxies);
@@ -141,6 +163,7 @@ void build_trusted_proxies(struct binder *b, const struct blueprint_document *d,
         else
             problems_add(b->problems, networks[i]->at, "trustedProxies: %s", e.message);
     }
+    check_proxy_headers(b, d);
 }
 
 static void check_file(struct problems *p, const struct node *n, const char *key, struct blueprint *model) {
@@ -160,5 +183,16 @@ void check_listener_files(struct problems *p, const struct blueprint_document *d
             check_file(p, certificates[k].certificate, "certificate", model);
             check_file(p, certificates[k].key, "key", model);
         }
+    }
+}
+
+void check_listener_tls(struct problems *p, const struct blueprint_document *d, const struct blueprint *model,
+                        int (*check)(const struct tls_config *c, struct error *e)) {
+    const struct listener_document *listeners = d->listen.items;
+    struct error e;
+    if (!check || p->count || model->listener_count != d->listen.count) return;
+    for (size_t i = 0; i < d->listen.count; i++) {
+        const struct tls_config *tls = model->listeners[i].tls;
+        if (tls && check(tls, &e) < 0) problems_add(p, listeners[i].https->at, "https: %s", e.message);
     }
 }

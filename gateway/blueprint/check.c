@@ -76,11 +76,22 @@ static void check_mode(struct problems *p, const struct handler_document *h, con
     problems_add(p, socket->at, "socket: only a handler with `mode: server` has one; remove it, or set the mode");
 }
 
+static void check_attach(struct problems *p, const struct handler_document *h, const struct handler_config *config) {
+    const struct node *attach = h->origin ? node_get(h->origin, "attach") : NULL;
+    struct position at = attach ? attach->at : (struct position){config->line, config->column};
+    if (config->attach && config->mode != HANDLER_RUNTIME)
+        problems_add(p, at, "attach: %s does not poll the runtime API; only `mode: runtime` can be attached",
+                     config->name);
+    if (attach && !config->attach && !h->command.node)
+        problems_add(p, at, "attach: false leaves %s without a process; give it a `command`", config->name);
+}
+
 void check_consistency(struct problems *p, const struct blueprint_document *d, const struct blueprint *model) {
     const struct handler_document *handlers = d->handlers.items;
     for (size_t i = 0; i < model->handler_count; i++) {
         check_processes(p, d, &handlers[i], &model->handlers[i]);
         check_mode(p, &handlers[i], &model->handlers[i]);
+        check_attach(p, &handlers[i], &model->handlers[i]);
     }
     check_routes(p, model);
 }
@@ -101,11 +112,12 @@ static void check_bare_name(struct problems *p, const struct node *word, const s
 static void check_command(struct problems *p, const struct handler_document *h, const struct handler_config *config,
                           const struct blueprint *model) {
     struct error e;
-    if (h->command.count == 0) return;
+    if (h->command.count == 0 || config->attach) return; /* what is not started need not be there */
     if (config->command[0][0] != '/') {
         check_bare_name(p, h->command.words[0], model);
     } else if (executable_check(config->command[0], &e) < 0) {
-        problems_add(p, h->command.words[0]->at, "command: %s", e.message);
+        problems_add(p, h->command.words[0]->at, "command: %s%s", e.message,
+                     config->build ? "; `execgate build` makes it, and so does `execgate run --watch`" : "");
     }
 }
 

@@ -105,7 +105,9 @@ static void compose_section(struct composition *c, struct schema_field *fields, 
 void composition_init(struct composition *c, const struct blueprint_options *options, struct arena *a) {
     *c = (struct composition){.blueprint = blueprint_schema,
                               .sections = options->sections ? options->sections : &no_sections,
-                              .depth = options->check};
+                              .depth = options->check,
+                              .attach = options->attach,
+                              .attach_count = options->attach_count};
     struct schema_field *fields = copy_fields(a, &blueprint_schema, c->sections->count);
     assert(c->sections->count <= SECTIONS_MAX);
     compose_trigger(c, a);

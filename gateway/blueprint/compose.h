@@ -12,6 +12,8 @@ struct composition {
     struct object_schema blueprint, handler, trigger;
     const struct sections *sections;
     enum blueprint_check depth;
+    const char *const *attach; /* of the options */
+    size_t attach_count;
     size_t application_offsets[SECTIONS_MAX]; /* of each section's struct in the composed blueprint_document */
     size_t trigger_offsets[SECTIONS_MAX];     /* and in the composed trigger_document */
 };

@@ -270,6 +270,7 @@ static const struct schema_field handler_fields[] = {
     {.name = "command",
      .kind = FIELD_COMMAND,
      .flags = FIELD_REQUIRED,
+     .unless = "attach",
      .offset = HANDLER(command),
      .about = "The executable and its arguments: a list, or a text that is split into words (quotes work as in a "
               "shell, but no shell "
@@ -292,6 +293,32 @@ static const struct schema_field handler_fields[] = {
      .about = "Only with `mode: server`. `port`: it listens on `$PORT`. `inherited`: it is given a listening socket "
               "(`LISTEN_FDS`).",
      .example = "inherited"},
+    {.name = "build",
+     .kind = FIELD_COMMAND,
+     .offset = HANDLER(build),
+     .preset_note = "none: the executable is there",
+     .about = "What makes the executable, like `command`: no shell runs it. `execgate run --watch` runs it in the "
+              "working directory at the start and whenever a source has changed; `execgate run` never does.",
+     .example = "make list-items"},
+    {.name = "sources",
+     .kind = FIELD_LIST,
+     .flags = FIELD_ONE_OR_MORE | FIELD_SHOWN,
+     .offset = HANDLER(sources),
+     .least = 1,
+     .most = 100,
+     .rule = &rule_path,
+     .preset_note = "with `build`, every source file below the working directory",
+     .about =
+         "What `execgate run --watch` looks at: files, folders, or patterns such as `src/*.c`, in which `*` stands "
+         "for slashes too; relative to the blueprint. Without `build`, the processes are only started anew.",
+     .example = "[src, go.mod]"},
+    {.name = "attach",
+     .kind = FIELD_BOOLEAN,
+     .offset = HANDLER(attach),
+     .preset = "false",
+     .about = "No process is started: the handler waits for one that a person starts, in a debugger perhaps, with the "
+              "environment that `execgate run` prints. Nothing times out in a hurry.",
+     .example = "true"},
     {.name = "workingDirectory",
      .kind = FIELD_TEXT,
      .flags = FIELD_SHOWN,
@@ -356,6 +383,15 @@ static const struct schema_field blueprint_fields[] = {
      .preset_note = "`[{http: 127.0.0.1:8080}]`",
      .about = "Where clients connect.",
      .example = "[{http: 127.0.0.1:8080}]"},
+    {.name = "admin",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_SHOWN,
+     .offset = BLUEPRINT(admin),
+     .rule = &rule_listener,
+     .preset_note = "none",
+     .about = "Where those who run the gateway ask for its state and invoke handlers by name, past all guards: a "
+              "loopback address with its port, or `unix:path`.",
+     .example = "127.0.0.1:9090"},
     {.name = "trustedProxies",
      .kind = FIELD_LIST,
      .flags = FIELD_ONE_OR_MORE | FIELD_SHOWN,

@@ -59,6 +59,9 @@ struct trigger_document {
 struct handler_document {
     struct node *origin;
     struct bound_command command;
+    struct bound_command build;
+    struct bound_items sources; /* of text */
+    uint64_t attach;
     struct node *working_directory;
     struct bound_items environment; /* of text */
     uint64_t mode;                  /* enum handler_mode */
@@ -72,7 +75,8 @@ struct blueprint_document {
     struct node *origin;
     uint64_t version;
     struct node *name;
-    struct bound_items listen;          /* of struct listener_document */
+    struct bound_items listen; /* of struct listener_document */
+    struct node *admin;
     struct bound_items trusted_proxies; /* of text */
     struct bound_items variables;       /* of struct variable_document */
     struct limits_document limits;

@@ -39,7 +39,7 @@ static const struct schema_field client_certificates_fields[] = {
      .flags = FIELD_REQUIRED | FIELD_SHOWN,
      .offset = offsetof(struct client_certificates_document, authority),
      .rule = &rule_path,
-     .about = "A PEM file: the authorities whose certificates are accepted.",
+     .about = "A PEM file: the authorities whose certificates are accepted. Read again when it changes.",
      .example = "tls/clients.pem"},
     {.name = "mode",
      .kind = FIELD_ENUM,
@@ -120,8 +120,9 @@ static const struct schema_field listener_fields[] = {
      .kind = FIELD_BOOLEAN,
      .offset = LISTENER(proxy_protocol),
      .preset = "false",
-     .about = "Every connection begins with a PROXY header (version 1 or 2) that names the client; one without is "
-              "closed.",
+     .about =
+         "Every connection begins with a PROXY header (version 1 or 2) that names the client; one without, or from "
+         "a peer that is not among `trustedProxies`, is closed.",
      .example = "true"},
     {.name = "redirect",
      .kind = FIELD_ENUM,

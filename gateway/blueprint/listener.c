@@ -60,3 +60,18 @@ int listener_parse(struct slice text, const char *directory, struct arena *a, st
     }
     return listener_parse_tcp(copy, a, out, e);
 }
+
+/* 127.0.0.0/8 (RFC 1122 3.2.1.3) and ::1 (RFC 4291 2.5.3). */
+static bool host_is_loopback(const char *host) {
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+}
+
+int listener_parse_admin(struct slice text, const char *directory, struct arena *a, struct listener_config *out,
+                         struct error *e) {
+    int status = listener_parse(text, directory, a, out, e);
+    if (status < 0 || out->kind == LISTENER_UNIX || host_is_loopback(out->host)) return status;
+    return error_set(e, ERROR_BLUEPRINT,
+                     "\"%s\" can be reached from other machines, and whoever reaches it passes all guards; expected "
+                     "127.0.0.1:PORT, [::1]:PORT or unix:PATH",
+                     out->text);
+}

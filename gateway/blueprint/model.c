@@ -66,7 +66,10 @@ static void load_tree(struct load *l, struct node *root) {
     document_complete(&composed, arena, document);
     blueprint_build(&composed, &l->binder, document, l->blueprint);
     check_consistency(l->binder.problems, document, l->blueprint);
-    if (l->options->check == BLUEPRINT_CHECK_FILES) check_files(l->binder.problems, document, l->blueprint);
+    if (l->options->check == BLUEPRINT_CHECK_FILES) {
+        check_files(l->binder.problems, document, l->blueprint);
+        check_listener_tls(l->binder.problems, document, l->blueprint, l->options->check_tls);
+    }
     composition_check(&composed, &l->binder, document, l->blueprint);
 }
 

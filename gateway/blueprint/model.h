@@ -93,6 +93,10 @@ struct handler_config {
     char *
         *command; /* argv; NULL-terminated; argv[0] is absolute (a bare name is looked up in PATH; it stays bare when it
                      is not there, which BLUEPRINT_CHECK_FILES refuses). Arguments may be secret: never log them. */
+    char **build; /* argv as `command`; NULL = nothing makes it */
+    const char *const *sources; /* absolute paths and patterns; none = what is below the working directory */
+    size_t source_count;
+    bool attach;                   /* no process is started: somebody else does (pool/attach.h); command may be empty */
     const char *working_directory; /* absolute */
     struct environment_variable *environment;
     size_t environment_count;
@@ -112,7 +116,8 @@ struct blueprint {
     const char *name;
     struct listener_config *listeners;
     size_t listener_count;
-    struct cidr *trusted_proxies; /* peers whose Forwarded, X-Forwarded-* and PROXY headers are believed */
+    struct listener_config *admin; /* on a loopback address or a Unix socket; NULL = none */
+    struct cidr *trusted_proxies;  /* peers whose Forwarded, X-Forwarded-* and PROXY headers are believed */
     size_t trusted_proxy_count;
     struct limits_config limits;
     struct handler_config *handlers;
@@ -153,6 +158,10 @@ struct blueprint_options {
     size_t override_count;
     enum blueprint_check check;
     const struct sections *sections; /* what plugins add to the language (section.h); NULL = nothing */
+    const char *const *attach;       /* names of handlers that are read as if they said `attach: true` */
+    size_t attach_count;
+    /* Whether certificates and keys can be used, with FILES; NULL = it is enough that they are there. */
+    int (*check_tls)(const struct tls_config *c, struct error *e);
 };
 
 /* Loads `file`. On success returns a blueprint with one reference; otherwise NULL and at least one problem. */
@@ -165,3 +174,6 @@ void blueprint_release(struct blueprint *b); /* NULL is fine */
 /* One --listen argument or `http:` value: "host:port", ":port", "[v6]:port", "unix:path". */
 int listener_parse(struct slice text, const char *directory, struct arena *a, struct listener_config *out,
                    struct error *e) MUST_CHECK;
+/* The same for an admin listener, which nobody but this machine may reach. */
+int listener_parse_admin(struct slice text, const char *directory, struct arena *a, struct listener_config *out,
+                         struct error *e) MUST_CHECK;

@@ -66,7 +66,9 @@ static void write_type(struct buf *out, const struct schema_field *f) {
 }
 
 static void write_default(struct buf *out, const struct schema_field *f) {
-    if (f->flags & FIELD_REQUIRED)
+    if ((f->flags & FIELD_REQUIRED) && f->unless)
+        buf_printf(out, "**required**, unless `%s` is there", f->unless);
+    else if (f->flags & FIELD_REQUIRED)
         buf_append_text(out, "**required**");
     else if (f->flags & FIELD_ALTERNATIVE)
         buf_append_text(out, "**one of these is required**");

@@ -55,6 +55,7 @@ struct schema_field {
     uint64_t least, most;             /* numbers, durations, sizes; items of lists and maps (most 0 = any) */
     const char *preset;               /* the default as one would write it; NULL = none */
     const char *preset_note;          /* a default that depends on something else, in words */
+    const char *unless;               /* FIELD_REQUIRED: but not beside this key; NULL = always */
     const char *const *choices;       /* FIELD_ENUM, FIELD_OR_WORD; NULL-terminated */
     size_t word_offset;               /* FIELD_OR_WORD: uint64_t, index of the choice plus 1; 0 = no word */
     const struct text_rule *rule;     /* FIELD_TEXT; of the items of a list or map of text */

@@ -4,14 +4,21 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* "key: expected X, found Y" and a closing hint, "" for none. */
+/* What is made of parts is best shown by an example. */
+static bool helps_by_example(const struct schema_field *f) {
+    return f->example && (f->kind == FIELD_OBJECT || f->kind == FIELD_LIST || f->kind == FIELD_MAP);
+}
+
+/* "key: expected X, found Y" and a closing hint; "" for none but the example, if that helps. */
 static void report_unexpected(struct binder *b, const struct schema_field *f, const struct node *n, const char *hint) {
-    struct buf expected = {0};
+    struct buf expected = {0}, example = {0};
     char shown[NODE_SHOWN_SIZE];
     value_write_expected(&expected, f);
-    problems_add(b->problems, n->at, "%s: expected " SLICE_FMT ", found %s%s", f->name, SLICE_ARG(buf_slice(&expected)),
-                 node_show(n, shown), hint);
+    if (!*hint && helps_by_example(f)) buf_printf(&example, "; for example `%s: %s`", f->name, f->example);
+    problems_add(b->problems, n->at, "%s: expected " SLICE_FMT ", found %s%s" SLICE_FMT, f->name,
+                 SLICE_ARG(buf_slice(&expected)), node_show(n, shown), hint, SLICE_ARG(buf_slice(&example)));
     buf_free(&expected);
+    buf_free(&example);
 }
 
 static void report_unexpected_with(struct binder *b, const struct schema_field *f, const struct node *n,
@@ -19,13 +26,6 @@ static void report_unexpected_with(struct binder *b, const struct schema_field *
     buf_append_char(hint, '\0');
     report_unexpected(b, f, n, hint->p);
     buf_free(hint);
-}
-
-static bool is_digits(struct slice s) {
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9') return false;
-    }
-    return s.n > 0;
 }
 
 static const char *choice_nearest(const struct schema_field *f, struct slice text) {
@@ -47,6 +47,37 @@ static const char *unit_example(const struct schema_field *f) {
     return f->kind == FIELD_RATE ? "/s" : NULL;
 }
 
+/* What people write elsewhere, and the unit it is here. */
+static const struct {
+    enum field_kind kind;
+    const char *written;
+    const char *unit;
+} spellings[] = {
+    {FIELD_SIZE, "B", "B"},           {FIELD_SIZE, "K", "KiB"},      {FIELD_SIZE, "KB", "KiB"},
+    {FIELD_SIZE, "KiB", "KiB"},       {FIELD_SIZE, "M", "MiB"},      {FIELD_SIZE, "MB", "MiB"},
+    {FIELD_SIZE, "MiB", "MiB"},       {FIELD_SIZE, "G", "GiB"},      {FIELD_SIZE, "GB", "GiB"},
+    {FIELD_SIZE, "GiB", "GiB"},       {FIELD_DURATION, "S", "s"},    {FIELD_DURATION, "sec", "s"},
+    {FIELD_DURATION, "min", "m"},     {FIELD_DURATION, "hour", "h"}, {FIELD_DURATION, "hours", "h"},
+    {FIELD_DURATION, "day", "d"},     {FIELD_DURATION, "days", "d"}, {FIELD_DURATION, "seconds", "s"},
+    {FIELD_DURATION, "minutes", "m"}, {FIELD_RATE, "/sec", "/s"},    {FIELD_RATE, "/second", "/s"},
+    {FIELD_RATE, "/min", "/m"},       {FIELD_RATE, "/minute", "/m"}, {FIELD_RATE, "/hour", "/h"},
+    {FIELD_RATE, "/day", "/d"},
+};
+
+static void hint_unit(struct buf *hint, const struct schema_field *f, struct slice text) {
+    size_t digits = 0;
+    while (digits < text.n && text.p[digits] >= '0' && text.p[digits] <= '9') digits++;
+    struct slice written = slice_trim(slice_make(text.p + digits, text.n - digits));
+    const char *unit = digits == text.n ? unit_example(f) : NULL;
+    if (digits == 0 || digits > 15) return;
+    if (unit) buf_printf(hint, "; a unit is missing, such as " SLICE_FMT "%s", SLICE_ARG(text), unit);
+    for (size_t i = 0; i < ARRAY_LEN(spellings); i++)
+        if (spellings[i].kind == f->kind && slice_equal_nocase(written, slice_of(spellings[i].written))) {
+            buf_printf(hint, "; write %.*s%s", (int)digits, text.p, spellings[i].unit);
+            return;
+        }
+}
+
 /* A secret's value shows in a hint as little as anywhere else. */
 static void report_bad_value(struct binder *b, const struct schema_field *f, const struct node *n) {
     struct buf hint = {0};
@@ -54,10 +85,7 @@ static void report_bad_value(struct binder *b, const struct schema_field *f, con
     const char *nearest = open && f->choices ? choice_nearest(f, n->text) : NULL;
     if (nearest) buf_printf(&hint, "; did you mean \"%s\"?", nearest);
     if (open && f->kind == FIELD_BOOLEAN) hint_boolean(&hint, n->text);
-    if (open && is_digits(n->text) && n->text.n < 16) {
-        const char *unit = unit_example(f);
-        if (unit) buf_printf(&hint, "; a unit is missing, such as " SLICE_FMT "%s", SLICE_ARG(n->text), unit);
-    }
+    if (open) hint_unit(&hint, f, n->text);
     report_unexpected_with(b, f, n, &hint);
 }
 

@@ -236,7 +236,30 @@ static void write_field(struct json_write *w, const struct schema_field *f) {
 
 static void write_required(struct json_write *w, const struct object_schema *schema) {
     for (size_t i = 0; i < schema->count; i++) {
-        if (schema->fields[i].flags & FIELD_REQUIRED) json_text(w, slice_of(schema->fields[i].name));
+        const struct schema_field *f = &schema->fields[i];
+        if ((f->flags & FIELD_REQUIRED) && !f->unless) json_text(w, slice_of(f->name));
+    }
+}
+
+static void write_requirement(struct json_write *w, const char *name) {
+    json_open(w, '{');
+    json_name(w, SLICE("required"));
+    json_open(w, '[');
+    json_text(w, slice_of(name));
+    json_close(w, ']');
+    json_close(w, '}');
+}
+
+/* A key that another one makes needless: at least one of the two. One per object. */
+static void write_either(struct json_write *w, const struct object_schema *schema) {
+    for (size_t i = 0; i < schema->count; i++) {
+        const struct schema_field *f = &schema->fields[i];
+        if (!(f->flags & FIELD_REQUIRED) || !f->unless) continue;
+        json_name(w, SLICE("anyOf"));
+        json_open(w, '[');
+        write_requirement(w, f->name);
+        write_requirement(w, f->unless);
+        json_close(w, ']');
     }
 }
 
@@ -254,12 +277,7 @@ static void write_alternatives(struct json_write *w, const struct object_schema 
     json_open(w, '[');
     for (size_t i = 0; i < schema->count; i++) {
         if (!(schema->fields[i].flags & FIELD_ALTERNATIVE)) continue;
-        json_open(w, '{');
-        json_name(w, SLICE("required"));
-        json_open(w, '[');
-        json_text(w, slice_of(schema->fields[i].name));
-        json_close(w, ']');
-        json_close(w, '}');
+        write_requirement(w, schema->fields[i].name);
     }
     json_close(w, ']');
 }
@@ -290,6 +308,7 @@ static void write_members(struct json_write *w, const struct object_schema *sche
     }
     json_close(w, '}');
     write_alternatives(w, variant ? variant->object : schema);
+    write_either(w, schema);
 }
 
 /* The members of a definition; the caller opens and closes it. */

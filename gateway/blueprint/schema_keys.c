@@ -122,6 +122,7 @@ static void report_missing(struct binder *b, const struct key_set *keys, const s
     for (size_t i = 0; i < schema->count; i++) {
         const struct schema_field *f = &schema->fields[i];
         if (!(f->flags & FIELD_REQUIRED) || node_get(n, f->name) || is_misspelt(f, misspelt)) continue;
+        if (f->unless && node_get(n, f->unless)) continue;
         problems_add(b->problems, n->at, "%s needs the key \"%s\", for example `%s: %s`", keys->title, f->name, f->name,
                      example_of(f));
     }

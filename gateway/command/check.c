@@ -4,7 +4,7 @@
 
 static const struct option_row check_options[] = {
     {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
-    {"no-files", 0, NULL, "Do not look whether executables and folders exist"},
+    {"no-files", 0, NULL, "Do not look at files: executables, folders, certificates, keys, users"},
     {"json", 0, NULL, "Print one JSON object instead of text"},
     {"blueprint", 'b', "FILE", "The blueprint, instead of the argument"},
 };

@@ -1,49 +1,13 @@
-#include "gateway/command/gateway.h"
 #include "gateway/base/memory.h"
-#include "gateway/client/http_client.h"
-#include "gateway/command/dev_issuer.h"
-#include "gateway/loop/loop.h"
-#include "gateway/observe/access_log.h"
-#include "gateway/observe/status.h"
-#include "gateway/pool/supervisor.h"
-#include "gateway/source/http_source.h"
-#include "local-api/once.h"
-#include "local-api/runtime_api.h"
-#include "local-api/server_proxy.h"
-#include "plugins/plugin.h"
+#include "gateway/command/attach_notice.h"
+#include "gateway/command/gateway_private.h"
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-#define DRAIN_CHECK_MS 10
+#define LOOK_MS 10
 #define LOG_RETRY_MS 10
 #define KILL_WAIT_MS 3000
-
-enum gateway_stage { GATEWAY_SERVING, GATEWAY_DRAINING, GATEWAY_STOPPING, GATEWAY_STOPPED };
-
-struct gateway {
-    struct blueprint *blueprint;
-    struct log *log;
-    struct loop *loop;
-    struct pipeline pipeline;
-    struct router *router;
-    struct route *routes;
-    struct hook *hooks; /* the access log, then the plugins */
-    struct supervisor *supervisor;
-    struct pool_host host;
-    struct pool **pools;
-    struct runtime_api *runtime_api;
-    struct server_proxy *server_proxy;
-    struct once_context once;
-    struct http_source *http;
-    struct http_client *client;
-    struct dev_issuer *dev_issuer; /* NULL = none */
-    struct turn_task log_task;
-    struct deadline log_retry;
-    struct deadline drain_check;
-    struct deadline drain_limit;
-    enum gateway_stage stage;
-    bool forced;
-};
 
 /* Whoever reads the log may be slow: what is left is tried again soon, and the loop never waits for it. */
 static void flush_log(struct turn_task *task) {
@@ -64,38 +28,49 @@ static void on_log_pending(void *context) {
 
 /* --- stopping --- */
 
-static bool all_pools_empty(const struct gateway *g) {
-    for (size_t i = 0; i < g->blueprint->handler_count; i++)
-        if (!pool_is_empty(g->pools[i])) return false;
-    return true;
+size_t gateway_in_flight(const struct gateway *g) {
+    size_t n = generation_pipeline(g->current)->in_flight;
+    for (size_t i = 0; i < g->retired_count; i++) n += generation_pipeline(g->retired[i])->in_flight;
+    return n;
 }
 
-static void check_again(struct gateway *g) {
-    deadline_arm(loop_deadlines(g->loop), &g->drain_check, clock_now_ms(loop_clock(g->loop)) + DRAIN_CHECK_MS);
+void gateway_look_soon(struct gateway *g) {
+    if (deadline_armed(&g->look)) return;
+    deadline_arm(loop_deadlines(g->loop), &g->look, clock_now_ms(loop_clock(g->loop)) + LOOK_MS);
 }
 
 static void stop_processes(struct gateway *g) {
     g->stage = GATEWAY_STOPPING;
-    for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_drain(g->pools[i]);
+    pool_set_drain(g->pools);
+    if (g->admin) admin_drain(g->admin);
 }
 
-static void on_drain_check(struct deadline *d) {
-    struct gateway *g = container_of(d, struct gateway, drain_check);
-    if (g->stage == GATEWAY_DRAINING && g->pipeline.in_flight == 0) stop_processes(g);
-    if (g->stage == GATEWAY_STOPPING && all_pools_empty(g) && http_source_is_idle(g->http)) {
+static void abort_connections(struct gateway *g) {
+    http_source_abort(g->http);
+    if (g->admin) admin_abort(g->admin);
+}
+
+static bool connections_are_over(const struct gateway *g) {
+    return http_source_is_idle(g->http) && (!g->admin || admin_is_idle(g->admin));
+}
+
+static void on_look(struct deadline *d) {
+    struct gateway *g = container_of(d, struct gateway, look);
+    bool again = gateway_reload_look(g);
+    if (g->stage == GATEWAY_DRAINING && gateway_in_flight(g) == 0) stop_processes(g);
+    if (g->stage == GATEWAY_STOPPING && pool_set_is_empty(g->pools) && connections_are_over(g)) {
         g->stage = GATEWAY_STOPPED;
         loop_stop(g->loop);
-        return;
     }
-    check_again(g);
+    if (again || g->stage == GATEWAY_DRAINING || g->stage == GATEWAY_STOPPING) gateway_look_soon(g);
 }
 
 static void stop_now(struct gateway *g, const char *why) {
     if (g->forced) return;
     g->forced = true;
     log_event(g->log, LOG_WARN, "stopping at once", LOG_TEXT("reason", why),
-              LOG_INT("in_flight", g->pipeline.in_flight));
-    for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_kill(g->pools[i]);
+              LOG_INT("in_flight", gateway_in_flight(g)));
+    pool_set_kill(g->pools);
     stop_processes(g);
 }
 
@@ -106,125 +81,106 @@ static void on_drain_limit(struct deadline *d) {
         deadline_arm(loop_deadlines(g->loop), d, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
         return;
     }
-    http_source_abort(g->http);
+    abort_connections(g);
 }
 
 static void drain(struct gateway *g) {
     uint64_t now = clock_now_ms(loop_clock(g->loop));
     g->stage = GATEWAY_DRAINING;
-    g->pipeline.draining = true;
+    gateway_reload_abandon(g);
+    generation_pipeline(g->current)->draining = true;
+    for (size_t i = 0; i < g->retired_count; i++) generation_pipeline(g->retired[i])->draining = true;
     http_source_drain(g->http);
-    deadline_arm(loop_deadlines(g->loop), &g->drain_limit, now + g->blueprint->limits.shutdown_timeout_ms);
-    check_again(g);
+    deadline_arm(loop_deadlines(g->loop), &g->drain_limit,
+                 now + generation_blueprint(g->current)->limits.shutdown_timeout_ms);
+    gateway_look_soon(g);
 }
 
 static void on_stop_signal(void *context, int signal_number) {
     struct gateway *g = context;
     if (g->stage == GATEWAY_SERVING) {
         log_event(g->log, LOG_INFO, "stopping", LOG_TEXT("signal", sigabbrev_np(signal_number)),
-                  LOG_INT("in_flight", g->pipeline.in_flight));
+                  LOG_INT("in_flight", gateway_in_flight(g)));
         drain(g);
-        return;
+        if (!g->hurried) return;
     }
     stop_now(g, "a second signal");
     deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
 }
 
+/* Its window was closed: the kernel says so with a SIGHUP, too (setsid(2), tty hangup). */
+static bool terminal_has_gone(const struct gateway *g) {
+    return g->on_terminal && !isatty(STDERR_FILENO);
+}
+
+static void on_reload_signal(void *context, int signal_number) {
+    struct gateway *g = context;
+    if (terminal_has_gone(g)) {
+        on_stop_signal(context, signal_number);
+        return;
+    }
+    log_event(g->log, LOG_INFO, "reloading", LOG_TEXT("signal", "HUP"));
+    gateway_reload(g);
+}
+
 static void on_status_signal(void *context, int signal_number) {
     (void)signal_number;
     struct gateway *g = context;
-    status_log(g->pools, g->blueprint->handler_count);
+    pool_set_log(g->pools);
 }
 
 /* --- building --- */
 
-static int add_routes_of(struct gateway *g, size_t handler, size_t *next, struct error *e) {
-    const struct handler_config *h = &g->blueprint->handlers[handler];
-    for (size_t i = 0; i < h->http_trigger_count; i++) {
-        const struct http_trigger_config *t = &h->http_triggers[i];
-        struct route *r = &g->routes[(*next)++];
-        *r = (struct route){
-            .handler = h, .trigger = t, .executor = pool_executor(g->pools[handler]), .key = slice_of(t->text)};
-        int status = router_add(g->router, t->method, t->pattern, r, e);
-        if (status < 0) return status;
-    }
-    return 0;
+static void tell_output(void *context, const struct worker *w, enum output_stream stream, struct slice line) {
+    const struct gateway *g = context;
+    if (g->on_output) g->on_output(g->output_context, w, stream, line);
 }
 
-static int build_routes(struct gateway *g, struct error *e) {
-    size_t total = 0, next = 0;
-    for (size_t i = 0; i < g->blueprint->handler_count; i++) total += g->blueprint->handlers[i].http_trigger_count;
-    g->routes = xcalloc(total + 1, sizeof *g->routes);
-    g->router = router_new();
-    for (size_t i = 0; i < g->blueprint->handler_count; i++) {
-        int status = add_routes_of(g, i, &next, e);
-        if (status < 0) return status;
-    }
-    g->pipeline.router = g->router;
-    return 0;
+static void on_attach_wait(void *context, const struct worker *w, const struct launch *launch) {
+    struct gateway *g = context;
+    attach_notice_tell(g->log, w->handler, launch);
 }
 
-static struct pool *build_pool(struct gateway *g, const struct handler_config *h) {
-    switch (h->mode) {
-    case HANDLER_RUNTIME: return pool_new(&g->host, h, &runtime_transport, g->runtime_api);
-    case HANDLER_ONCE: return pool_new(&g->host, h, &once_transport, &g->once);
-    case HANDLER_SERVER: return pool_new(&g->host, h, &server_transport, g->server_proxy);
-    }
-    abort();
-}
-
-static int build_pools(struct gateway *g, struct error *e) {
+static int build_pools(struct gateway *g, const struct limits_config *limits, struct error *e) {
     g->supervisor = supervisor_new(g->loop, g->log);
-    g->runtime_api = runtime_api_new(g->loop, g->log, &g->blueprint->limits, e);
+    g->attacher = attacher_new(loop_turn(g->loop), on_attach_wait, g);
+    g->runtime_api = runtime_api_new(g->loop, g->log, limits, e);
     g->server_proxy = g->runtime_api ? server_proxy_new(g->loop, g->log, e) : NULL;
     if (!g->server_proxy) return -1;
-    g->once = (struct once_context){.loop = g->loop, .log = g->log, .max_answer = g->blueprint->limits.max_answer};
-    g->host = (struct pool_host){.clock = loop_clock(g->loop),
-                                 .log = g->log,
-                                 .deadlines = loop_deadlines(g->loop),
-                                 .turn = loop_turn(g->loop),
-                                 .launcher = supervisor_launcher(g->supervisor),
-                                 .application = g->blueprint->name};
-    g->pools = xcalloc(g->blueprint->handler_count + 1, sizeof(struct pool *));
-    for (size_t i = 0; i < g->blueprint->handler_count; i++) g->pools[i] = build_pool(g, &g->blueprint->handlers[i]);
+    g->once = (struct once_context){.loop = g->loop, .log = g->log, .max_answer = limits->max_answer};
+    const struct pool_set_config config = {.loop = g->loop,
+                                           .log = g->log,
+                                           .supervisor = g->supervisor,
+                                           .attacher = g->attacher,
+                                           .runtime_api = g->runtime_api,
+                                           .server_proxy = g->server_proxy,
+                                           .once = &g->once,
+                                           .on_output = tell_output,
+                                           .output_context = g};
+    g->pools = pool_set_new(&config);
     return 0;
 }
 
-static struct executor *executor_of(void *context, const char *handler_name) {
-    struct gateway *g = context;
-    for (size_t i = 0; i < g->blueprint->handler_count; i++)
-        if (strcmp(g->blueprint->handlers[i].name, handler_name) == 0) return pool_executor(g->pools[i]);
-    return NULL;
-}
-
-static int build_hooks(struct gateway *g, struct error *e) {
-    const struct plugin_host host = {.clock = loop_clock(g->loop),
-                                     .log = g->log,
-                                     .deadlines = loop_deadlines(g->loop),
-                                     .turn = loop_turn(g->loop),
-                                     .loop = g->loop,
-                                     .client = g->client,
-                                     .development_keys_url = g->dev_issuer ? dev_issuer_keys_url(g->dev_issuer) : NULL,
-                                     .pipeline = &g->pipeline,
-                                     .blueprint = g->blueprint,
-                                     .executor_of = executor_of,
-                                     .context = g};
-    g->hooks = xcalloc(plugin_count + 1, sizeof *g->hooks);
-    g->hooks[0] = access_log_hook(g->log);
-    int status = plugins_open(&host, g->hooks + 1, e);
-    g->pipeline.hooks = g->hooks;
-    g->pipeline.hook_count = status < 0 ? 0 : plugin_count + 1;
-    return status;
+static int build_generation(struct gateway *g, struct blueprint *b, struct error *e) {
+    g->host = (struct generation_host){.loop = g->loop,
+                                       .log = g->log,
+                                       .client = g->client,
+                                       .development_keys_url = g->dev_issuer ? dev_issuer_keys_url(g->dev_issuer)
+                                                                             : NULL,
+                                       .pools = g->pools};
+    g->current = generation_new(&g->host, b, NULL, NULL, e);
+    return g->current ? 0 : -1;
 }
 
 static int watch_signals(struct gateway *g, struct error *e) {
-    static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int stop_signals[] = {SIGTERM, SIGINT};
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++) {
         int status = loop_on_signal(g->loop, stop_signals[i], on_stop_signal, g, e);
         if (status < 0) return status;
     }
-    return loop_on_signal(g->loop, SIGUSR1, on_status_signal, g, e);
+    int status = loop_on_signal(g->loop, SIGHUP, on_reload_signal, g, e);
+    return status < 0 ? status : loop_on_signal(g->loop, SIGUSR1, on_status_signal, g, e);
 }
 
 static int build_client(struct gateway *g, enum gateway_issuers issuers, struct error *e) {
@@ -238,28 +194,28 @@ static int build_client(struct gateway *g, enum gateway_issuers issuers, struct 
     return 0;
 }
 
-static int build(struct gateway *g, struct clock *clock, enum gateway_issuers issuers, struct error *e) {
+static int build(struct gateway *g, struct blueprint *b, struct clock *clock, enum gateway_issuers issuers,
+                 struct error *e) {
     g->loop = loop_new(clock, e);
     if (!g->loop || build_client(g, issuers, e) < 0) return -1;
-    pipeline_init(&g->pipeline, clock, g->log, loop_deadlines(g->loop), loop_turn(g->loop));
-    g->pipeline.in_flight_limit = g->blueprint->limits.in_flight;
-    if (build_pools(g, e) < 0 || build_routes(g, e) < 0 || build_hooks(g, e) < 0) return -1;
-    g->http = http_source_new(g->loop, &g->pipeline, &g->blueprint->limits, e);
+    if (build_pools(g, &b->limits, e) < 0 || build_generation(g, b, e) < 0) return -1;
+    g->http = http_source_new(g->loop, generation_pipeline(g->current), &b->limits, e);
     if (!g->http) return -1;
-    http_source_trust(g->http, g->blueprint->trusted_proxies, g->blueprint->trusted_proxy_count);
+    g->most_header = b->limits.max_header;
+    http_source_trust(g->http, b->trusted_proxies, b->trusted_proxy_count);
     return watch_signals(g, e);
 }
 
 struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log *log, enum gateway_issuers issuers,
                             struct error *e) {
     struct gateway *g = xcalloc(1, sizeof *g);
-    g->blueprint = blueprint_hold(b);
     g->log = log;
+    g->on_terminal = isatty(STDERR_FILENO);
     g->log_task = (struct turn_task){.phase = TURN_LAST, .run = flush_log};
-    g->drain_check.on_due = on_drain_check;
+    g->look.on_due = on_look;
     g->log_retry.on_due = on_log_retry;
     g->drain_limit.on_due = on_drain_limit;
-    if (build(g, clock, issuers, e) < 0) {
+    if (build(g, b, clock, issuers, e) < 0) {
         gateway_free(g);
         return NULL;
     }
@@ -268,9 +224,11 @@ struct gateway *gateway_new(struct blueprint *b, struct clock *clock, struct log
 }
 
 int gateway_listen(struct gateway *g, const struct listener_config *listeners, size_t count, struct error *e) {
-    if (count == 0) {
-        listeners = g->blueprint->listeners;
-        count = g->blueprint->listener_count;
+    const struct blueprint *b = generation_blueprint(g->current);
+    g->own_listeners = count == 0;
+    if (g->own_listeners) {
+        listeners = b->listeners;
+        count = b->listener_count;
     }
     for (size_t i = 0; i < count; i++) {
         int status = http_source_listen(g->http, &listeners[i], e);
@@ -294,36 +252,74 @@ const char *gateway_dev_issuer(const struct gateway *g) {
 }
 
 bool gateway_serve(struct gateway *g) {
-    for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_start(g->pools[i]);
+    generation_start(g->current);
     loop_run(g->loop);
     return !g->forced;
+}
+
+void gateway_stop(struct gateway *g) {
+    if (g->stage == GATEWAY_SERVING) drain(g);
+}
+
+void gateway_hurry(struct gateway *g) {
+    g->hurried = true;
+}
+
+struct pipeline *gateway_pipeline(struct gateway *g) {
+    return generation_pipeline(g->current);
+}
+
+struct loop *gateway_loop(struct gateway *g) {
+    return g->loop;
+}
+
+const struct route *gateway_invoke_route(const struct gateway *g, const char *handler_name) {
+    return generation_invoke_route(g->current, handler_name);
+}
+
+struct pool *gateway_pool(const struct gateway *g, const char *handler_name) {
+    return generation_pool(g->current, handler_name);
+}
+
+void gateway_on_output(struct gateway *g,
+                       void (*on_output)(void *context, const struct worker *w, enum output_stream stream,
+                                         struct slice line),
+                       void *context) {
+    g->on_output = on_output;
+    g->output_context = context;
 }
 
 /* --- taking down --- */
 
 static bool nothing_left(void *context) {
     struct gateway *g = context;
-    return all_pools_empty(g) && http_source_is_idle(g->http) && runtime_api_is_idle(g->runtime_api) &&
+    return pool_set_is_empty(g->pools) && connections_are_over(g) && runtime_api_is_idle(g->runtime_api) &&
            (!g->dev_issuer || dev_issuer_is_idle(g->dev_issuer));
 }
 
 /* A gateway that never served, or whose loop stopped with something left, is emptied by force before it is freed. */
 static void settle(struct gateway *g) {
-    if (!g->http || !g->pools) return;
+    if (!g->http) return;
     if (g->dev_issuer) dev_issuer_close(g->dev_issuer);
     if (!nothing_left(g)) {
-        for (size_t i = 0; i < g->blueprint->handler_count; i++) pool_kill(g->pools[i]);
-        http_source_abort(g->http);
+        pool_set_kill(g->pools);
+        abort_connections(g);
     }
     loop_run_until(g->loop, nothing_left, g, KILL_WAIT_MS);
 }
 
-static void free_pools(struct gateway *g) {
-    for (size_t i = 0; g->pools && i < g->blueprint->handler_count; i++) pool_free(g->pools[i]);
-    free(g->pools);
-    server_proxy_free(g->server_proxy);
-    runtime_api_free(g->runtime_api);
-    supervisor_free(g->supervisor);
+static void free_generations(struct gateway *g) {
+    for (size_t i = 0; i < g->retired_count; i++) generation_free(g->retired[i]);
+    free(g->retired);
+    generation_free(g->current);
+    pool_set_free(g->pools);
+}
+
+static void disarm(struct gateway *g) {
+    struct deadline *deadlines[] = {&g->look, &g->drain_limit, &g->log_retry};
+    if (!g->loop) return;
+    for (size_t i = 0; i < ARRAY_LEN(deadlines); i++) deadline_disarm(loop_deadlines(g->loop), deadlines[i]);
+    turn_remove(&g->log_task);
 }
 
 void gateway_free(struct gateway *g) {
@@ -331,21 +327,16 @@ void gateway_free(struct gateway *g) {
     settle(g);
     log_on_pending(g->log, NULL, NULL);
     http_source_free(g->http);
-    free_pools(g);
-    if (g->hooks && g->pipeline.hook_count) plugins_close(g->hooks + 1);
+    admin_free(g->admin);
+    gateway_reload_free(g);
+    free_generations(g);
+    server_proxy_free(g->server_proxy);
+    runtime_api_free(g->runtime_api);
+    supervisor_free(g->supervisor);
+    attacher_free(g->attacher);
     http_client_free(g->client);
     dev_issuer_free(g->dev_issuer);
-    if (g->loop) {
-        pipeline_close(&g->pipeline);
-        deadline_disarm(loop_deadlines(g->loop), &g->drain_check);
-        deadline_disarm(loop_deadlines(g->loop), &g->drain_limit);
-        deadline_disarm(loop_deadlines(g->loop), &g->log_retry);
-        turn_remove(&g->log_task);
-    }
+    disarm(g);
     loop_free(g->loop);
-    router_free(g->router);
-    free(g->routes);
-    free(g->hooks);
-    blueprint_release(g->blueprint);
     free(g);
 }

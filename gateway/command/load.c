@@ -2,8 +2,10 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/report.h"
+#include "gateway/source/tls_context.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 void command_print(struct buf *out, FILE *to) {
     fwrite(out->p, 1, out->n, to);
@@ -22,6 +24,18 @@ void command_report(const struct arguments *a, const struct error *e) {
     json_close(&w, '}');
     buf_append_char(&out, '\n');
     command_print(&out, stdout);
+}
+
+struct log *command_open_log(const struct arguments *a, enum log_level level, struct clock *clock, struct error *e) {
+    const char *level_text = arguments_get(a, "log-level");
+    if (level_text && !log_level_parse(slice_of(level_text), &level)) {
+        error_set(e, ERROR_USAGE, "unknown log level \"%s\"; use debug, info, warn, error or off", level_text);
+        return NULL;
+    }
+    enum log_format format = LOG_FORMAT_JSON;
+    if (!arguments_has(a, "json") && isatty(STDERR_FILENO))
+        format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
+    return log_new(STDERR_FILENO, format, level, clock);
 }
 
 /* Every --var NAME=VALUE; false and an error when one has no '='. */
@@ -52,25 +66,75 @@ static void print_problems(const struct arguments *a, const struct problems *p) 
     }
 }
 
-struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
+/* What is merely unwise is said when it is served. */
+static int check_tls(const struct tls_config *c, struct error *e) {
+    struct tls_context *context = tls_context_load(c, NULL, e);
+    tls_context_release(context);
+    return context ? 0 : -1;
+}
+
+/* Who named no file may not know that one was looked for. */
+static void explain_default_file(const struct arguments *a) {
+    bool named = a->positional_count || arguments_get(a, "blueprint");
+    if (named || arguments_has(a, "json") || access(arguments_file(a), F_OK) == 0) return;
+    fprintf(stderr, "execgate: no file was named, so %s was looked for in this folder; name one\n", arguments_file(a));
+}
+
+/* Every --attach, into an array of a->value_count. */
+static size_t attach_of(const struct arguments *a, const char **names) {
+    size_t count = 0, at = 0;
+    while ((names[count] = arguments_next(a, "attach", &at))) count++;
+    return count;
+}
+
+static struct blueprint *read_with(const struct arguments *a, enum blueprint_check check,
+                                   const struct variable_override *overrides, size_t count, struct problems *problems) {
+    const struct sections sections = plugins_sections();
+    const char **attach = xcalloc(a->value_count + 1, sizeof *attach);
+    const struct blueprint_options options = {.overrides = overrides,
+                                              .override_count = count,
+                                              .check = check,
+                                              .sections = &sections,
+                                              .check_tls = check_tls,
+                                              .attach = attach,
+                                              .attach_count = attach_of(a, attach)};
+    struct blueprint *b = blueprint_load(arguments_file(a), &options, problems);
+    free(attach);
+    return b;
+}
+
+struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,
+                               struct error *e) {
     struct variable_override *overrides = xcalloc(a->value_count + 1, sizeof *overrides);
-    struct problems problems = {0};
     struct blueprint *b = NULL;
-    struct error e = {0};
     size_t count;
-    if (!overrides_of(a, overrides, &count, &e)) {
-        command_report(a, &e);
-        *exit_status = EXIT_USAGE;
-    } else {
-        const struct sections sections = plugins_sections();
-        const struct blueprint_options options = {overrides, count, check, &sections};
-        b = blueprint_load(arguments_file(a), &options, &problems);
-        if (!b) print_problems(a, &problems);
-        if (!b) *exit_status = EXIT_BLUEPRINT;
-    }
-    problems_free(&problems);
+    *e = (struct error){0};
+    if (overrides_of(a, overrides, &count, e)) b = read_with(a, check, overrides, count, problems);
     free(overrides);
     return b;
+}
+
+struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
+    struct problems problems = {0};
+    struct error e;
+    struct blueprint *b = command_read(a, check, &problems, &e);
+    if (!b && e.code == ERROR_USAGE) {
+        command_report(a, &e);
+        *exit_status = EXIT_USAGE;
+    } else if (!b) {
+        print_problems(a, &problems);
+        explain_default_file(a);
+        *exit_status = EXIT_BLUEPRINT;
+    }
+    problems_free(&problems);
+    return b;
+}
+
+const struct auth_settings *command_auth_settings(const struct blueprint *b) {
+    const struct sections all = plugins_sections();
+    for (size_t i = 0; i < all.count && i < b->settings_count; i++)
+        if (all.items[i] == &auth_section) return b->settings[i];
+    return NULL;
 }
 
 size_t command_count_routes(const struct blueprint *b) {

@@ -98,6 +98,14 @@ const char *arguments_get(const struct arguments *a, const char *name) {
     return value;
 }
 
+const char *arguments_next(const struct arguments *a, const char *name, size_t *at) {
+    while (*at < a->value_count) {
+        const struct argument_value *v = &a->values[(*at)++];
+        if (strcmp(v->row->name, name) == 0) return v->value;
+    }
+    return NULL;
+}
+
 bool arguments_has(const struct arguments *a, const char *name) {
     for (size_t i = 0; i < a->value_count; i++)
         if (strcmp(a->values[i].row->name, name) == 0) return true;
@@ -106,7 +114,7 @@ bool arguments_has(const struct arguments *a, const char *name) {
 
 const char *arguments_file(const struct arguments *a) {
     const char *named = arguments_get(a, "blueprint");
-    if (a->positional_count) return a->positional[0];
+    if (a->positional_count > a->command->file_position) return a->positional[a->command->file_position];
     return named ? named : "blueprint.yaml";
 }
 

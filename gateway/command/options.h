@@ -10,10 +10,12 @@
 /* Exit statuses, the same for every command. */
 enum exit_status {
     EXIT_OK = 0,
-    EXIT_BLUEPRINT = 1, /* the blueprint has errors */
-    EXIT_USAGE = 2,     /* the command line is wrong */
-    EXIT_SYSTEM = 3,    /* something of the machine refused: an address in use, a missing right */
-    EXIT_UNFINISHED = 4 /* stopped before everything in flight was done */
+    EXIT_BLUEPRINT = 1,  /* the blueprint has errors */
+    EXIT_USAGE = 2,      /* the command line is wrong */
+    EXIT_SYSTEM = 3,     /* something of the machine refused: an address in use, a missing right */
+    EXIT_UNFINISHED = 4, /* stopped before everything in flight was done */
+    EXIT_FAILED = 5,     /* invoke: the handler failed, or the event was refused */
+    EXIT_TIMED_OUT = 6   /* invoke: no answer in time */
 };
 
 struct option_row {
@@ -32,6 +34,7 @@ struct command {
     const struct option_row *options;
     size_t option_count;
     size_t max_positional;
+    size_t file_position;                  /* which of them is the blueprint, from 0 */
     int (*run)(const struct arguments *a); /* an exit_status */
 };
 
@@ -52,13 +55,16 @@ void arguments_free(struct arguments *a);
 bool arguments_has(const struct arguments *a, const char *name);
 /* The last value given, or NULL. */
 const char *arguments_get(const struct arguments *a, const char *name);
-/* The first positional, or blueprint.yaml of the working directory. */
+/* Every value of an option: the next one from *at on, or NULL. */
+const char *arguments_next(const struct arguments *a, const char *name, size_t *at);
+/* The positional that is the blueprint, --blueprint, or blueprint.yaml of the working directory. */
 const char *arguments_file(const struct arguments *a);
 void command_print_help(const struct command *c, struct buf *out);
 
 /* Every subcommand, one row each (commands.c). */
 extern const struct command *const command_table[];
 extern const size_t command_count;
-extern const struct command command_run, command_check, command_routes, command_token, command_schema;
+extern const struct command command_run, command_build, command_check, command_routes, command_token, command_schema,
+    command_invoke, command_event;
 /* "execgate WORDS...": picks the row and runs it. */
 int command_main(int count, char **words);

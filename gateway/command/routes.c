@@ -37,17 +37,49 @@ static struct route_row *sorted_rows(const struct blueprint *b, size_t count) {
     return rows;
 }
 
-static void print_table(struct buf *out, const struct route_row *rows, size_t count) {
-    size_t widest = 7;
-    for (size_t i = 0; i < count; i++)
-        if (rows[i].trigger->pattern.n > widest) widest = rows[i].trigger->pattern.n;
-    buf_printf(out, "%-8s %-*s %s\n", "METHOD", (int)widest, "PATH", "HANDLER");
-    for (size_t i = 0; i < count; i++)
-        buf_printf(out, "%-8.*s %-*.*s %s\n", SLICE_ARG(rows[i].trigger->method), (int)widest,
-                   SLICE_ARG(rows[i].trigger->pattern), rows[i].handler->name);
+/* The guards that a request to the route must pass; none: it is open. */
+static const struct route_policy *policy_of(const struct auth_settings *auth, const struct route_row *row) {
+    static const struct route_policy open;
+    size_t number = row->trigger->number;
+    return auth && number < auth->route_count ? &auth->routes[number] : &open;
 }
 
-static void print_json(struct buf *out, const struct route_row *rows, size_t count) {
+/* Guards are worth a column only where there are any. */
+static void append_guards(struct buf *out, const struct auth_settings *auth, const struct route_policy *policy) {
+    if (!auth || auth->guard_count == 0) return;
+    buf_append_char(out, ' ');
+    for (size_t i = 0; i < policy->guard_count; i++)
+        buf_printf(out, "%s" SLICE_FMT, i ? ", " : "", SLICE_ARG(auth->guards[policy->guards[i]].name));
+    if (policy->guard_count == 0) buf_append_text(out, "none");
+}
+
+static void print_table(struct buf *out, const struct auth_settings *auth, const struct route_row *rows, size_t count) {
+    size_t path = 7, handler = 7;
+    bool guarded = auth && auth->guard_count;
+    for (size_t i = 0; i < count; i++) {
+        size_t name = strlen(rows[i].handler->name);
+        if (rows[i].trigger->pattern.n > path) path = rows[i].trigger->pattern.n;
+        if (name > handler) handler = name;
+    }
+    if (!guarded) handler = 0;
+    buf_printf(out, "%-8s %-*s %-*s%s\n", "METHOD", (int)path, "PATH", (int)handler, "HANDLER",
+               guarded ? " GUARDS" : "");
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(out, "%-8.*s %-*.*s %-*s", SLICE_ARG(rows[i].trigger->method), (int)path,
+                   SLICE_ARG(rows[i].trigger->pattern), (int)handler, rows[i].handler->name);
+        append_guards(out, auth, policy_of(auth, &rows[i]));
+        buf_append_char(out, '\n');
+    }
+}
+
+static void json_guards(struct json_write *w, const struct auth_settings *auth, const struct route_policy *policy) {
+    json_name(w, SLICE("guards"));
+    json_open(w, '[');
+    for (size_t i = 0; i < policy->guard_count; i++) json_text(w, auth->guards[policy->guards[i]].name);
+    json_close(w, ']');
+}
+
+static void print_json(struct buf *out, const struct auth_settings *auth, const struct route_row *rows, size_t count) {
     struct json_write w = json_write_to(out);
     json_open(&w, '[');
     for (size_t i = 0; i < count; i++) {
@@ -55,6 +87,7 @@ static void print_json(struct buf *out, const struct route_row *rows, size_t cou
         json_member(&w, SLICE("method"), rows[i].trigger->method);
         json_member(&w, SLICE("path"), rows[i].trigger->pattern);
         json_member(&w, SLICE("handler"), slice_of(rows[i].handler->name));
+        json_guards(&w, auth, policy_of(auth, &rows[i]));
         json_close(&w, '}');
     }
     json_close(&w, ']');
@@ -67,11 +100,12 @@ static int routes(const struct arguments *a) {
     if (!b) return status;
     size_t count = command_count_routes(b);
     struct route_row *rows = sorted_rows(b, count);
+    const struct auth_settings *auth = command_auth_settings(b);
     struct buf out = {0};
     if (arguments_has(a, "json"))
-        print_json(&out, rows, count);
+        print_json(&out, auth, rows, count);
     else
-        print_table(&out, rows, count);
+        print_table(&out, auth, rows, count);
     command_print(&out, stdout);
     free(rows);
     blueprint_release(b);
@@ -81,9 +115,10 @@ static int routes(const struct arguments *a) {
 const struct command command_routes = {
     .name = "routes",
     .synopsis = "[FILE]",
-    .summary = "List what a blueprint answers, and with which handler",
+    .summary = "List what a blueprint answers, with which handler, and who may ask",
     .details = "Prints every route, sorted by path. When several match a request, a static segment beats a\n"
-               "{parameter}, which beats {the-rest+}; ANY yields to a named method; GET also answers HEAD.",
+               "{parameter}, which beats {the-rest+}; ANY yields to a named method; GET also answers HEAD.\n"
+               "Where the blueprint has guards, those that a request must pass are named; `none` is open to everybody.",
     .options = routes_options,
     .option_count = ARRAY_LEN(routes_options),
     .max_positional = 1,

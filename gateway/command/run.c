@@ -1,10 +1,13 @@
+#include "gateway/base/arena.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/json_write.h"
 #include "gateway/base/log.h"
 #include "gateway/base/memory.h"
+#include "gateway/blueprint/report.h"
 #include "gateway/command/gateway.h"
 #include "gateway/command/load.h"
 #include "gateway/command/options.h"
+#include "gateway/command/watcher.h"
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -13,6 +16,13 @@ static const struct option_row run_options[] = {
     {"listen", 'l', "ADDRESS",
      "Listen here instead of where the blueprint says: HOST:PORT, :PORT or unix:PATH; may be repeated"},
     {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
+    {"watch", 'w', NULL,
+     "For development: build handlers that say how (`build`), and again when their sources change; follow the "
+     "blueprint and executables as they change"},
+    {"attach", 0, "HANDLER", "Start no process of this handler: one that you start yourself attaches; may be repeated"},
+    {"admin", 0, "ADDRESS",
+     "Answer those who run the gateway here, instead of where the blueprint says (`admin`): 127.0.0.1:PORT or "
+     "unix:PATH"},
     {"dev-issuer", 0, NULL,
      "For development: jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
@@ -29,39 +39,60 @@ static void raise_descriptor_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static struct log *open_log(const struct arguments *a, struct clock *clock, struct error *e) {
-    const char *level_text = arguments_get(a, "log-level");
-    enum log_level level = LOG_INFO;
-    if (level_text && !log_level_parse(slice_of(level_text), &level)) {
-        error_set(e, ERROR_USAGE, "unknown log level \"%s\"; use debug, info, warn, error or off", level_text);
-        return NULL;
-    }
-    enum log_format format = LOG_FORMAT_JSON;
-    if (!arguments_has(a, "json") && isatty(STDERR_FILENO))
-        format = getenv("NO_COLOR") ? LOG_FORMAT_TEXT : LOG_FORMAT_COLOUR;
-    return log_new(STDERR_FILENO, format, level, clock);
-}
+/* What one `run` works with. */
+struct run {
+    const struct arguments *arguments;
+    struct clock *clock;
+    struct log *log;
+    struct arena arena; /* of --listen */
+    struct gateway *gateway;
+    struct watcher *watcher; /* NULL = nobody watches */
+};
 
-static int listen_everywhere(struct gateway *g, const struct arguments *a, const struct blueprint *b, struct error *e) {
+static int listen_everywhere(struct run *r, const struct blueprint *b, struct error *e) {
+    const struct arguments *a = r->arguments;
     struct listener_config listeners[64];
     size_t count = 0;
-    struct arena arena;
-    arena_init(&arena, 1024);
     int status = 0;
     for (size_t i = 0; i < a->value_count && count < ARRAY_LEN(listeners) && status == 0; i++)
         if (strcmp(a->values[i].row->name, "listen") == 0)
-            status = listener_parse(slice_of(a->values[i].value), b->directory, &arena, &listeners[count++], e);
-    if (status == 0) status = gateway_listen(g, listeners, count, e);
-    arena_free(&arena);
-    return status;
+            status = listener_parse(slice_of(a->values[i].value), b->directory, &r->arena, &listeners[count++], e);
+    return status < 0 ? status : gateway_listen(r->gateway, listeners, count, e);
+}
+
+/* The command line's, else the blueprint's, else none. */
+static int listen_admin(struct run *r, const struct blueprint *b, struct error *e) {
+    const char *text = arguments_get(r->arguments, "admin");
+    struct listener_config listener;
+    if (!text) return b->admin ? gateway_listen_admin(r->gateway, b->admin, e) : 0;
+    int status = listener_parse_admin(slice_of(text), b->directory, &r->arena, &listener, e);
+    if (status < 0) e->code = ERROR_USAGE;
+    return status < 0 ? status : gateway_listen_admin(r->gateway, &listener, e);
 }
 
 /* A URL for a TCP listener; a Unix socket stands as it is. */
-static void append_address(struct buf *out, const struct gateway *g, size_t index) {
-    const char *address = gateway_address(g, index);
-    if (strncmp(address, "unix:", 5) != 0)
-        buf_append_text(out, gateway_scheme(g, index) == LISTENER_HTTPS ? "https://" : "http://");
+static void append_url(struct buf *out, const char *address, enum listener_scheme scheme) {
+    if (strncmp(address, "unix:", 5) != 0) buf_append_text(out, scheme == LISTENER_HTTPS ? "https://" : "http://");
     buf_append_text(out, address);
+}
+
+static void append_address(struct buf *out, const struct gateway *g, size_t index) {
+    append_url(out, gateway_address(g, index), gateway_scheme(g, index));
+}
+
+static void announce_admin_json(struct json_write *w, const struct gateway *g) {
+    struct buf address = {0};
+    if (!gateway_admin_address(g)) return;
+    append_url(&address, gateway_admin_address(g), LISTENER_HTTP);
+    json_member(w, SLICE("admin"), buf_slice(&address));
+    buf_free(&address);
+}
+
+static void announce_admin_text(struct buf *out, const struct gateway *g) {
+    if (!gateway_admin_address(g)) return;
+    buf_append_text(out, "Admin at ");
+    append_url(out, gateway_admin_address(g), LISTENER_HTTP);
+    buf_append_text(out, ": /status, and every handler past its guards.\n");
 }
 
 static void announce_json(const struct gateway *g, const struct blueprint *b) {
@@ -81,6 +112,7 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
         buf_free(&address);
     }
     json_close(&w, ']');
+    announce_admin_json(&w, g);
     json_name(&w, SLICE("routes"));
     json_number(&w, (int64_t)command_count_routes(b));
     if (gateway_dev_issuer(g)) json_member(&w, SLICE("devIssuer"), slice_of(gateway_dev_issuer(g)));
@@ -100,50 +132,130 @@ static void announce_text(const struct gateway *g, const struct blueprint *b) {
         buf_append_char(&out, '\n');
     }
     if (gateway_dev_issuer(g))
-        buf_printf(&out,
-                   "DEVELOPMENT ISSUER at %s: its tokens open every jwt guard. Never expose this gateway.\n"
-                   "`execgate token` makes them.\n",
-                   gateway_dev_issuer(g));
+        buf_printf(
+            &out,
+            "DEVELOPMENT ISSUER at %s: its tokens open every jwt guard that fetches keys. Never expose this gateway.\n"
+            "`execgate token` makes them.\n",
+            gateway_dev_issuer(g));
+    announce_admin_text(&out, g);
     buf_append_text(&out, "Ctrl-C stops it; `execgate routes` lists what it answers.\n");
     command_print(&out, stdout);
 }
 
-static int serve(const struct arguments *a, struct blueprint *b, struct clock *clock, struct log *log) {
+/* --- reloads --- */
+
+static void log_problems(struct log *log, const struct problems *p) {
+    for (size_t i = 0; i < p->count; i++) {
+        const struct error *e = &p->items[i];
+        log_event(log, LOG_ERROR, "blueprint problem", LOG_TEXT("file", e->file), LOG_INT("line", e->line),
+                  LOG_INT("column", e->column), LOG_TEXT("problem", e->message));
+    }
+}
+
+/* A person gets what `execgate check` says; a machine a line of the log for each. */
+static void tell_problems(struct run *r, const struct problems *p) {
+    struct buf out = {0};
+    if (log_format_of(r->log) == LOG_FORMAT_JSON) {
+        log_problems(r->log, p);
+        return;
+    }
+    log_flush(r->log);
+    problems_print(p, &out);
+    command_print(&out, stderr);
+}
+
+static struct blueprint *load_again(struct run *r, enum blueprint_check depth) {
+    struct problems problems = {0};
+    struct error e;
+    struct blueprint *b = command_read(r->arguments, depth, &problems, &e);
+    if (!b) tell_problems(r, &problems);
+    problems_free(&problems);
+    return b;
+}
+
+static struct blueprint *load_to_serve(void *context) {
+    return load_again(context, BLUEPRINT_CHECK_FILES);
+}
+
+static struct blueprint *load_to_build(void *context) {
+    return load_again(context, BLUEPRINT_CHECK_TEXT);
+}
+
+static int watch(struct run *r, struct blueprint *b, struct error *e) {
+    if (!arguments_has(r->arguments, "watch")) return 0;
+    const struct watcher_config config = {.gateway = r->gateway,
+                                          .log = r->log,
+                                          .file = arguments_file(r->arguments),
+                                          .load = load_to_build,
+                                          .context = r};
+    r->watcher = watcher_new(&config, b, e);
+    return r->watcher ? 0 : -ERROR_SYSTEM;
+}
+
+/* --- serving --- */
+
+static void announce(const struct run *r, const struct blueprint *b) {
+    if (arguments_has(r->arguments, "json"))
+        announce_json(r->gateway, b);
+    else
+        announce_text(r->gateway, b);
+    fflush(stdout);
+}
+
+static int serve(struct run *r, struct blueprint *b) {
+    const struct arguments *a = r->arguments;
     struct error e = {0};
-    bool json = arguments_has(a, "json");
     enum gateway_issuers issuers = arguments_has(a, "dev-issuer") ? GATEWAY_ISSUERS_DEVELOPMENT : GATEWAY_ISSUERS_REAL;
-    struct gateway *g = gateway_new(b, clock, log, issuers, &e);
-    if (!g || listen_everywhere(g, a, b, &e) < 0) {
+    const struct blueprint_source source = {.load = load_to_serve, .context = r};
+    r->gateway = gateway_new(b, r->clock, r->log, issuers, &e);
+    if (!r->gateway || listen_everywhere(r, b, &e) < 0 || listen_admin(r, b, &e) < 0 || watch(r, b, &e) < 0) {
         command_report(a, &e);
-        gateway_free(g);
+        gateway_free(r->gateway);
         return e.code == ERROR_USAGE ? EXIT_USAGE : EXIT_SYSTEM;
     }
-    if (json)
-        announce_json(g, b);
-    else
-        announce_text(g, b);
-    fflush(stdout);
-    bool finished = gateway_serve(g);
-    gateway_free(g);
+    gateway_reload_from(r->gateway, &source);
+    announce(r, b);
+    bool finished = gateway_serve(r->gateway);
+    watcher_free(r->watcher);
+    gateway_free(r->gateway);
     return finished ? EXIT_OK : EXIT_UNFINISHED;
 }
 
-static int run(const struct arguments *a) {
-    struct error e = {0};
+/* What could not be built is served as far as it goes: the next edit may mend it. */
+static enum blueprint_check build_first(struct run *r, const struct blueprint *b) {
+    return build_all(b, NULL, 0, r->clock, r->log) ? BLUEPRINT_CHECK_FILES : BLUEPRINT_CHECK_TEXT;
+}
+
+static int load_and_serve(struct run *r) {
     int status = EXIT_BLUEPRINT;
-    raise_descriptor_limit();
-    struct clock *clock = clock_system_new();
-    struct log *log = open_log(a, clock, &e);
-    if (!log) {
-        fprintf(stderr, "execgate: %s\n", e.message);
-        status = EXIT_USAGE;
-    } else {
-        struct blueprint *b = command_load(a, BLUEPRINT_CHECK_FILES, &status);
-        if (b) status = serve(a, b, clock, log);
+    enum blueprint_check depth = BLUEPRINT_CHECK_FILES;
+    struct blueprint *b;
+    if (arguments_has(r->arguments, "watch")) {
+        b = command_load(r->arguments, BLUEPRINT_CHECK_TEXT, &status);
+        if (!b) return status;
+        depth = build_first(r, b);
         blueprint_release(b);
     }
-    log_free(log);
-    clock_system_free(clock);
+    b = command_load(r->arguments, depth, &status);
+    if (b) status = serve(r, b);
+    blueprint_release(b);
+    return status;
+}
+
+static int run(const struct arguments *a) {
+    struct run r = {.arguments = a, .clock = clock_system_new()};
+    struct error e = {0};
+    int status = EXIT_USAGE;
+    raise_descriptor_limit();
+    arena_init(&r.arena, 1024);
+    r.log = command_open_log(a, LOG_INFO, r.clock, &e);
+    if (!r.log)
+        fprintf(stderr, "execgate: %s\n", e.message);
+    else
+        status = load_and_serve(&r);
+    log_free(r.log);
+    arena_free(&r.arena);
+    clock_system_free(r.clock);
     return status;
 }
 
@@ -153,8 +265,9 @@ const struct command command_run = {
     .summary = "Serve a blueprint",
     .details =
         "Starts the handlers of the blueprint and serves its triggers until SIGTERM or SIGINT (Ctrl-C). What is\n"
-        "in flight is finished first; a second signal stops at once. SIGUSR1 writes the state of every pool\n"
-        "into the log. Port 0 picks a free port; the bound addresses are printed.",
+        "in flight is finished first; a second signal stops at once. SIGHUP reads the blueprint again and goes\n"
+        "over to it without losing a request; processes of handlers that did not change go on. SIGUSR1 writes\n"
+        "the state of every pool into the log. Port 0 picks a free port; the bound addresses are printed.",
     .options = run_options,
     .option_count = ARRAY_LEN(run_options),
     .max_positional = 1,

@@ -1,13 +1,11 @@
 #include "gateway/base/clock.h"
-#include "gateway/base/json_read.h"
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
+#include "gateway/command/claims.h"
 #include "gateway/command/dev_keys.h"
 #include "gateway/command/load.h"
 #include "gateway/command/mint.h"
-#include "plugins/auth/auth_policy.h"
-#include "plugins/plugin.h"
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,13 +24,6 @@ static const struct option_row token_options[] = {
 };
 
 /* --- which guard --- */
-
-static const struct auth_settings *settings_of(const struct blueprint *b) {
-    const struct sections all = plugins_sections();
-    for (size_t i = 0; i < all.count && i < b->settings_count; i++)
-        if (all.items[i] == &auth_section) return b->settings[i];
-    return NULL;
-}
 
 static const struct guard_policy *only_jwt_guard(const struct auth_settings *s, struct error *e) {
     const struct guard_policy *found = NULL;
@@ -85,35 +76,14 @@ static const char *option_of_claim(struct slice name) {
     return NULL;
 }
 
-static bool is_repeated(const struct arguments *a, size_t index, struct slice name) {
-    for (size_t i = 0; i < index; i++) {
-        struct slice rest = slice_of(a->values[i].value), other;
-        if (strcmp(a->values[i].row->name, "claim") != 0) continue;
-        if (slice_next(&rest, '=', &other) && slice_equal(other, name)) return true;
+static int refuse_own_claims(const struct arguments *a, struct error *e) {
+    const char *text;
+    for (size_t at = 0; (text = arguments_next(a, "claim", &at));) {
+        struct slice name = claim_name(text);
+        const char *option = option_of_claim(name);
+        if (option)
+            return error_set(e, ERROR_USAGE, "the claim \"" SLICE_FMT "\" is set by %s", SLICE_ARG(name), option);
     }
-    return false;
-}
-
-static int write_claim(struct json_write *w, const struct arguments *a, size_t index, struct error *e) {
-    struct slice value = slice_of(a->values[index].value), name, prefix = SLICE("json:");
-    slice_next(&value, '=', &name);
-    if (slice_is_none(value) || name.n == 0)
-        return error_set(e, ERROR_USAGE, "--claim takes NAME=VALUE, not \"%s\"", a->values[index].value);
-    const char *option = option_of_claim(name);
-    if (option) return error_set(e, ERROR_USAGE, "the claim \"" SLICE_FMT "\" is set by %s", SLICE_ARG(name), option);
-    if (is_repeated(a, index, name))
-        return error_set(e, ERROR_USAGE, "the claim \"" SLICE_FMT "\" is given twice", SLICE_ARG(name));
-    if (!slice_starts_with(value, prefix)) {
-        json_member(w, name, value);
-        return 0;
-    }
-    value = slice_make(value.p + prefix.n, value.n - prefix.n);
-    if (!json_is_valid(value))
-        return error_set(e, ERROR_USAGE,
-                         "--claim " SLICE_FMT ": \"" SLICE_FMT "\" is no JSON; a text needs no json:", SLICE_ARG(name),
-                         SLICE_ARG(value));
-    json_name(w, name);
-    json_raw(w, value);
     return 0;
 }
 
@@ -145,7 +115,7 @@ static int write_claims(struct buf *out, const struct arguments *a, const struct
     struct json_write w = json_write_to(out);
     const char *issuer = arguments_get(a, "issuer"), *ttl = arguments_get(a, "ttl");
     uint64_t ttl_ms = 0;
-    int status = 0;
+    int status = refuse_own_claims(a, e);
     if (!text_to_duration_ms(slice_of(ttl ? ttl : "10m"), &ttl_ms) || ttl_ms == 0 || ttl_ms / 1000 > UINT32_MAX)
         return error_set(e, ERROR_USAGE, "--ttl takes a duration such as 90s, 10m or 1h, not \"%s\"", ttl);
     json_open(&w, '{');
@@ -154,8 +124,7 @@ static int write_claims(struct buf *out, const struct arguments *a, const struct
     if (arguments_get(a, "sub")) json_member(&w, SLICE("sub"), slice_of(arguments_get(a, "sub")));
     write_audience(&w, a, rules);
     if (arguments_get(a, "scope")) json_member(&w, SLICE("scope"), slice_of(arguments_get(a, "scope")));
-    for (size_t i = 0; i < a->value_count && status == 0; i++)
-        if (strcmp(a->values[i].row->name, "claim") == 0) status = write_claim(&w, a, i, e);
+    if (status == 0) status = claims_write(&w, a, "claim", e);
     write_times(&w, ttl_ms);
     json_close(&w, '}');
     buf_append_char(out, '\0');
@@ -235,7 +204,7 @@ static void print_token(const struct guard_policy *guard, struct slice token) {
 
 static int mint(const struct arguments *a, const struct blueprint *b, struct error *e) {
     struct buf claims = {0}, token = {0};
-    const struct guard_policy *guard = find_guard(settings_of(b), arguments_get(a, "guard"), e);
+    const struct guard_policy *guard = find_guard(command_auth_settings(b), arguments_get(a, "guard"), e);
     int status = guard ? write_claims(&claims, a, &guard->jwt.rules, e) : -ERROR_USAGE;
     if (status == 0) status = sign(guard, claims.p, &token, e);
     if (status == 0 && arguments_has(a, "json"))

@@ -62,6 +62,8 @@ struct source_ops {
     /* Exactly once, always. The source takes from inv->outcome what it keeps (outcome_take_body); the invocation is
      * freed when this returns. */
     void (*finish)(struct invocation *inv);
+    /* A line that the process which holds it has printed. NULL = nobody wants to know. */
+    void (*output)(struct invocation *inv, struct slice line);
 };
 
 /* The event as a request message: the http event as the client sent it, any other as its source made it
@@ -127,10 +129,11 @@ struct invocation {
     const struct route *route;                          /* set by the ROUTE step */
     struct slice parameters[INVOCATION_MAX_PARAMETERS]; /* values, in the order of route->parameter_names */
 
-    struct identity *identity; /* who the client was found to be; NULL = nobody asked (identity.h) */
+    struct identity *identity; /* who the client was found to be; NULL = nobody asked (identity.h). A source that
+                                * vouches for somebody sets it: no guard is asked then. */
     void *guarding;            /* of plugins/auth, while it looks at this invocation */
     void *limiting;            /* of plugins/limits; NULL = nothing to count */
-    uint64_t timeout_ms;       /* the route's own; 0 = the handler's (invocation_timeout_ms) */
+    uint64_t timeout_ms;       /* the source's, or else the route's own; 0 = the handler's (invocation_timeout_ms) */
 
     struct worker *worker; /* while RUNNING */
     void *delivery;        /* the transport's own record while RUNNING */

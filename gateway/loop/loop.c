@@ -1,5 +1,5 @@
-#include "gateway/loop/loop.h"
 #include "gateway/base/memory.h"
+#include "gateway/loop/loop_private.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <uv.h>
@@ -130,6 +130,10 @@ void loop_free(struct loop *l) {
     (void)status;
     deadlines_free(&l->deadlines);
     free(l);
+}
+
+struct uv_loop_s *loop_uv(struct loop *l) {
+    return &l->uv;
 }
 
 struct clock *loop_clock(struct loop *l) {

@@ -37,6 +37,7 @@ void watch_close(struct watch *w);                /* NULL is fine */
 int loop_on_signal(struct loop *l, int signal_number, void (*on_signal)(void *context, int signal_number),
                    void *context, struct error *e) MUST_CHECK;
 
-/* What takes milliseconds of a processor: `run` is called on another thread, where it may touch nothing but the context;
- * then `done` on the loop, always, once. Who asks bounds how much is under way. loop_free waits for all of it. */
+/* What takes milliseconds of a processor: `run` is called on another thread, where it may touch nothing but the
+ * context; then `done` on the loop, always, once. Who asks bounds how much is under way. loop_free waits for all of it.
+ */
 void loop_work(struct loop *l, void (*run)(void *context), void (*done)(void *context), void *context);

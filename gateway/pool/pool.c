@@ -58,6 +58,7 @@ static void on_completed(struct executor *e, struct invocation *inv) {
     struct pool *p = pool_of(e);
     struct worker *w = inv->worker;
     p->counters.completed++;
+    if (w && inv->source->output) p->host.launcher->read_output(p->host.launcher, w);
     list_remove(&inv->node);
     if (w) {
         if (p->transport->forget) p->transport->forget(w, inv);
@@ -118,6 +119,11 @@ struct pool *pool_new(const struct pool_host *host, const struct handler_config 
 
 void pool_start(struct pool *p) {
     pool_keep_minimum(p);
+}
+
+void pool_start_at_least(struct pool *p, size_t count) {
+    pool_keep_minimum(p);
+    while (pool_live(p) < count && pool_may_start(p)) worker_start(p);
 }
 
 void pool_drain(struct pool *p) {
@@ -201,4 +207,8 @@ uint64_t pool_backoff_until_ms(const struct pool *p) {
 
 unsigned pool_failures(const struct pool *p) {
     return p->backoff.failures;
+}
+
+const char *pool_failure_reason(const struct pool *p) {
+    return p->backoff.reason;
 }

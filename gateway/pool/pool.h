@@ -26,7 +26,11 @@ struct launcher {
     /* Its last stderr lines, joined by '\n', into `out`. */
     void (*last_lines)(struct launcher *l, struct worker *w, struct buf *out);
     void (*release)(struct launcher *l, struct worker *w); /* frees w->process */
+    /* Passes on what it has printed so far, which its answer may have overtaken. */
+    void (*read_output)(struct launcher *l, struct worker *w);
 };
+
+enum output_stream { OUTPUT_STDOUT, OUTPUT_STDERR };
 
 struct pool_host { /* shared by all pools of a gateway */
     struct clock *clock;
@@ -35,6 +39,9 @@ struct pool_host { /* shared by all pools of a gateway */
     struct turn *turn;
     struct launcher *launcher;
     const char *application; /* the blueprint's name */
+    /* Every line that a process prints, besides the log. NULL = nobody wants to know. */
+    void (*on_output)(void *context, const struct worker *w, enum output_stream stream, struct slice line);
+    void *output_context;
 };
 
 struct pool_counters {
@@ -45,6 +52,8 @@ struct pool_counters {
 struct pool *pool_new(const struct pool_host *host, const struct handler_config *handler,
                       const struct transport_ops *transport, void *transport_context);
 void pool_start(struct pool *p); /* starts `min` workers */
+/* The same, but `count` when that is more; those above `min` stay no longer than idleTimeout. */
+void pool_start_at_least(struct pool *p, size_t count);
 struct executor *pool_executor(struct pool *p);
 const struct handler_config *pool_handler(const struct pool *p);
 const struct pool_host *pool_host_of(const struct pool *p);
@@ -53,8 +62,9 @@ const struct pool_counters *pool_counters(const struct pool *p);
 size_t pool_workers(const struct pool *p, enum worker_state s);                 /* the length of that list */
 const struct list *pool_worker_list(const struct pool *p, enum worker_state s); /* of struct worker, by node */
 size_t pool_queued(const struct pool *p);
-uint64_t pool_backoff_until_ms(const struct pool *p); /* 0 = not in back-off */
-unsigned pool_failures(const struct pool *p);         /* consecutive; from 2 on it is a crash loop */
+uint64_t pool_backoff_until_ms(const struct pool *p);  /* 0 = not in back-off */
+unsigned pool_failures(const struct pool *p);          /* consecutive; from 2 on it is a crash loop */
+const char *pool_failure_reason(const struct pool *p); /* of the last one, for clients; "" = there was none */
 /* Graceful: nothing new starts, what waits and runs goes on; idle workers are stopped, others after their last answer.
  */
 void pool_drain(struct pool *p);

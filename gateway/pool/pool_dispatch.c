@@ -25,13 +25,16 @@ void pool_flush_queue(struct pool *p, enum failure f) {
     }
 }
 
-/* The worker is taken out of service first, so that what follows from the answer finds it so. */
+/* The worker is taken out of service first, so that what follows from the answer finds it so. One that is attached to
+ * stays: whoever debugs its process has not finished. */
 static void on_invocation_due(struct deadline *d) {
     struct invocation *inv = container_of(d, struct invocation, deadline);
     struct worker *w = inv->worker;
     w->pool->counters.timeouts++;
-    worker_blame(w, "an invocation did not end within its timeout");
-    worker_quit(w, WORKER_TIMEOUT, STOP_TIMEOUT);
+    if (!w->handler->attach) {
+        worker_blame(w, "an invocation did not end within its timeout");
+        worker_quit(w, WORKER_TIMEOUT, STOP_TIMEOUT);
+    }
     invocation_complete(inv, outcome_failure(inv, FAILURE_HANDLER_TIMEOUT, NULL));
 }
 

@@ -71,11 +71,22 @@ static void on_report_due(struct deadline *d) {
     process_report_dropped(container_of(d, struct process, report));
 }
 
+/* To those who want to know more than the log tells. */
+static void process_tell_line(struct process *p, enum output_stream stream, struct slice line) {
+    const struct pool_host *host = pool_host_of(p->worker->pool);
+    if (host->on_output) host->on_output(host->output_context, p->worker, stream, line);
+    list_each (&p->worker->running, node) {
+        struct invocation *inv = list_entry(node, struct invocation, node);
+        if (inv->source->output) inv->source->output(inv, line);
+    }
+}
+
 static void on_line(void *context, struct slice line) {
     struct pipe_end *end = context;
     struct process *p = end->process;
     struct loop *loop = p->supervisor->loop;
     if (line.n == 0) return;
+    process_tell_line(p, end->is_stderr ? OUTPUT_STDERR : OUTPUT_STDOUT, line);
     if (end->is_stderr) output_tail_add(&p->tail, line);
     uint64_t now_ms = clock_now_ms(loop_clock(loop));
     if (!output_afford(&p->budget, now_ms, line.n)) {
@@ -356,6 +367,23 @@ static void on_last_lines(struct launcher *l, struct worker *w, struct buf *out)
     if (w->process) output_tail_write(&w->process->tail, out);
 }
 
+/* The end of a pipe is left to its own event: somebody has the worker in hand. */
+static void pipe_read_now(struct pipe_end *end) {
+    char bytes[4096];
+    for (int i = 0; i < LAST_READS && end->fd >= 0; i++) {
+        ssize_t n = read(end->fd, bytes, sizeof bytes);
+        if (n <= 0) return;
+        output_cut(&end->cutter, slice_make(bytes, (size_t)n), on_line, end);
+    }
+}
+
+static void on_read_output(struct launcher *l, struct worker *w) {
+    (void)l;
+    if (!w->process) return;
+    pipe_read_now(&w->process->out);
+    pipe_read_now(&w->process->err);
+}
+
 static void on_release(struct launcher *l, struct worker *w) {
     (void)l;
     assert(w->process->exited);
@@ -365,7 +393,7 @@ static void on_release(struct launcher *l, struct worker *w) {
 
 struct supervisor *supervisor_new(struct loop *l, struct log *log) {
     struct supervisor *s = xcalloc(1, sizeof *s);
-    s->launcher = (struct launcher){on_start, on_signal, on_memory, on_last_lines, on_release};
+    s->launcher = (struct launcher){on_start, on_signal, on_memory, on_last_lines, on_release, on_read_output};
     s->loop = l;
     s->log = log;
     list_init(&s->processes);

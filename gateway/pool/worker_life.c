@@ -199,6 +199,7 @@ void worker_review(struct worker *w) {
 static void worker_silence_due(struct worker *w) {
     struct pool *p = w->pool;
     if (!w->silent_since_ms || worker_holds(w) > 0 || w->exited) return;
+    if (w->handler->attach) return; /* its process may have left, and the next one has all the time there is */
     uint64_t due_ms = w->silent_since_ms + w->handler->timeout_ms;
     if (pool_now_ms(p) < due_ms) {
         deadline_arm(p->host.deadlines, &w->deadline, due_ms);
@@ -245,6 +246,14 @@ void worker_offer(struct worker *w, unsigned want) {
     worker_review(w);
 }
 
+/* The place stays for the next process. */
+static void worker_tell_init_error(struct worker *w) {
+    log_event(w->pool->host.log, LOG_WARN, "attached process cannot start", LOG_TEXT("handler", w->handler->name),
+              LOG_TEXT("why", w->note));
+    w->note[0] = '\0';
+    w->last_type = SLICE_NONE;
+}
+
 void worker_init_error(struct worker *w, struct slice type, struct slice message) {
     struct buf text = {0};
     text_append_quoted(&text, type, sizeof w->reason / 2);
@@ -252,9 +261,13 @@ void worker_init_error(struct worker *w, struct slice type, struct slice message
     buf_append_text(&text, ": ");
     text_append_quoted(&text, message, sizeof w->note - type_size - 8);
     snprintf(w->note, sizeof w->note, SLICE_FMT, SLICE_ARG(buf_slice(&text)));
+    buf_free(&text);
+    if (w->handler->attach) {
+        worker_tell_init_error(w);
+        return;
+    }
     w->last_type = slice_make(w->note, type_size < sizeof w->note ? type_size : 0);
     worker_blame(w, "init error " SLICE_FMT, SLICE_ARG(w->last_type));
-    buf_free(&text);
     worker_quit(w, WORKER_FAULT, STOP_FAILURE);
 }
 
@@ -335,6 +348,7 @@ int worker_launch(struct worker *w, struct launch *launch, struct error *e) {
     p->counters.spawned++;
     if (w->deferred) pool_recover(p);
     pool_watch_memory(p);
+    if (w->handler->attach) return 0; /* nothing was started */
     log_event(p->host.log, w->deferred ? LOG_DEBUG : LOG_INFO, "handler started", LOG_TEXT("handler", w->handler->name),
               LOG_INT("pid", w->pid), LOG_INT("worker", w->number));
     return 0;

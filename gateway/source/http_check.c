@@ -32,6 +32,14 @@ static struct http_verdict check_line(const struct http_head *head) {
     return fine;
 }
 
+/* The host of an absolute target takes the place of the Host field (RFC 9112 3.2.2), and is held to the same form. */
+static struct http_verdict check_absolute(struct slice target, size_t scheme) {
+    size_t end = scheme;
+    while (end < target.n && target.p[end] != '/' && target.p[end] != '?') end++;
+    if (http_is_host(slice_make(target.p + scheme, end - scheme))) return fine;
+    return bad("the request target does not name a host");
+}
+
 /* RFC 9112 3.2; the details of paths are url_parse's. */
 static struct http_verdict check_target(const struct http_head *head) {
     struct slice target = head->target;
@@ -43,8 +51,8 @@ static struct http_verdict check_target(const struct http_head *head) {
     if (slice_equal(target, SLICE("*")))
         return slice_equal(head->method, SLICE("OPTIONS")) ? fine : bad("the request target * is for OPTIONS only");
     if (slice_starts_with(target, SLICE("/"))) return fine;
-    if (slice_starts_with_nocase(target, SLICE("http://")) || slice_starts_with_nocase(target, SLICE("https://")))
-        return fine;
+    if (slice_starts_with_nocase(target, SLICE("http://"))) return check_absolute(target, 7);
+    if (slice_starts_with_nocase(target, SLICE("https://"))) return check_absolute(target, 8);
     return bad("the request target is neither a path nor an http or https URL");
 }
 

@@ -3,11 +3,13 @@
 void exchange_suspend(struct http_exchange *x) {
     MHD_suspend_connection(x->mhd);
     x->suspended = true;
+    exchange_calm(x);
     exchange_place(x, PLACE_PARKED);
 }
 
 void exchange_resume(struct http_exchange *x) {
     x->suspended = false;
+    exchange_stir(x);
     watch_close(x->watch);
     x->watch = NULL;
     exchange_place(x, x->stage == STAGE_END ? PLACE_SENDING : PLACE_BODY);
@@ -169,7 +171,7 @@ static void exchange_reset(struct http_exchange *x) {
     x->user = NULL;
     exchange_place(x, PLACE_IDLE);
     /* An answer that began before the drain did not say that it would be the last. */
-    if (x->server->draining) exchange_break(x);
+    if (exchange_is_last(x)) exchange_break(x);
 }
 
 void exchange_on_completed(void *server, struct MHD_Connection *c, void **context,
@@ -181,6 +183,7 @@ void exchange_on_completed(void *server, struct MHD_Connection *c, void **contex
     watch_close(x->watch);
     x->watch = NULL;
     x->suspended = false;
+    exchange_stir(x);
     reply_forget(x);
     if (x->open) {
         x->open = false;
@@ -188,8 +191,12 @@ void exchange_on_completed(void *server, struct MHD_Connection *c, void **contex
         x->server->config.ops->on_done(x, whole || x->by_hand);
     }
     exchange_reset(x);
-    /* A connection that ended is cleaned up by the next run. */
-    lane_wake(x->lane);
+    /* A connection that ended is cleaned up by the next run. Behind TLS the pump finds the end of one that was
+     * answered, and tells. */
+    if (x->peer.tls && whole)
+        pair_note_end(x);
+    else
+        lane_wake(x->lane);
 }
 
 void http_exchange_read(struct http_exchange *x) {

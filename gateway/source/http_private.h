@@ -46,6 +46,8 @@ struct lane {
     struct http_server *server;
     struct MHD_Daemon *daemon;
     struct watch *watch;
+    size_t eager;      /* of its exchanges */
+    struct list pairs; /* exchanges behind TLS that have something to settle after the run */
 };
 
 struct http_exchange {
@@ -55,6 +57,10 @@ struct http_exchange {
     uint64_t since_ms; /* when it came to its place, or made progress there */
     bool looked_at;    /* since then, for an end of its stream */
     struct lane *lane;
+    struct list_node pair_node;
+    bool untold;       /* the pump does not know of the answer yet */
+    bool eager;        /* libmicrohttpd may have something to do for it that nobody tells of */
+    uint64_t consumed; /* bytes of the requests that were answered, as far as they can be counted */
     struct MHD_Connection *mhd;
     struct http_server *server;
 
@@ -118,6 +124,8 @@ void lane_wake(struct lane *lane);
 /* http_server.c */
 /* The one function that moves an exchange; each list stays ordered by time. */
 void exchange_place(struct http_exchange *x, enum http_place place);
+/* Its connection ends with the reply: the server or its group drains. */
+bool exchange_is_last(const struct http_exchange *x);
 /* Ends both directions of the socket: libmicrohttpd finds the end of file and closes. */
 void exchange_break(struct http_exchange *x);
 void server_on_connection(void *server, struct MHD_Connection *c, void **context,
@@ -131,6 +139,17 @@ enum MHD_Result exchange_on_call(void *server, struct MHD_Connection *c, const c
                                  const char *version, const char *upload_data, size_t *upload_size, void **context);
 void exchange_on_completed(void *server, struct MHD_Connection *c, void **context,
                            enum MHD_RequestTerminationCode code);
+
+/* http_pair.c */
+/* Whether libmicrohttpd may find something to do for the exchange without anybody telling. */
+void exchange_stir(struct http_exchange *x);
+void exchange_calm(struct http_exchange *x);
+void pair_join(struct http_exchange *x);
+void pair_leave(struct http_exchange *x);
+void pair_note_answer(struct http_exchange *x); /* libmicrohttpd has it */
+void pair_note_end(struct http_exchange *x);    /* all of it is in the pair */
+/* After libmicrohttpd's run: tells the pumps of answers, and calms those that are idle. */
+void pairs_settle(struct lane *lane);
 
 /* http_reply.c */
 /* Hands x->response to libmicrohttpd; only at END, suspended or inside the access handler. */

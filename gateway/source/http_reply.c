@@ -124,6 +124,7 @@ void reply_queue(struct http_exchange *x) {
     x->queued = MHD_queue_response(x->mhd, x->status, x->response) == MHD_YES;
     response_release(x);
     if (!x->queued) exchange_break(x);
+    if (x->peer.tls) pair_note_answer(x);
 }
 
 void reply_forget(struct http_exchange *x) {
@@ -150,7 +151,7 @@ static void reply_make(struct http_exchange *x, const struct http_reply *reply) 
     x->status = (unsigned)reply->status;
     x->response = response_for(x, reply->status, reply->take_body);
     response_add_fields(x->response, reply->headers);
-    if (reply->connection == HTTP_CLOSE || x->server->draining) response_close(x->response);
+    if (reply->connection == HTTP_CLOSE || exchange_is_last(x)) response_close(x->response);
     reply_send(x);
 }
 
@@ -187,7 +188,7 @@ void http_exchange_reply_bytes(struct http_exchange *x, int status, const struct
     x->status = (unsigned)status;
     x->response = MHD_create_response_from_buffer(n, take_bytes, MHD_RESPMEM_MUST_FREE);
     response_add_fields(x->response, headers);
-    if (x->server->draining) response_close(x->response);
+    if (exchange_is_last(x)) response_close(x->response);
     reply_send(x);
 }
 
@@ -243,7 +244,7 @@ void http_exchange_reply_canned(struct http_exchange *x, struct http_canned *c) 
     }
     x->replied = true;
     x->status = (unsigned)c->status;
-    x->response = x->server->draining ? c->close : c->keep;
+    x->response = exchange_is_last(x) ? c->close : c->keep;
     x->canned = true;
     reply_send(x);
 }

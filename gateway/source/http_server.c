@@ -30,6 +30,7 @@ void exchange_break(struct http_exchange *x) {
     x->broken = true;
     shutdown(x->fd, SHUT_RDWR);
     if (x->suspended) exchange_resume(x);
+    exchange_stir(x);
     lane_wake(x->lane);
 }
 
@@ -206,6 +207,8 @@ static struct http_exchange *connection_new(struct http_server *s, struct http_g
     x->lane = &s->lanes[s->next_lane++ % s->config.lanes];
     x->fd = fd;
     x->peer = *peer;
+    exchange_stir(x);
+    pair_join(x);
     x->group = g;
     if (g) list_push(&g->connections, &x->group_node);
     return x;
@@ -214,6 +217,8 @@ static struct http_exchange *connection_new(struct http_server *s, struct http_g
 static void connection_free(struct http_exchange *x) {
     list_remove(&x->place_node);
     list_remove(&x->group_node);
+    pair_leave(x);
+    exchange_calm(x);
     watch_close(x->watch);
     peer_tls_release(x->peer.tls);
     buf_free(&x->target_long);
@@ -262,14 +267,37 @@ void server_on_connection(void *server, struct MHD_Connection *c, void **context
     deadline_soon(s, &s->sweep, SWEEP_MS);
 }
 
+/* A connection whose client has not sent a byte of a request yet is idle too. */
+static bool exchange_is_idle(const struct http_exchange *x) {
+    return x->place == PLACE_IDLE || (x->place == PLACE_HEADER && x->stage == STAGE_NONE && !x->target.p);
+}
+
 void http_server_drain(struct http_server *s) {
     s->draining = true;
     list_each (&s->places[PLACE_IDLE], node) exchange_break(list_entry(node, struct http_exchange, place_node));
-    /* A connection whose client has not sent a byte of a request yet is idle too. */
     list_each (&s->places[PLACE_HEADER], node) {
         struct http_exchange *x = list_entry(node, struct http_exchange, place_node);
-        if (x->stage == STAGE_NONE && !x->target.p) exchange_break(x);
+        if (exchange_is_idle(x)) exchange_break(x);
     }
+}
+
+void http_group_drain(struct http_group *g) {
+    g->draining = true;
+    list_each (&g->connections, node) {
+        struct http_exchange *x = list_entry(node, struct http_exchange, group_node);
+        if (exchange_is_idle(x)) exchange_break(x);
+    }
+}
+
+bool exchange_is_last(const struct http_exchange *x) {
+    return x->server->draining || (x->group && x->group->draining);
+}
+
+void http_server_limit(struct http_server *s, uint64_t max_connections, const struct limits_config *limits) {
+    s->config.max_connections = max_connections;
+    s->config.header_timeout_ms = limits->header_timeout_ms;
+    s->config.body_timeout_ms = limits->body_timeout_ms;
+    s->config.idle_timeout_ms = limits->idle_timeout_ms;
 }
 
 size_t http_server_connections(const struct http_server *s) {

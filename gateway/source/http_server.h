@@ -54,17 +54,22 @@ struct http_server_config {
 struct http_group {
     void *context;
     struct list connections;
+    bool draining; /* each connection closes after its reply */
 };
 void http_group_init(struct http_group *g, void *context);
 /* Breaks every connection of the group off; their on_done follow on the turn, with the group gone: x's group is then
  * NULL. */
 void http_group_close(struct http_group *g);
+/* As http_server_drain, of this group's connections. */
+void http_group_drain(struct http_group *g);
 
 struct http_server *http_server_new(struct loop *l, const struct http_server_config *c, struct error *e);
 /* Every connection must be over (http_server_drain, http_group_close and a few turns). */
 void http_server_free(struct http_server *s);
 /* Takes the socket over, and the reference peer->tls. Over max_connections the socket is closed and false returned. */
 bool http_server_add(struct http_server *s, struct http_group *g, int take_fd, const struct peer *peer);
+/* For what comes from now on; max_header stays what it was, since memory was reckoned by it. */
+void http_server_limit(struct http_server *s, uint64_t max_connections, const struct limits_config *limits);
 /* From now on every reply carries `Connection: close`, and idle connections are closed. */
 void http_server_drain(struct http_server *s);
 size_t http_server_connections(const struct http_server *s);

@@ -3,7 +3,7 @@
 #include "gateway/source/client_address.h"
 #include "gateway/source/http_check.h"
 #include "gateway/source/http_redirect.h"
-#include "gateway/source/stage.h"
+#include "gateway/source/public_listener.h"
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -14,17 +14,6 @@
 #define SPARE_REQUESTS 256
 #define ALLOWED_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
-/* A listener and what its connections have in common. It outlives its socket: connections that are still open need it.
- */
-struct public_listener {
-    struct http_source *source;
-    struct listener *socket; /* NULL = no longer accepts */
-    struct http_group group; /* its connections */
-    struct stage_plan plan;
-    enum listener_scheme scheme;
-    bool redirects;
-};
-
 struct http_source {
     struct loop *loop;
     struct pipeline *pipeline;
@@ -32,8 +21,7 @@ struct http_source {
     struct client_proxies proxies;
     struct http_server *server;
     struct stages *stages;
-    struct public_listener **listeners;
-    size_t listener_count;
+    struct public_listeners *listeners;
     bool full;         /* the listeners wait for room */
     struct list spare; /* struct request_delivery that wait for use */
 };
@@ -156,21 +144,12 @@ static struct http_verdict check_request(const struct http_source *s, const stru
     return http_check(&head);
 }
 
-/* Where clients find us over TLS: the first such listener's port, the usual one when there is none. */
-static uint16_t https_port(const struct http_source *s) {
-    for (size_t i = 0; i < s->listener_count; i++) {
-        const struct public_listener *l = s->listeners[i];
-        if (l->scheme == LISTENER_HTTPS && l->socket && listener_port(l->socket)) return listener_port(l->socket);
-    }
-    return HTTPS_PORT;
-}
-
 /* True when the listener does nothing but send clients elsewhere. */
 static bool request_redirect(struct request_delivery *d, struct outcome *o) {
     const struct http_group *group = http_exchange_group(d->exchange);
     const struct public_listener *l = group ? group->context : NULL;
-    if (!l || !l->redirects) return false;
-    *o = http_redirect(d->invocation, https_port(l->source));
+    if (!l || !l->config.redirect) return false;
+    *o = http_redirect(d->invocation, public_listeners_https_port(l->all));
     return true;
 }
 
@@ -276,20 +255,14 @@ static void source_follow(struct http_source *s) {
     bool full = source_is_full(s);
     if (full == s->full) return;
     s->full = full;
-    for (size_t i = 0; i < s->listener_count; i++) {
-        struct listener *l = s->listeners[i]->socket;
-        if (!l) continue;
-        if (full)
-            listener_pause(l);
-        else
-            listener_resume(l);
-    }
+    if (full)
+        public_listeners_pause(s->listeners);
+    else
+        public_listeners_resume(s->listeners);
 }
 
-static void on_accept(void *context, int take_fd, const struct peer *peer) {
-    struct public_listener *l = context;
-    stages_add(l->source->stages, &l->plan, take_fd, peer);
-    source_follow(l->source);
+static void on_accepted(void *context) {
+    source_follow(context);
 }
 
 static void on_ready(void *context, void *listener, int take_fd, const struct peer *peer) {
@@ -303,7 +276,9 @@ static void on_stage_closed(void *context) {
 }
 
 static void on_room(struct http_server *server) {
-    source_follow(http_server_context(server));
+    struct http_source *s = http_server_context(server);
+    public_listeners_sweep(s->listeners);
+    source_follow(s);
 }
 
 static const struct http_server_ops server_ops = {.on_head = on_head,
@@ -345,6 +320,12 @@ static struct stages *source_stages_new(struct http_source *s, struct error *e) 
     return stages_new(&config, e);
 }
 
+static struct public_listeners *source_listeners_new(struct http_source *s) {
+    const struct public_listeners_config config = {
+        .loop = s->loop, .log = s->pipeline->log, .stages = s->stages, .on_accepted = on_accepted, .context = s};
+    return public_listeners_new(&config);
+}
+
 struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits,
                                     struct error *e) {
     struct http_source *s = xcalloc(1, sizeof *s);
@@ -354,67 +335,52 @@ struct http_source *http_source_new(struct loop *l, struct pipeline *p, const st
     list_init(&s->spare);
     s->server = server_new(s, e);
     if (s->server) s->stages = source_stages_new(s, e);
-    if (s->stages) return s;
+    if (s->stages) {
+        s->listeners = source_listeners_new(s);
+        return s;
+    }
     http_source_free(s);
     return NULL;
 }
 
 void http_source_trust(struct http_source *s, const struct cidr *proxies, size_t count) {
     s->proxies = (struct client_proxies){count ? proxies : NULL, count};
+    public_listeners_trust(s->listeners, s->proxies.trusted, s->proxies.count);
 }
 
-static void public_listener_free(struct public_listener *l) {
-    listener_close(l->socket);
-    tls_close(l->plan.tls);
-    free(l);
-}
-
-static struct public_listener *public_listener_new(struct http_source *s, const struct listener_config *c,
-                                                   struct error *e) {
-    struct public_listener *l = xcalloc(1, sizeof *l);
-    *l = (struct public_listener){.source = s, .scheme = c->scheme, .redirects = c->redirect};
-    http_group_init(&l->group, l);
-    l->plan = (struct stage_plan){.proxy_protocol = c->proxy_protocol,
-                                  .trusted = s->proxies.trusted,
-                                  .trusted_count = s->proxies.count,
-                                  .listener = l};
-    bool good = true;
-    if (c->scheme == LISTENER_HTTPS) good = (l->plan.tls = tls_open(c->tls, s->loop, s->pipeline->log, e)) != NULL;
-    if (good) l->socket = listener_open(s->loop, c, on_accept, l, e);
-    if (l->socket) return l;
-    public_listener_free(l);
-    return NULL;
+void http_source_follow(struct http_source *s, struct pipeline *p, const struct limits_config *limits) {
+    s->pipeline = p;
+    s->limits = *limits;
+    http_server_limit(s->server, limits->connections, limits);
+    stages_limit(s->stages, limits->header_timeout_ms);
+    source_follow(s);
 }
 
 int http_source_listen(struct http_source *s, const struct listener_config *c, struct error *e) {
-    struct public_listener *l = public_listener_new(s, c, e);
-    if (!l) return -ERROR_SYSTEM;
-    s->listeners = xrealloc(s->listeners, (s->listener_count + 1) * sizeof *s->listeners);
-    s->listeners[s->listener_count++] = l;
-    return 0;
+    return public_listeners_add(s->listeners, c, e);
+}
+
+int http_source_relisten(struct http_source *s, const struct listener_config *listeners, size_t count,
+                         struct error *e) {
+    int status = public_listeners_change(s->listeners, listeners, count, e);
+    if (status == 0 && s->full) public_listeners_pause(s->listeners);
+    return status;
 }
 
 size_t http_source_listener_count(const struct http_source *s) {
-    return s->listener_count;
+    return public_listeners_count(s->listeners);
 }
 
 const char *http_source_address(const struct http_source *s, size_t index) {
-    return listener_address(s->listeners[index]->socket);
+    return listener_address(public_listeners_at(s->listeners, index)->socket);
 }
 
 enum listener_scheme http_source_scheme(const struct http_source *s, size_t index) {
-    return s->listeners[index]->scheme;
-}
-
-static void source_stop_accepting(struct http_source *s) {
-    for (size_t i = 0; i < s->listener_count; i++) {
-        listener_close(s->listeners[i]->socket);
-        s->listeners[i]->socket = NULL;
-    }
+    return public_listeners_at(s->listeners, index)->config.scheme;
 }
 
 void http_source_drain(struct http_source *s) {
-    source_stop_accepting(s);
+    public_listeners_close(s->listeners);
     stages_drain(s->stages);
     http_server_drain(s->server);
 }
@@ -424,7 +390,7 @@ bool http_source_is_idle(const struct http_source *s) {
 }
 
 void http_source_abort(struct http_source *s) {
-    for (size_t i = 0; i < s->listener_count; i++) http_group_close(&s->listeners[i]->group);
+    public_listeners_abort(s->listeners);
     stages_abort(s->stages);
 }
 
@@ -438,11 +404,10 @@ const struct http_server_counters *http_source_counters(const struct http_source
 
 void http_source_free(struct http_source *s) {
     if (!s) return;
-    source_stop_accepting(s);
+    public_listeners_close(s->listeners);
     stages_free(s->stages);
     http_server_free(s->server);
     list_each (&s->spare, node) free(list_entry(node, struct request_delivery, node));
-    for (size_t i = 0; i < s->listener_count; i++) public_listener_free(s->listeners[i]);
-    free(s->listeners);
+    public_listeners_free(s->listeners);
     free(s);
 }

@@ -13,11 +13,18 @@
 struct http_source;
 struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits,
                                     struct error *e);
-/* Whose PROXY headers are believed, of the listeners opened from now on (count 0 = everybody's), and whose words about
- * their clients (client_address.h; count 0 = nobody's). Lent. */
+/* Whose PROXY headers are believed (count 0 = everybody's), and whose words about their clients (client_address.h;
+ * count 0 = nobody's). Lent. */
 void http_source_trust(struct http_source *s, const struct cidr *proxies, size_t count);
-/* May be called several times. `c->tls` must outlive the source. */
+/* Requests go to this pipeline from now on; what is in flight stays in its own. maxHeader may
+ * not be more than it was at first. */
+void http_source_follow(struct http_source *s, struct pipeline *p, const struct limits_config *limits);
+/* May be called several times. What `c` points to must outlive the source, or http_source_relisten. */
 int http_source_listen(struct http_source *s, const struct listener_config *c, struct error *e) MUST_CHECK;
+/* These instead of the present ones: sockets that are in both stay as they are, with all their connections; new ones
+ * are opened; the connections of those that are gone end with their next reply. Changes nothing when it fails. */
+int http_source_relisten(struct http_source *s, const struct listener_config *listeners, size_t count,
+                         struct error *e) MUST_CHECK;
 size_t http_source_listener_count(const struct http_source *s);
 const char *http_source_address(const struct http_source *s, size_t index); /* until http_source_drain */
 enum listener_scheme http_source_scheme(const struct http_source *s, size_t index);

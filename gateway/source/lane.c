@@ -18,8 +18,9 @@ static void lane_run(struct turn_task *task) {
     struct lane *lane = container_of(task, struct lane, task);
     lane->server->now_ms = clock_now_ms(loop_clock(lane->server->loop));
     MHD_run(lane->daemon);
+    pairs_settle(lane);
     MHD_UNSIGNED_LONG_LONG timeout_ms;
-    if (MHD_get_timeout(lane->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0) lane_wake(lane);
+    if (lane->eager && MHD_get_timeout(lane->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0) lane_wake(lane);
 }
 
 static void on_lane_ready(void *context, unsigned events) {
@@ -47,6 +48,7 @@ static size_t on_unescape(void *context, struct MHD_Connection *c, char *text) {
 
 int lane_start(struct lane *lane, struct http_server *s, struct error *e) {
     lane->server = s;
+    list_init(&lane->pairs);
     lane->task.phase = s->config.phase;
     lane->task.run = lane_run;
     unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;

@@ -39,6 +39,10 @@ struct peer_tls *peer_tls_hold(struct peer_tls *t) {
     return t;
 }
 
+void peer_ear_tell(const struct peer_ear *ear) {
+    if (ear->on_told) ear->on_told(ear->context);
+}
+
 void peer_tls_release(struct peer_tls *t) {
     if (!t || --t->references > 0) return;
     free(t->subject);

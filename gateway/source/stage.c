@@ -115,7 +115,6 @@ static void on_arrival_overdue(struct deadline *d) {
 
 static bool is_trusted(const struct stage_plan *plan, const struct peer *peer) {
     struct address address;
-    if (!plan->trusted) return true;
     return address_parse(slice_of(peer->address), &address) &&
            cidr_list_contains(plan->trusted, plan->trusted_count, &address);
 }
@@ -161,10 +160,22 @@ struct stages *stages_new(const struct stages_config *c, struct error *e) {
     return NULL;
 }
 
+void stages_limit(struct stages *s, uint64_t timeout_ms) {
+    s->config.timeout_ms = timeout_ms;
+}
+
 void stages_free(struct stages *s) {
     if (!s) return;
     tls_pumps_free(s->pumps);
     free(s);
+}
+
+void stages_abandon(struct stages *s, const struct stage_plan *plan) {
+    list_each (&s->arrivals, node) {
+        struct arrival *a = list_entry(node, struct arrival, node);
+        if (a->plan == plan) arrival_close(a);
+    }
+    tls_pumps_abandon(s->pumps, plan->listener);
 }
 
 void stages_drain(struct stages *s) {

@@ -22,7 +22,7 @@ struct stages_config {
 };
 struct stage_plan {
     bool proxy_protocol;
-    const struct cidr *trusted; /* peers that may send a PROXY header; others are closed. NULL = all may. */
+    const struct cidr *trusted; /* peers that may send a PROXY header; all others are closed */
     size_t trusted_count;
     struct tls *tls; /* NULL = in the clear */
     void *listener;  /* handed back to on_ready */
@@ -31,8 +31,12 @@ struct stage_plan {
 struct stages *stages_new(const struct stages_config *c, struct error *e);
 /* Every connection must be over. NULL is fine. */
 void stages_free(struct stages *s);
+/* For connections from now on. */
+void stages_limit(struct stages *s, uint64_t timeout_ms);
 /* The plan must outlive the connection's stages. */
 void stages_add(struct stages *s, const struct stage_plan *plan, int take_fd, const struct peer *peer);
+/* No connection with this plan is left here that has not become HTTP: they are closed. */
+void stages_abandon(struct stages *s, const struct stage_plan *plan);
 /* Connections that have not become HTTP are closed. */
 void stages_drain(struct stages *s);
 /* All are closed. */

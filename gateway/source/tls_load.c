@@ -1,5 +1,5 @@
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
-#include "gateway/source/tls_files.h"
 #include "gateway/source/tls_private.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -7,9 +7,25 @@
 #include <stdlib.h>
 
 #define ENDS_SOON_DAYS 7
+#define PEM_FILE_MAX (4 << 20)
+
+/* OpenSSL's words for what people do to PEM files are for those who know its insides. */
+static const struct {
+    int library;
+    int reason;
+    const char *words;
+} plain_words[] = {
+    {ERR_LIB_PEM, PEM_R_NO_START_LINE, "no such PEM block (-----BEGIN ...) was found in it"},
+    {ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED, "no such PEM block (-----BEGIN ...) was found in it"},
+    {ERR_LIB_PEM, PEM_R_BAD_END_LINE, "its PEM block is cut short"},
+    {ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ, "it needs a pass phrase, and nobody is there to type it"},
+};
 
 const char *tls_error_reason(void) {
     unsigned long code = ERR_peek_last_error();
+    for (size_t i = 0; i < ARRAY_LEN(plain_words); i++)
+        if (ERR_GET_LIB(code) == plain_words[i].library && ERR_GET_REASON(code) == plain_words[i].reason)
+            return plain_words[i].words;
     /* OpenSSL 3 has no words for a system call's error. */
     if (ERR_SYSTEM_ERROR(code)) return strerror(ERR_GET_REASON(code));
     const char *reason = ERR_reason_error_string(code);
@@ -77,7 +93,7 @@ static int use_key(SSL_CTX *c, const struct buf *pem, const struct certificate_c
 
 static int load_key(SSL_CTX *c, const struct certificate_config *config, struct error *e) {
     struct buf pem = {0};
-    int status = tls_file_read(config->key, "the private key", &pem, e);
+    int status = file_read(config->key, "the private key", PEM_FILE_MAX, &pem, e);
     if (status == 0) status = use_key(c, &pem, config, e);
     OPENSSL_cleanse(pem.p, pem.n);
     buf_free(&pem);
@@ -104,7 +120,7 @@ static void warn_about_time(const SSL_CTX *c, const char *path, struct log *log)
 
 int tls_load_certificate(SSL_CTX *c, const struct certificate_config *config, struct log *log, struct error *e) {
     struct buf pem = {0};
-    int status = tls_file_read(config->certificate, "the certificate", &pem, e);
+    int status = file_read(config->certificate, "the certificate", PEM_FILE_MAX, &pem, e);
     if (status == 0) status = use_chain(c, &pem, config->certificate, e);
     /* The key may be in the same file. */
     OPENSSL_cleanse(pem.p, pem.n);
@@ -122,7 +138,7 @@ static bool add_authority(SSL_CTX *c, X509 *authority) {
 
 int tls_load_authority(SSL_CTX *c, const char *path, struct error *e) {
     struct buf pem = {0};
-    int status = tls_file_read(path, "the client certificates' authority", &pem, e);
+    int status = file_read(path, "the client certificates' authority", PEM_FILE_MAX, &pem, e);
     BIO *bio = status == 0 ? memory_of(&pem) : NULL;
     bool good = bio != NULL;
     size_t count = 0;

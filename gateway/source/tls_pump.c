@@ -15,6 +15,7 @@
 #define HANDSHAKE_ALLOWANCE (128 * 1024) /* bytes from a client until its handshake is over */
 #define KEPT_MAX (2 * RECORD_SIZE)       /* for a client that makes us answer but does not read */
 #define LOOK_OUT_MS 60                   /* an unread client is looked after when it stays so */
+#define WARM_MAX 128                     /* sessions that keep their buffers: 4 MiB */
 #define FLUSH_MS 30000                   /* for the last bytes to leave */
 #define LINGER_MS 2000                   /* after them */
 
@@ -24,12 +25,14 @@ struct tls_pumps {
     struct tls_pumps_config config;
     struct bio_method_st *method;
     struct list places[PUMP_PLACES];
+    struct list warm; /* those that keep their buffers, the last used at the end */
     struct tls_pumps_counters counters;
     char record[RECORD_SIZE]; /* on its way; empty between calls */
 };
 
 struct tls_pump {
     struct list_node node;
+    struct list_node warm_node;
     enum pump_place place;
     struct tls_pumps *pumps;
     void *listener;
@@ -75,12 +78,40 @@ static void pump_place(struct tls_pump *p, enum pump_place place) {
     list_push(&p->pumps->places[place], &p->node);
 }
 
+/* Of whoever used OpenSSL before: SSL_get_error would take them for the session's. Clearing what is clear costs. */
+static void forget_errors(void) {
+    if (ERR_peek_error()) ERR_clear_error();
+}
+
+/* A session's two buffers are as long as a record. To get and to return them for each record costs as much as to
+ * decrypt a short one, to keep them is 33 KiB for each client: so those who spoke last keep theirs. */
+static void cool_down(struct tls_pump *p) {
+    list_remove(&p->warm_node);
+    SSL_set_mode(p->ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_free_buffers(p->ssl); /* unless a part of a record is in them */
+}
+
+static void warm_up(struct tls_pump *p) {
+    struct list *warm = &p->pumps->warm;
+    if (!list_holds(warm, &p->warm_node)) SSL_clear_mode(p->ssl, SSL_MODE_RELEASE_BUFFERS);
+    list_remove(&p->warm_node);
+    list_push(warm, &p->warm_node);
+    if (warm->length > WARM_MAX) cool_down(list_entry(list_first(warm), struct tls_pump, warm_node));
+}
+
+static void tell_server(const struct tls_pump *p) {
+    if (p->peer.tls) peer_ear_tell(&p->peer.tls->server);
+}
+
 static void inner_close(struct tls_pump *p) {
+    if (p->inner < 0) return;
     watch_close(p->inner_watch);
     p->inner_watch = NULL;
-    if (p->inner >= 0) close(p->inner);
+    close(p->inner);
     p->inner = -1;
     buf_free(&p->up);
+    p->peer.tls->pump.on_told = NULL;
+    tell_server(p);
 }
 
 static void pump_close(struct tls_pump *p) {
@@ -90,6 +121,7 @@ static void pump_close(struct tls_pump *p) {
     turn_remove(&p->task);
     pump_expect_nothing(p);
     list_remove(&p->node);
+    list_remove(&p->warm_node);
     if (p->peer.tls) p->peer.tls->wire = -1;
     peer_tls_release(p->peer.tls);
     SSL_free(p->ssl);
@@ -145,6 +177,7 @@ static void pump_settle(struct tls_pump *p) {
 
 static void linger_begin(struct tls_pump *p) {
     inner_close(p);
+    cool_down(p);
     p->client.allowance = 0;
     pump_place(p, PUMP_LINGERING);
     pump_expect(p, FLUSH_MS);
@@ -218,11 +251,17 @@ static bool pair_open(struct tls_pump *p, int *other) {
     return false;
 }
 
+/* So the answer leaves before the loop looks at descriptors again. */
+static void on_answered(void *context) {
+    on_inner(context, WATCH_READ);
+}
+
 /* False when the client's certificate cannot be told, or descriptors have run out. */
 static bool pump_open(struct tls_pump *p) {
     int other = -1;
     p->peer.tls = peer_tls_new(p->client.fd);
     if (!tls_client_describe(p->ssl, p->peer.tls) || !pair_open(p, &other)) return false;
+    p->peer.tls->pump = (struct peer_ear){on_answered, p};
     p->client.allowance = 0;
     p->pumps->counters.handshakes++;
     if (SSL_session_reused(p->ssl)) p->pumps->counters.resumed++;
@@ -235,7 +274,7 @@ static bool pump_open(struct tls_pump *p) {
 }
 
 static void shake_run(struct tls_pump *p) {
-    ERR_clear_error();
+    forget_errors();
     int result = SSL_do_handshake(p->ssl);
     if (result != 1)
         shake_end(p, result);
@@ -249,6 +288,10 @@ static void shake_run(struct tls_pump *p) {
 static bool feed(struct tls_pump *p, const char *bytes, size_t n) {
     ssize_t sent = send(p->inner, bytes, n, MSG_NOSIGNAL);
     if (sent < 0) sent = errno == EAGAIN || errno == EINTR ? 0 : (ssize_t)n;
+    if (sent > 0) {
+        p->peer.tls->fed += (uint64_t)sent;
+        tell_server(p);
+    }
     if (bytes == p->up.p)
         buf_consume(&p->up, (size_t)sent);
     else if ((size_t)sent < n)
@@ -316,12 +359,14 @@ static void carry_down(struct tls_pump *p) {
 }
 
 static void open_run(struct tls_pump *p) {
-    ERR_clear_error();
+    forget_errors();
+    warm_up(p);
     carry_up(p);
     if (p->place != PUMP_OPEN || p->dead) return;
     if (p->client_closed && p->up.n == 0 && !p->inner_shut) {
         p->inner_shut = true;
         shutdown(p->inner, SHUT_WR);
+        tell_server(p);
     }
     carry_down(p);
 }
@@ -374,6 +419,7 @@ struct tls_pumps *tls_pumps_new(const struct tls_pumps_config *c, struct error *
     struct tls_pumps *ps = xcalloc(1, sizeof *ps);
     ps->config = *c;
     for (int place = 0; place < PUMP_PLACES; place++) list_init(&ps->places[place]);
+    list_init(&ps->warm);
     ps->method = tls_socket_method_new();
     if (ps->method) return ps;
     error_set(e, ERROR_SYSTEM, "cannot prepare TLS");
@@ -417,6 +463,13 @@ static void close_all(struct tls_pumps *ps, enum pump_place place) {
 
 void tls_pumps_drain(struct tls_pumps *ps) {
     close_all(ps, PUMP_SHAKING);
+}
+
+void tls_pumps_abandon(struct tls_pumps *ps, const void *listener) {
+    list_each (&ps->places[PUMP_SHAKING], node) {
+        struct tls_pump *p = list_entry(node, struct tls_pump, node);
+        if (p->listener == listener) pump_close(p);
+    }
 }
 
 void tls_pumps_abort(struct tls_pumps *ps) {

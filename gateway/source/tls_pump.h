@@ -14,7 +14,7 @@
  *
  * A client that speaks plain HTTP gets a 400 that says so. A client that leaves while nothing is read from it is
  * noticed after a moment, as the HTTP server does on plain connections. Work is done on the turn, before that of the
- * public lanes.
+ * public lanes. What goes into the pair is told to its other side through peer->tls, both ways.
  */
 #pragma once
 #include "gateway/source/peer.h"
@@ -45,6 +45,8 @@ struct tls_arrival {
 void tls_pumps_add(struct tls_pumps *ps, const struct tls_arrival *a);
 /* Breaks off the handshakes. */
 void tls_pumps_drain(struct tls_pumps *ps);
+/* Breaks off those of this listener: on_open is not called with it any more. */
+void tls_pumps_abandon(struct tls_pumps *ps, const void *listener);
 /* Breaks everything off. */
 void tls_pumps_abort(struct tls_pumps *ps);
 size_t tls_pumps_count(const struct tls_pumps *ps);

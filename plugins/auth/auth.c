@@ -6,13 +6,11 @@
 #include <stdlib.h>
 
 #define RETRY_AFTER_S 1
-#define SALT_BYTES 16
 
 struct auth {
     const struct auth_settings *settings;
     struct plugin_host host;
     struct guard **guards; /* by number */
-    char (*salts)[2 * SALT_BYTES];
 };
 
 /* What goes on with one invocation; inv->guarding until it has passed. */
@@ -139,17 +137,53 @@ static void on_verdict(struct guard_visit *v) {
     pipeline_reply(inv, o);
 }
 
-static enum step_result auth_pre_handle(void *state, struct invocation *inv) {
-    const struct auth *auth = state;
-    const struct route_policy *route = policy_of(auth, inv->route);
-    if (!route) return STEP_NEXT;
+static struct auth_visit *visit_new(const struct auth *auth, const struct route_policy *route, struct invocation *inv) {
     struct auth_visit *a = arena_zalloc(&inv->arena, sizeof *a + route->guard_count * sizeof a->visits[0]);
     *a = (struct auth_visit){.inv = inv, .auth = auth, .route = route};
     for (size_t i = 0; i < route->guard_count; i++)
         a->visits[i] = (struct guard_visit){
             .guard = auth->guards[route->guards[i]], .inv = inv, .on_verdict = on_verdict, .asker = a};
     inv->guarding = a;
-    return auth_go(a);
+    return a;
+}
+
+/* --- the source vouches --- */
+
+static const struct guard_policy *speaking_guard(const struct auth_settings *s, const struct guard_policy *p) {
+    return p->type == GUARD_ANY ? speaking_guard(s, &s->guards[p->any.guards[0]]) : p;
+}
+
+void auth_name_identity(const struct auth_settings *s, const struct http_trigger_config *trigger, struct identity *i) {
+    static const struct {
+        enum identity_shape shape;
+        const char *scheme;
+    } spoken[] = {
+        [GUARD_JWT] = {IDENTITY_JWT, "Bearer"},        [GUARD_API_KEY] = {IDENTITY_LAMBDA, "ApiKey"},
+        [GUARD_BASIC] = {IDENTITY_LAMBDA, "Basic"},    [GUARD_HMAC] = {IDENTITY_LAMBDA, "HMAC"},
+        [GUARD_HANDLER] = {IDENTITY_LAMBDA, "Custom"},
+    };
+    const struct route_policy *route = &s->routes[trigger->number];
+    if (route->guard_count == 0) return;
+    const struct guard_policy *p = speaking_guard(s, &s->guards[route->guards[0]]);
+    i->guard = p->name;
+    i->shape = spoken[p->type].shape;
+    i->scheme = slice_of(spoken[p->type].scheme);
+}
+
+/* The claims are taken as verified; what the route requires of them is asked for all the same. */
+static enum step_result auth_believe(struct auth_visit *a) {
+    struct invocation *inv = a->inv;
+    auth_name_identity(a->auth->settings, inv->route->trigger, inv->identity);
+    a->visits[0].identity = inv->identity;
+    return auth_admit(a);
+}
+
+static enum step_result auth_pre_handle(void *state, struct invocation *inv) {
+    const struct auth *auth = state;
+    const struct route_policy *route = policy_of(auth, inv->route);
+    if (!route) return STEP_NEXT;
+    struct auth_visit *a = visit_new(auth, route, inv);
+    return inv->identity ? auth_believe(a) : auth_go(a);
 }
 
 /* Some other plugin may have asked for the whole body. */
@@ -177,17 +211,23 @@ static void auth_post_handle(void *state, struct invocation *inv) {
 
 /* --- life --- */
 
+static const struct guard *predecessor_of(const struct auth *a, const struct guard_policy *p) {
+    const struct auth *old = a->host.predecessor;
+    for (size_t i = 0; old && i < old->settings->guard_count; i++) {
+        const struct guard_policy *other = &old->settings->guards[i];
+        if (other->type == p->type && slice_equal(other->name, p->name)) return old->guards[i];
+    }
+    return NULL;
+}
+
 static struct guard *open_guard(struct auth *a, size_t number, struct error *e) {
     static struct guard *(*const openers[])(const struct guard_host *, const struct guard_policy *, struct error *) = {
         [GUARD_JWT] = guard_jwt_open,   [GUARD_API_KEY] = guard_api_key_open, [GUARD_BASIC] = guard_basic_open,
         [GUARD_HMAC] = guard_hmac_open, [GUARD_HANDLER] = guard_handler_open, [GUARD_ANY] = guard_any_open,
     };
     const struct guard_policy *p = &a->settings->guards[number];
-    clock_random_hex(a->host.clock, a->salts[number], SALT_BYTES);
-    const struct guard_host h = {.plugin = &a->host,
-                                 .realm = a->settings->realm,
-                                 .salt = slice_make(a->salts[number], sizeof a->salts[number]),
-                                 .guards = a->guards};
+    const struct guard_host h = {
+        .plugin = &a->host, .realm = a->settings->realm, .guards = a->guards, .predecessor = predecessor_of(a, p)};
     return openers[p->type](&h, p, e);
 }
 
@@ -205,7 +245,6 @@ static void auth_close(void *state) {
     struct auth *a = state;
     for (size_t i = 0; i < a->settings->guard_count; i++) guard_free(a->guards[i]);
     free(a->guards);
-    free(a->salts);
     free(a);
 }
 
@@ -215,8 +254,8 @@ static int auth_open(const struct plugin_host *host, const void *settings, void 
     a->settings = settings ? settings : &nothing;
     a->host = *host;
     a->guards = xcalloc(a->settings->guard_count + 1, sizeof(struct guard *));
-    a->salts = xcalloc(a->settings->guard_count + 1, sizeof *a->salts);
     if (open_guards(a, false, e) == 0 && open_guards(a, true, e) == 0) {
+        a->host.predecessor = NULL;
         *state = a;
         return 0;
     }

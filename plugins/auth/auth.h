@@ -13,6 +13,11 @@
  * use to a handler, API keys and passwords, are taken out of the request before that.
  */
 #pragma once
+#include "gateway/blueprint/model.h"
+#include "gateway/invocation/identity.h"
 #include "plugins/plugin.h"
 
 extern const struct plugin auth_plugin;
+struct auth_settings;
+/* Names somebody whom a source vouches for as the first guard of the trigger would; nothing happens without one. */
+void auth_name_identity(const struct auth_settings *s, const struct http_trigger_config *trigger, struct identity *i);

@@ -87,5 +87,6 @@ struct auth_settings {
 
 extern const struct section auth_section; /* makes a struct auth_settings */
 
-/* Where a guard's `keys` or `users` are read from, at most `limit` bytes. The caller frees *out. */
-int auth_file_read(const char *path, size_t limit, struct buf *out, struct error *e) MUST_CHECK;
+/* The keys in the file of JWT_KEYS_FILE, at least one of which is made for the guard's algorithms; one reference. NULL
+ * with the error set. */
+struct jwk_set *jwt_policy_read_keys(const struct jwt_policy *p, struct error *e);

@@ -103,7 +103,9 @@ static const struct schema_field jwt_fields[] = {
      .rule = &rule_jwks,
      .about =
          "The issuer's public keys: `discover` (its OpenID Connect metadata, then OAuth's), the https URL of a JWK "
-         "Set (http only on loopback), or `file:PATH` of a JWK Set or of one key or certificate in PEM.",
+         "Set (http only on loopback), or `file:PATH` of a JWK Set or of one key or certificate in PEM, read again "
+         "when "
+         "it changes.",
      .example = "discover"},
     {.name = "secret",
      .kind = FIELD_TEXT,
@@ -206,7 +208,9 @@ static const struct schema_field basic_fields[] = {
      .flags = FIELD_REQUIRED | FIELD_SHOWN,
      .offset = offsetof(struct basic_document, users),
      .rule = &rule_users,
-     .about = "The file of users, as `htpasswd -B` writes it: a name, a colon and a bcrypt hash in each line.",
+     .about =
+         "The file of users, as `htpasswd -B` writes it: a name, a colon and a bcrypt hash in each line. Read again "
+         "when it changes.",
      .example = "\"file:staff.htpasswd\""},
 };
 static const char *const hmac_styles[] = {"github", "stripe", NULL};
@@ -243,7 +247,7 @@ static const struct schema_field hmac_fields[] = {
      .least = 1000,
      .most = HOUR_MS,
      .preset = "5m",
-     .about = "How far the time of a `stripe` signature may be from now.",
+     .about = "How far the time of a signature may be from now; only with `style: stripe`.",
      .example = "2m"},
 };
 static const char *const memory_words[] = {"request", "credential", NULL};

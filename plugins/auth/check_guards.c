@@ -4,38 +4,11 @@
 #include "plugins/auth/auth_check.h"
 #include "plugins/auth/htpasswd.h"
 #include "plugins/auth/jwks_discovery.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define SECRET_LEAST 16 /* bytes; what is shorter can be guessed from one recorded answer */
 
 /* --- files --- */
-
-static int read_whole(int fd, size_t limit, struct buf *out) {
-    while (out->n <= limit) {
-        ssize_t got = read(fd, buf_reserve(out, 4096), 4096);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return errno;
-        if (got == 0) return 0;
-        out->n += (size_t)got;
-    }
-    return EFBIG;
-}
-
-int auth_file_read(const char *path, size_t limit, struct buf *out, struct error *e) {
-    struct stat s;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return error_set_errno(e, errno, "cannot read %s", path);
-    int problem = fstat(fd, &s) != 0 ? errno : 0;
-    if (!problem && !S_ISREG(s.st_mode)) problem = S_ISDIR(s.st_mode) ? EISDIR : EINVAL;
-    if (!problem) problem = read_whole(fd, limit, out);
-    close(fd);
-    return problem ? error_set_errno(e, problem, "cannot read %s", path) : 0;
-}
 
 /* The absolute path of "file:PATH"; NULL when it is none. */
 static const char *file_of(struct auth_checking *c, struct slice text) {
@@ -129,24 +102,11 @@ static void check_jwt_secret(struct auth_checking *c, const struct node *n, stru
     jwk_set_release(set);
 }
 
-static bool set_serves(const struct jwk_set *set, unsigned algorithms) {
-    for (size_t i = 0; i < jwk_set_count(set); i++)
-        if (jwk_set_at(set, i)->algorithms & algorithms) return true;
-    return false;
-}
-
 static void check_key_file(struct auth_checking *c, const struct node *n, const struct jwt_policy *p) {
     struct error e;
-    struct buf text = {0};
-    struct jwk_set *set = NULL;
-    if (auth_file_read(p->key_text.p, JWK_SET_SIZE_LIMIT, &text, &e) == 0)
-        set = jwk_set_from_file_text(buf_slice(&text), &e);
-    if (!set)
-        problems_add(c->problems, n->at, "jwks: %s", e.message);
-    else if (p->algorithms && !set_serves(set, p->algorithms))
-        problems_add(c->problems, n->at, "jwks: no key in this file is made for the guard's algorithms");
+    struct jwk_set *set = jwt_policy_read_keys(p, &e);
+    if (!set) problems_add(c->problems, n->at, "jwks: %s", e.message);
     jwk_set_release(set);
-    buf_free(&text);
 }
 
 static void check_keys_url(struct auth_checking *c, const struct node *n, const char *key, enum jwks_place place) {
@@ -171,7 +131,11 @@ static void check_jwks(struct auth_checking *c, const struct jwt_document *d, st
     }
     p->keys = file ? JWT_KEYS_FILE : JWT_KEYS_URL;
     p->key_text = file ? slice_of(file) : d->jwks->text;
-    if (!file)
+    if (!file && !slice_starts_with(d->jwks->text, SLICE("http")))
+        problems_add(c->problems, d->jwks->at,
+                     "jwks: expected discover, an https:// URL or file:PATH, found \"" SLICE_FMT "\"",
+                     SLICE_ARG(d->jwks->text));
+    else if (!file)
         check_keys_url(c, d->jwks, "jwks", JWKS_PLACE_KEYS);
     else if (c->depth == BLUEPRINT_CHECK_FILES)
         check_key_file(c, d->jwks, p);
@@ -252,22 +216,15 @@ void check_api_key(struct auth_checking *c, const struct api_key_document *d, st
 
 void check_basic(struct auth_checking *c, const struct basic_document *d, struct basic_policy *p) {
     struct error e;
-    struct buf text = {0};
     if (!d->users) return;
     p->users = file_of(c, d->users->text);
-    if (!p->users) {
-        problems_add(c->problems, d->users->at, "users: expected file:PATH");
-        return;
-    }
-    if (c->depth != BLUEPRINT_CHECK_FILES) return;
-    struct htpasswd *users = NULL;
-    if (auth_file_read(p->users, HTPASSWD_SIZE_LIMIT, &text, &e) == 0) users = htpasswd_read(buf_slice(&text), &e);
-    if (!users && e.line)
-        problems_add(c->problems, d->users->at, "users: line %d of %s: %s", e.line, p->users, e.message);
-    else if (!users)
-        problems_add(c->problems, d->users->at, "users: %s", e.message);
+    if (!p->users)
+        problems_add(c->problems, d->users->at, "users: expected file:PATH, found \"" SLICE_FMT "\"",
+                     SLICE_ARG(d->users->text));
+    if (!p->users || c->depth != BLUEPRINT_CHECK_FILES) return;
+    struct htpasswd *users = htpasswd_open(p->users, &e);
+    if (!users) problems_add(c->problems, d->users->at, "users: %s", e.message);
     htpasswd_free(users);
-    buf_free(&text);
 }
 
 /* --- hmac --- */
@@ -281,6 +238,9 @@ void check_hmac(struct auth_checking *c, const struct hmac_document *d, struct h
     p->tolerance_ms = d->tolerance_ms;
     p->secrets = texts_of(c, &d->secret);
     for (size_t i = 0; (n = next_item(&d->secret, &i));) check_secret(c, "secret", n);
+    n = node_get(d->origin, "tolerance");
+    if (n && p->style != HMAC_STYLE_STRIPE)
+        problems_add(c->problems, n->at, "tolerance: only signatures with `style: stripe` carry a time; remove it");
 }
 
 /* --- handler --- */

@@ -1,10 +1,31 @@
 #include "plugins/auth/guard.h"
 #include "gateway/base/buf.h"
+#include "gateway/base/file.h"
 #include "gateway/base/json_write.h"
+#include "gateway/base/log.h"
 
 void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard_host *h,
                 const struct guard_policy *p) {
-    *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm, .salt = h->salt};
+    *g = (struct guard){.ops = ops, .policy = p, .realm = h->realm};
+}
+
+struct file_poll *guard_follow_file(struct guard *g, const struct guard_host *h, const char *path,
+                                    void (*on_changed)(void *guard)) {
+    return file_poll_open(&(struct file_poll_config){.deadlines = h->plugin->deadlines,
+                                                     .clock = h->plugin->clock,
+                                                     .paths = &path,
+                                                     .count = 1,
+                                                     .on_changed = on_changed,
+                                                     .context = g});
+}
+
+void guard_log_file(const struct guard *g, struct log *log, const char *path, const struct error *problem) {
+    struct slice name = g->policy->name;
+    if (problem)
+        log_event(log, LOG_ERROR, "a guard's changed file cannot be used, the old one goes on",
+                  LOG_SLICE("guard", name), LOG_TEXT("file", path), LOG_TEXT("error", problem->message));
+    else
+        log_event(log, LOG_INFO, "a guard's file loaded anew", LOG_SLICE("guard", name), LOG_TEXT("file", path));
 }
 
 void guard_pass(struct guard_visit *v, struct identity *identity) {
@@ -66,16 +87,22 @@ static void read_details(const struct identity *i, struct identity_details *d) {
     if (says_scopes(&t)) d->scopes = join_scopes(&t, a);
 }
 
-struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
-                                          struct slice json_line) {
-    struct arena *a = &v->inv->arena;
+struct identity *identity_of_claims(struct arena *a, enum identity_shape shape, const char *scheme,
+                                    struct slice json_line) {
     struct identity *i = arena_zalloc(a, sizeof *i);
     *i = (struct identity){.shape = shape,
-                           .guard = v->guard->policy->name,
+                           .guard = SLICE(""),
                            .scheme = slice_of(scheme),
                            .claims_json = json_line,
                            .read = read_details,
                            .arena = a};
+    return i;
+}
+
+struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
+                                          struct slice json_line) {
+    struct identity *i = identity_of_claims(&v->inv->arena, shape, scheme, json_line);
+    i->guard = v->guard->policy->name;
     return i;
 }
 

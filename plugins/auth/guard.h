@@ -27,12 +27,14 @@ enum guard_verdict {
     GUARD_PASS,
 };
 
+struct file_poll;
 struct guard;
 struct guard_visit {
     struct guard *guard;
     struct invocation *inv;
     enum guard_verdict verdict;
     const char *detail;        /* for the client; NULL = nothing more to say */
+    bool absent;               /* UNAUTHORIZED because there is no credential to judge */
     struct fields challenges;  /* WWW-Authenticate */
     struct identity *identity; /* of PASS; NULL = the guard knows nobody */
     void *pending;             /* the guard's own, between its calls */
@@ -53,15 +55,14 @@ struct guard {
     const struct guard_ops *ops;
     const struct guard_policy *policy; /* the blueprint's */
     struct slice realm;
-    struct slice salt; /* of this process and this guard: what its cache's keys are made with */
 };
 
 /* What a guard is opened with. */
 struct guard_host {
     const struct plugin_host *plugin;
     struct slice realm;
-    struct slice salt;
-    struct guard *const *guards; /* those opened so far, by number */
+    struct guard *const *guards;     /* those opened so far, by number */
+    const struct guard *predecessor; /* of the same name and type, in the generation before; NULL = none */
 };
 
 /* One per type. NULL with the error set on failure. */
@@ -71,6 +72,12 @@ struct guard *guard_basic_open(const struct guard_host *h, const struct guard_po
 struct guard *guard_hmac_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
 struct guard *guard_handler_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
 struct guard *guard_any_open(const struct guard_host *h, const struct guard_policy *p, struct error *e);
+
+/* Calls on_changed with the guard when the file that it was opened with is another one (base/file.h). */
+struct file_poll *guard_follow_file(struct guard *g, const struct guard_host *h, const char *path,
+                                    void (*on_changed)(void *guard));
+/* What came of it: `problem` says why the guard goes on with what it had; NULL = it did not have to. */
+void guard_log_file(const struct guard *g, struct log *log, const char *path, const struct error *problem);
 
 void guard_init(struct guard *g, const struct guard_ops *ops, const struct guard_host *h, const struct guard_policy *p);
 static inline void guard_free(struct guard *g) { /* NULL is fine */
@@ -94,3 +101,6 @@ struct identity *guard_identity_of_name(struct guard_visit *v, const char *schem
 /* Who a claims set is about, which jwt_read has accepted before, on one line (identity_json_line). */
 struct identity *guard_identity_of_claims(struct guard_visit *v, const char *scheme, enum identity_shape shape,
                                           struct slice json_line);
+/* The same for whoever vouches for the claims without a guard; the guard's name is left out. */
+struct identity *identity_of_claims(struct arena *a, enum identity_shape shape, const char *scheme,
+                                    struct slice json_line);

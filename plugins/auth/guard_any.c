@@ -1,6 +1,6 @@
 /* One of several guards. They are asked in order, and the first that lets pass ends it. When none does, the
  * answer is that of the one that came nearest: wait for the body, nobody can tell, known but not allowed, not known;
- * in the last case the client is told every way to prove who it is. */
+ * in the last case the client is told every way to prove who it is, and what is wrong with the credential it has. */
 #include "gateway/base/memory.h"
 #include "plugins/auth/guard.h"
 #include <stdlib.h>
@@ -24,6 +24,13 @@ static const struct guard_visit *find_verdict(const struct any_visit *a, enum gu
     return NULL;
 }
 
+/* Of the refusals, the one that judged a credential; none did: a text for all of them. */
+static const char *refusal_detail(const struct any_visit *a) {
+    for (size_t i = 0; i < a->next; i++)
+        if (!a->visits[i].absent) return a->visits[i].detail;
+    return "a credential is needed";
+}
+
 static void add_challenges(struct guard_visit *v, const struct fields *challenges) {
     for (size_t i = 0; i < challenges->count; i++)
         fields_add(&v->challenges, &v->inv->arena, challenges->items[i].name, challenges->items[i].value);
@@ -36,7 +43,7 @@ static void any_settle(struct any_visit *a) {
     const struct guard_visit *best = NULL;
     for (size_t i = 0; i < ARRAY_LEN(order) && !best; i++) best = find_verdict(a, order[i]);
     v->verdict = best->verdict;
-    v->detail = best->detail;
+    v->detail = best->verdict == GUARD_UNAUTHORIZED ? refusal_detail(a) : best->detail;
     v->identity = best->identity;
     if (v->verdict == GUARD_FORBIDDEN) add_challenges(v, &best->challenges);
     for (size_t i = 0; i < a->next && v->verdict == GUARD_UNAUTHORIZED; i++)

@@ -36,6 +36,7 @@ static void api_key_check(struct guard *base, struct guard_visit *v) {
         guard_pass(v, guard_identity_of_name(v, "ApiKey", key->name));
         return;
     }
+    v->absent = found == CREDENTIAL_ABSENT;
     guard_refuse(v, GUARD_UNAUTHORIZED,
                  found == CREDENTIAL_ABSENT     ? "an API key is needed"
                  : found == CREDENTIAL_REPEATED ? "there is more than one API key"

@@ -1,11 +1,12 @@
 /* User and password (RFC 7617). A check is bcrypt on another thread: two at a time, so that a flood of guesses leaves
  * processors for everybody else, and no more than CHECKS_WAITING_MAX in line. Who was let in is remembered for a
- * minute by a digest of name and password.
+ * minute (token_cache.h), or until the file of users changes.
  *
  *   WAITING (the line) -> RUNNING (a thread) -> DONE (a task on the turn) -> concluded
  *
  * A visitor who leaves takes its check along; one that runs is only forgotten, and frees itself when it is done. */
 #include "gateway/base/base64.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "gateway/loop/loop.h"
 #include "plugins/auth/guard.h"
@@ -24,6 +25,10 @@
 struct basic_guard {
     struct guard guard;
     struct htpasswd *users;
+    struct siphash_key decoys; /* who stands in for names that nobody has */
+    uint64_t generation;       /* of users: who was let in by an older one is asked again */
+    struct file_poll *poll;
+    struct log *log;
     struct token_cache *cache;
     struct clock *clock;
     struct turn *turn;
@@ -38,8 +43,9 @@ struct basic_check {
     struct guard_visit *visit; /* NULL: left */
     struct turn_task task;
     struct token_key key;
-    struct slice user; /* in the visit's arena */
-    bool known;        /* the user is; else the hash is a decoy */
+    uint64_t generation; /* of the users that the hash is from */
+    struct slice user;   /* in the visit's arena */
+    bool known;          /* the user is; else the hash is a decoy */
     bool matches;
     char hash[HTPASSWD_HASH_SIZE + 1];
     char password[HTPASSWD_PASSWORD_MAX + 1];
@@ -93,7 +99,9 @@ static void check_start(struct basic_check *c) {
 
 static void remember(struct basic_guard *g, const struct basic_check *c) {
     token_cache_put(g->cache, &c->key,
-                    &(struct token_entry){.claims = c->user, .until_ms = clock_wall_ms(g->clock) + CACHE_MS});
+                    &(struct token_entry){.claims = c->user,
+                                          .until_ms = clock_wall_ms(g->clock) + CACHE_MS,
+                                          .generation = c->generation});
 }
 
 static void on_task(struct turn_task *task) {
@@ -129,13 +137,11 @@ static bool login_read(struct slice text, struct arena *a, struct login *login) 
     return login->password.n <= HTPASSWD_PASSWORD_MAX;
 }
 
-/* For a name that nobody has, the digest picks whose hash is checked in vain. */
+/* For a name that nobody has, somebody else's hash is checked in vain. */
 static void choose_hash(const struct basic_guard *g, struct basic_check *c) {
-    size_t seed;
-    memcpy(&seed, c->key.bytes, sizeof seed);
     struct slice hash = htpasswd_hash_of(g->users, c->user);
     c->known = !slice_is_none(hash);
-    if (!c->known) hash = htpasswd_decoy(g->users, seed);
+    if (!c->known) hash = htpasswd_decoy(g->users, &g->decoys, c->user);
     memcpy(c->hash, hash.p, hash.n);
 }
 
@@ -146,7 +152,7 @@ static void basic_begin(struct basic_guard *g, struct guard_visit *v, const stru
         return;
     }
     struct basic_check *c = xcalloc(1, sizeof *c);
-    *c = (struct basic_check){.guard = g, .visit = v, .key = *key, .user = login->user};
+    *c = (struct basic_check){.guard = g, .visit = v, .key = *key, .user = login->user, .generation = g->generation};
     c->task = (struct turn_task){.phase = TURN_PUBLIC, .run = on_task};
     memcpy(c->password, login->password.p, login->password.n);
     choose_hash(g, c);
@@ -160,10 +166,10 @@ static void basic_check(struct guard *base, struct guard_visit *v) {
     struct basic_guard *g = basic_guard_of(base);
     const struct credential_places places = {&g->place, 1};
     struct login login;
-    struct token_key key;
     struct slice text;
     enum credential_found found = credential_find(&places, v->inv, SLICE("Basic"), &text);
     if (found != CREDENTIAL_FOUND) {
+        v->absent = found == CREDENTIAL_ABSENT;
         basic_refuse(v, found == CREDENTIAL_ABSENT ? "user and password are needed" : "there are two logins");
         return;
     }
@@ -171,8 +177,8 @@ static void basic_check(struct guard *base, struct guard_visit *v) {
         basic_refuse(v, "the user or the password is wrong");
         return;
     }
-    token_cache_key(g->cache, g->guard.salt, text, &key);
-    struct slice user = token_cache_find(g->cache, &key, 0, &v->inv->arena);
+    struct token_key key = token_cache_key(g->cache, text);
+    struct slice user = token_cache_find(g->cache, &key, g->generation, &v->inv->arena);
     if (slice_is_none(user))
         basic_begin(g, v, &login, &key);
     else
@@ -199,6 +205,7 @@ static void basic_free(struct guard *base) {
         list_remove(node);
     }
     list_each (&g->waiting, node) check_free(list_entry(node, struct basic_check, node));
+    file_poll_close(g->poll);
     htpasswd_free(g->users);
     token_cache_free(g->cache);
     free(g);
@@ -207,26 +214,34 @@ static void basic_free(struct guard *base) {
 static const struct guard_ops basic_ops = {
     .check = basic_check, .cancel = basic_cancel, .strip = basic_strip, .free = basic_free};
 
-static struct htpasswd *open_users(const char *path, struct error *e) {
-    struct buf text = {0};
-    struct htpasswd *users = NULL;
-    if (auth_file_read(path, HTPASSWD_SIZE_LIMIT, &text, e) == 0) users = htpasswd_read(buf_slice(&text), e);
-    buf_free(&text);
-    return users;
+/* Checks that are under way have their hash with them. */
+static void on_users_changed(void *context) {
+    struct basic_guard *g = context;
+    const char *path = g->guard.policy->basic.users;
+    struct error e;
+    struct htpasswd *users = htpasswd_open(path, &e);
+    guard_log_file(&g->guard, g->log, path, users ? NULL : &e);
+    if (!users) return;
+    htpasswd_free(g->users);
+    g->users = users;
+    g->generation++;
 }
 
 struct guard *guard_basic_open(const struct guard_host *h, const struct guard_policy *p, struct error *e) {
-    struct htpasswd *users = open_users(p->basic.users, e);
-    if (!users) return NULL;
     struct basic_guard *g = xcalloc(1, sizeof *g);
     guard_init(&g->guard, &basic_ops, h, p);
-    g->users = users;
     g->clock = h->plugin->clock;
     g->turn = h->plugin->turn;
     g->loop = h->plugin->loop;
+    g->log = h->plugin->log;
+    g->clock->random(g->clock, &g->decoys, sizeof g->decoys);
     g->cache = token_cache_new(CACHE_USERS, CACHE_BYTES, g->clock);
     g->place = (struct credential_place){CREDENTIAL_HEADER, SLICE("authorization")};
     list_init(&g->waiting);
     list_init(&g->running);
-    return &g->guard;
+    g->poll = guard_follow_file(&g->guard, h, p->basic.users, on_users_changed);
+    g->users = htpasswd_open(p->basic.users, e);
+    if (g->users) return &g->guard;
+    basic_free(&g->guard);
+    return NULL;
 }

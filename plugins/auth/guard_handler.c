@@ -1,13 +1,13 @@
 /* A handler of the application decides. It gets an invocation of its own, made here and put straight into its executor:
  * the request's line, fields and client address, never its body. No hook sees that invocation.
  *
- *   ASKED    the handler has it, or it waits in the handler's queue
- *   READING  the handler has answered, and the rest of the body is still on its way
- *   DONE     a task on the turn will read the answer and conclude the visit
+ *   ASKED      the handler has it, or it waits in the handler's queue
+ *   ANSWERED   the collector waits for the rest of the body; from the turn the answer is read and the visit concluded
  *
  * A visitor who leaves takes the call along; an invocation that runs already is told so, and its answer is nobody's. */
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/model.h"
+#include "gateway/invocation/collector.h"
 #include "plugins/auth/authorizer_answer.h"
 #include "plugins/auth/guard.h"
 #include "plugins/auth/token_cache.h"
@@ -33,9 +33,7 @@ struct authorizer_call {
     struct invocation *question; /* NULL once it has ended */
     enum failure failure;
     int status;
-    struct body *body; /* of the answer; NULL = empty */
-    struct turn_task task;
-    struct deadline limit; /* for the rest of a body */
+    struct collector collector; /* of the answer's body */
     struct token_key key;
 };
 
@@ -44,12 +42,7 @@ static struct handler_guard *handler_guard_of(struct guard *g) {
 }
 
 static void call_free(struct authorizer_call *c) {
-    turn_remove(&c->task);
-    deadline_disarm(c->guard->pipeline->deadlines, &c->limit);
-    if (c->body) {
-        body_on_readable(c->body, NULL, NULL);
-        body_release_consumer(c->body);
-    }
+    collector_release(&c->collector);
     free(c);
 }
 
@@ -101,10 +94,11 @@ static bool recall(struct handler_guard *g, struct guard_visit *v, const struct 
 static struct authorizer_answer call_read(struct authorizer_call *c) {
     struct arena *a = &c->visit->inv->arena;
     struct authorizer_answer none = {.why = c->failure != FAILURE_NONE ? failure_row(c->failure)->slug : NULL};
-    if (!none.why && c->body && body_state_of(c->body) != BODY_COMPLETE) none.why = "its answer broke off";
-    if (!none.why && c->body && body_received(c->body) > AUTHORIZER_ANSWER_LIMIT) none.why = "its answer is too large";
+    struct slice bytes = collector_bytes(&c->collector);
+    if (!none.why && slice_is_none(bytes)) none.why = "its answer broke off";
+    if (!none.why && bytes.n > AUTHORIZER_ANSWER_LIMIT) none.why = "its answer is too large";
     if (none.why) return none;
-    struct slice text = c->body ? arena_copy(a, body_whole(c->body)) : SLICE("");
+    struct slice text = arena_copy(a, bytes);
     struct authorizer_answer answer = authorizer_answer_read(c->status, text, a);
     answer.context = identity_json_line(answer.context, a);
     return answer;
@@ -116,10 +110,9 @@ static void log_unclear(struct handler_guard *g, const struct guard_visit *v, co
               LOG_TEXT("reason", why));
 }
 
-static void on_answered(struct turn_task *task) {
-    struct authorizer_call *c = container_of(task, struct authorizer_call, task);
+static void on_answered(struct collector *collector) {
+    struct authorizer_call *c = container_of(collector, struct authorizer_call, collector);
     struct guard_visit *v = c->visit;
-    if (c->body && body_state_of(c->body) == BODY_OPEN && deadline_armed(&c->limit)) return;
     struct authorizer_answer answer = call_read(c);
     if (take_answer(v, &answer)) {
         remember(c->guard, c, &answer);
@@ -131,23 +124,6 @@ static void on_answered(struct turn_task *task) {
     guard_conclude(v);
 }
 
-static void on_body(void *context) {
-    struct authorizer_call *c = context;
-    turn_add(c->guard->pipeline->turn, &c->task);
-}
-
-static void on_limit(struct deadline *d) {
-    on_body(container_of(d, struct authorizer_call, limit));
-}
-
-static void call_await_body(struct authorizer_call *c) {
-    struct pipeline *p = c->guard->pipeline;
-    body_set_limit(c->body, AUTHORIZER_ANSWER_LIMIT);
-    body_collect(c->body);
-    body_on_readable(c->body, on_body, c);
-    deadline_arm(p->deadlines, &c->limit, clock_now_ms(p->clock) + c->guard->handler->timeout_ms);
-}
-
 /* The question is over; it may be in the midst of the submit that asked it, so the rest waits for the turn. */
 static void on_finish(struct invocation *question) {
     struct authorizer_call *c = question->source_context;
@@ -155,9 +131,8 @@ static void on_finish(struct invocation *question) {
     if (!c->visit) return; /* being cancelled */
     c->failure = question->outcome.failure;
     c->status = question->outcome.status;
-    c->body = outcome_take_body(&question->outcome);
-    if (c->body && body_state_of(c->body) == BODY_OPEN) call_await_body(c);
-    turn_add(c->guard->pipeline->turn, &c->task);
+    collector_take(&c->collector, outcome_take_body(&question->outcome), AUTHORIZER_ANSWER_LIMIT,
+                   c->guard->handler->timeout_ms);
 }
 
 static const struct source_ops authorizer_source = {.name = "authorizer", .finish = on_finish};
@@ -170,13 +145,19 @@ static bool describes_body(struct slice name) {
            slice_equal_nocase(name, SLICE("trailer")) || slice_equal_nocase(name, SLICE("expect"));
 }
 
+/* HEAD is guarded as GET, and asked about as GET: the answer to a HEAD has no body (RFC 9110 9.3.2), so a server would
+ * have nothing to say it with. */
+static struct slice method_asked(const struct request *r) {
+    return slice_equal(r->method, SLICE("HEAD")) ? SLICE("GET") : r->method;
+}
+
 /* It may outlive the request that it is made from, so all of it is copied. */
 static void copy_request(struct invocation *to, const struct invocation *from) {
     struct arena *a = &to->arena;
     const struct request *f = &from->request;
     struct request *r = &to->request;
     struct error e;
-    r->method = arena_copy(a, f->method);
+    r->method = arena_copy(a, method_asked(f));
     r->version = arena_copy(a, f->version);
     r->host = arena_copy(a, f->host);
     r->scheme = arena_copy(a, f->scheme);
@@ -222,8 +203,7 @@ static struct invocation *question_new(struct authorizer_call *c) {
 static void handler_ask(struct handler_guard *g, struct guard_visit *v, const struct token_key *key) {
     struct authorizer_call *c = xcalloc(1, sizeof *c);
     *c = (struct authorizer_call){.guard = g, .visit = v, .key = *key};
-    c->task = (struct turn_task){.phase = TURN_PUBLIC, .run = on_answered};
-    c->limit.on_due = on_limit;
+    collector_init(&c->collector, g->pipeline, on_answered);
     v->pending = c;
     v->verdict = GUARD_WAIT;
     c->question = question_new(c);
@@ -235,19 +215,20 @@ static void question_key(struct handler_guard *g, struct guard_visit *v, struct 
     const struct request *r = &v->inv->request;
     struct slice text = credential;
     if (g->policy->memory == AUTHORIZER_BY_REQUEST)
-        text = arena_printf(&v->inv->arena, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(r->method),
+        text = arena_printf(&v->inv->arena, SLICE_FMT " " SLICE_FMT " " SLICE_FMT, SLICE_ARG(method_asked(r)),
                             SLICE_ARG(r->target), SLICE_ARG(credential));
-    if (g->cache) token_cache_key(g->cache, g->guard.salt, text, key);
+    if (g->cache) *key = token_cache_key(g->cache, text);
 }
 
 static void handler_check(struct guard *base, struct guard_visit *v) {
     struct handler_guard *g = handler_guard_of(base);
     struct slice credential = SLICE("");
-    struct token_key key = {{0}};
+    struct token_key key = {0};
     bool needed = g->policy->places.count > 0;
     enum credential_found found = needed ? credential_find(&g->policy->places, v->inv, SLICE_NONE, &credential)
                                          : CREDENTIAL_FOUND;
     if (found != CREDENTIAL_FOUND) {
+        v->absent = found == CREDENTIAL_ABSENT;
         refuse_unknown(v, found == CREDENTIAL_ABSENT ? "a credential is needed" : "there is more than one credential");
         return;
     }

@@ -99,6 +99,7 @@ static void hmac_check(struct guard *base, struct guard_visit *v) {
     struct hmac_claim *claim = arena_alloc(&v->inv->arena, sizeof *claim);
     struct slice text = fields_get(f, g->policy->header);
     if (slice_is_none(text)) {
+        v->absent = true;
         hmac_refuse(g, v, "a signature is needed");
         return;
     }

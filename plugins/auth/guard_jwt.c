@@ -1,5 +1,6 @@
 /* A signed token. Most are found in the cache; the others are verified with the keys that there are, and, when a
- * token names a key that is not among them, once more with newer ones. */
+ * token names a key that is not among them, once more with newer ones. Keys of a file follow the file. */
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "plugins/auth/guard.h"
 #include "plugins/auth/jwks_source.h"
@@ -13,7 +14,9 @@ struct jwt_guard {
     struct guard guard;
     const struct jwt_policy *policy;
     struct clock *clock;
+    struct log *log;
     struct key_source *source;
+    struct file_poll *poll; /* of JWT_KEYS_FILE */
     struct jws_verifier *verifier;
     struct token_cache *cache;
 };
@@ -31,6 +34,7 @@ static struct jwt_guard *jwt_guard_of(struct guard *g) {
 
 /* RFC 6750 3.1: who sent no token is told nothing about tokens. */
 static void refuse_without_token(struct guard_visit *v) {
+    v->absent = true;
     guard_refuse(v, GUARD_UNAUTHORIZED, "a token is needed");
     guard_challenge(v, "Bearer", "");
 }
@@ -58,9 +62,8 @@ static struct jose_verdict verify(struct jwt_guard *g, struct guard_visit *v, st
                                   const struct jwk_set *keys) {
     const struct jwt_trust trust = {g->verifier, keys, &g->policy->rules, g->clock};
     struct arena *a = &v->inv->arena;
-    struct token_key key;
     struct jwt t;
-    token_cache_key(g->cache, g->guard.salt, token, &key);
+    struct token_key key = token_cache_key(g->cache, token);
     struct slice claims = keys ? token_cache_find(g->cache, &key, jwk_set_generation(keys), a) : SLICE_NONE;
     if (!slice_is_none(claims)) {
         pass_with(v, claims);
@@ -131,6 +134,7 @@ static void jwt_guard_cancel(struct guard *base, struct guard_visit *v) {
 
 static void jwt_guard_free(struct guard *base) {
     struct jwt_guard *g = jwt_guard_of(base);
+    file_poll_close(g->poll);
     key_source_free(g->source);
     jws_verifier_free(g->verifier);
     token_cache_free(g->cache);
@@ -143,11 +147,7 @@ static const struct guard_ops jwt_guard_ops = {
 /* --- keys --- */
 
 static struct key_source *open_file(const struct jwt_policy *p, struct error *e) {
-    struct buf text = {0};
-    struct jwk_set *set = NULL;
-    if (auth_file_read(p->key_text.p, JWK_SET_SIZE_LIMIT, &text, e) == 0)
-        set = jwk_set_from_file_text(buf_slice(&text), e);
-    buf_free(&text);
+    struct jwk_set *set = jwt_policy_read_keys(p, e);
     return set ? key_source_static(set) : NULL;
 }
 
@@ -184,14 +184,31 @@ static struct key_source *open_keys(const struct plugin_host *host, const struct
     return open_remote(host, p, e);
 }
 
+static void on_key_file_changed(void *context) {
+    struct jwt_guard *g = context;
+    struct error e;
+    struct jwk_set *set = jwt_policy_read_keys(g->policy, &e);
+    if (set) key_source_static_replace(g->source, set);
+    guard_log_file(&g->guard, g->log, g->policy->key_text.p, set ? NULL : &e);
+}
+
+static const struct key_source *jwt_predecessor_source(const struct guard *old) {
+    return container_of(old, const struct jwt_guard, guard)->source;
+}
+
 struct guard *guard_jwt_open(const struct guard_host *h, const struct guard_policy *p, struct error *e) {
-    struct key_source *source = open_keys(h->plugin, p, e);
-    if (!source) return NULL;
     struct jwt_guard *g = xcalloc(1, sizeof *g);
     guard_init(&g->guard, &jwt_guard_ops, h, p);
     g->policy = &p->jwt;
     g->clock = h->plugin->clock;
-    g->source = source;
+    g->log = h->plugin->log;
+    if (p->jwt.keys == JWT_KEYS_FILE) g->poll = guard_follow_file(&g->guard, h, p->jwt.key_text.p, on_key_file_changed);
+    g->source = open_keys(h->plugin, p, e);
+    if (!g->source) {
+        jwt_guard_free(&g->guard);
+        return NULL;
+    }
+    if (h->predecessor) key_source_inherit(g->source, jwt_predecessor_source(h->predecessor));
     g->verifier = jws_verifier_new(p->jwt.algorithms);
     g->cache = token_cache_new(CACHE_TOKENS, CACHE_BYTES, g->clock);
     return &g->guard;

@@ -1,4 +1,5 @@
 #include "plugins/auth/htpasswd.h"
+#include "gateway/base/file.h"
 #include "gateway/base/map.h"
 #include "gateway/base/memory.h"
 #include <crypt.h>
@@ -63,6 +64,22 @@ struct htpasswd *htpasswd_read(struct slice text, struct error *e) {
     return NULL;
 }
 
+struct htpasswd *htpasswd_open(const char *path, struct error *e) {
+    struct buf text = {0};
+    struct error inside;
+    if (file_read(path, "the users", HTPASSWD_SIZE_LIMIT, &text, e) < 0) {
+        buf_free(&text);
+        return NULL;
+    }
+    struct htpasswd *users = htpasswd_read(buf_slice(&text), &inside);
+    buf_free(&text);
+    if (!users && inside.line)
+        error_set(e, ERROR_FORMAT, "line %d of %s: %s", inside.line, path, inside.message);
+    else if (!users)
+        error_set(e, ERROR_FORMAT, "%s: %s", path, inside.message);
+    return users;
+}
+
 void htpasswd_free(struct htpasswd *h) {
     if (!h) return;
     for (size_t i = 0; i < h->count; i++) free(h->all[i]);
@@ -79,8 +96,8 @@ struct slice htpasswd_hash_of(const struct htpasswd *h, struct slice user) {
     return slice_of(map_get(h->hashes, user));
 }
 
-struct slice htpasswd_decoy(const struct htpasswd *h, size_t seed) {
-    return slice_of(h->all[seed % h->count]);
+struct slice htpasswd_decoy(const struct htpasswd *h, const struct siphash_key *key, struct slice user) {
+    return slice_of(h->all[siphash_long(key, user).words[0] % h->count]);
 }
 
 /* The room is large (32 KiB), and holds the password afterwards. */

@@ -10,7 +10,7 @@
  */
 #pragma once
 #include "gateway/base/error.h"
-#include "gateway/base/slice.h"
+#include "gateway/base/siphash.h"
 
 #define HTPASSWD_SIZE_LIMIT (1024 * 1024)
 #define HTPASSWD_HASH_SIZE 60
@@ -20,11 +20,14 @@
 struct htpasswd;
 /* NULL with the error set, whose line is that of the file. Copies what it needs. */
 struct htpasswd *htpasswd_read(struct slice text, struct error *e);
+/* The same from a file, which the error names. */
+struct htpasswd *htpasswd_open(const char *path, struct error *e);
 void htpasswd_free(struct htpasswd *h); /* NULL is fine */
 size_t htpasswd_count(const struct htpasswd *h);
 /* The user's hash, or absent. */
 struct slice htpasswd_hash_of(const struct htpasswd *h, struct slice user);
-/* Some user's hash, the same one for the same `seed`. */
-struct slice htpasswd_decoy(const struct htpasswd *h, size_t seed);
+/* Some user's hash for a name that has none; which one, nobody can tell without the key. It is the same for every
+ * password: as with a true user's hash, all guesses take the time of one cost. */
+struct slice htpasswd_decoy(const struct htpasswd *h, const struct siphash_key *key, struct slice user);
 /* Whether the hash, NUL-terminated, is that of the password. Any thread. */
 bool htpasswd_matches(const char *hash, const char *password);

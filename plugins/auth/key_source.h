@@ -1,8 +1,8 @@
 /* key_source.h - where the keys come from that a jwt guard verifies with.
  *
- * Keys that stand in a file or in the blueprint are there from the start and never change (key_source_static). Keys
- * that an issuer publishes are fetched (jwks_source.h): they may not be there yet, may be replaced at any time, and may
- * be asked for again when a token names one that is not among them.
+ * Keys that stand in a file or in the blueprint are there from the start (key_source_static); those of a file are
+ * replaced when it changes. Keys that an issuer publishes are fetched (jwks_source.h): they may not be there yet, may
+ * be replaced at any time, and may be asked for again when a token names one that is not among them.
  *
  *   current  what there is now; verify with it
  *   fetch    a token named a key that `current` lacks, or there is nothing yet: are newer keys to be had?
@@ -31,15 +31,19 @@ struct key_source_ops {
     const struct jwk_set *(*current)(struct key_source *s);
     enum key_fetch (*fetch)(struct key_source *s, struct key_waiter *w);
     void (*forget)(struct key_source *s, struct key_waiter *w); /* nothing happens when it does not wait */
-    void (*free)(struct key_source *s);                         /* nobody waits any more */
+    /* Begins with what `old`, of the same kind, has learnt, if it was told to look in the same place; NULL = there is
+     * nothing to learn. */
+    void (*inherit)(struct key_source *s, const struct key_source *old);
+    void (*free)(struct key_source *s); /* nobody waits any more */
 };
 /* Embedded at the start of what implements it. */
 struct key_source {
     const struct key_source_ops *ops;
 };
 
-/* A set that never changes; takes over one reference. */
+/* A set that is all there is, until it is replaced. Both take over one reference. */
 struct key_source *key_source_static(struct jwk_set *take_set);
+void key_source_static_replace(struct key_source *s, struct jwk_set *take_set);
 
 static inline const struct jwk_set *key_source_current(struct key_source *s) {
     return s->ops->current(s);
@@ -49,6 +53,9 @@ static inline enum key_fetch key_source_fetch(struct key_source *s, struct key_w
 }
 static inline void key_source_forget(struct key_source *s, struct key_waiter *w) {
     s->ops->forget(s, w);
+}
+static inline void key_source_inherit(struct key_source *s, const struct key_source *old) {
+    if (s->ops->inherit && s->ops == old->ops) s->ops->inherit(s, old);
 }
 static inline void key_source_free(struct key_source *s) { /* NULL is fine */
     if (s) s->ops->free(s);

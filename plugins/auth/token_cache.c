@@ -2,7 +2,6 @@
 #include "gateway/base/list.h"
 #include <assert.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 
 #define CAPACITY_MAX 1000000
@@ -19,8 +18,7 @@ struct cached_token {
 };
 struct token_cache {
     struct clock *clock;
-    EVP_MD *sha256;
-    EVP_MD_CTX *digest;
+    struct siphash_key seed;
     struct cached_token *tokens;
     struct cached_token **buckets; /* a power of two, at least as many as tokens */
     size_t bucket_mask;
@@ -40,9 +38,7 @@ struct token_cache *token_cache_new(size_t capacity, size_t limit_bytes, struct 
     while (buckets < capacity) buckets *= 2;
     c->clock = clock;
     c->limit_bytes = limit_bytes;
-    c->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    c->digest = EVP_MD_CTX_new();
-    if (!c->sha256 || !c->digest) abort();
+    clock->random(clock, &c->seed, sizeof c->seed);
     c->tokens = xcalloc(capacity, sizeof *c->tokens);
     c->buckets = xcalloc(buckets, sizeof(struct cached_token *));
     c->bucket_mask = buckets - 1;
@@ -52,26 +48,23 @@ struct token_cache *token_cache_new(size_t capacity, size_t limit_bytes, struct 
     return c;
 }
 
-/* The name's length keeps ("ab", "c") apart from ("a", "bc"). */
-void token_cache_key(struct token_cache *c, struct slice guard, struct slice token, struct token_key *key) {
-    uint64_t length = guard.n;
-    bool made = EVP_DigestInit_ex2(c->digest, c->sha256, NULL) && EVP_DigestUpdate(c->digest, &length, sizeof length) &&
-                EVP_DigestUpdate(c->digest, guard.p, guard.n) && EVP_DigestUpdate(c->digest, token.p, token.n) &&
-                EVP_DigestFinal_ex(c->digest, key->bytes, NULL);
-    if (!made) abort();
+struct token_key token_cache_key(const struct token_cache *c, struct slice token) {
+    return (struct token_key){siphash_long(&c->seed, token)};
 }
 
-/* The keys are digests: any of their bytes spread evenly. */
+static bool token_key_equal(const struct token_key *a, const struct token_key *b) {
+    return CRYPTO_memcmp(a, b, sizeof *a) == 0;
+}
+
+/* Any bits of a key spread evenly. */
 static struct cached_token **bucket_of(struct token_cache *c, const struct token_key *key) {
-    uint64_t hash;
-    memcpy(&hash, key->bytes, sizeof hash);
-    return &c->buckets[hash & c->bucket_mask];
+    return &c->buckets[key->hash.words[0] & c->bucket_mask];
 }
 
 /* Where the chain points to the token, or its end. */
 static struct cached_token **link_of(struct token_cache *c, const struct token_key *key) {
     struct cached_token **link = bucket_of(c, key);
-    while (*link && memcmp((*link)->key.bytes, key->bytes, TOKEN_KEY_SIZE) != 0) link = &(*link)->next;
+    while (*link && !token_key_equal(&(*link)->key, key)) link = &(*link)->next;
     return link;
 }
 
@@ -143,8 +136,6 @@ void token_cache_free(struct token_cache *c) {
         struct cached_token *t = list_entry(list_first(&c->used), struct cached_token, node);
         token_drop(c, link_of(c, &t->key));
     }
-    EVP_MD_CTX_free(c->digest);
-    EVP_MD_free(c->sha256);
     free(c->buckets);
     free(c->tokens);
     free(c);

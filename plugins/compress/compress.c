@@ -147,10 +147,16 @@ static void compress_close(void *state) {
     free(c);
 }
 
+static bool compress_is_idle(void *state) {
+    const struct compress *c = state;
+    return list_empty(&c->streams.all);
+}
+
 const struct plugin compress_plugin = {
     .name = "compress",
     .section = &compress_section,
     .open = compress_open,
     .post_handle = compress_post_handle,
     .close = compress_close,
+    .is_idle = compress_is_idle,
 };

@@ -46,7 +46,8 @@ static const struct schema_field cors_fields[] = {
      .rule = &rule_origin,
      .preset_note = "none: the application's `cors` must have it, or every trigger's",
      .about = "The origins whose pages may read answers: `scheme://host[:port]` in lower case without a path; "
-              "`scheme://*.host` for all hosts below; `null` for pages without an origin (which anybody can make); "
+              "`scheme://*.host` for all hosts below; `null` for pages without an origin (which anybody can make), "
+              "never with credentials; "
               "`*` alone for everyone, never with credentials.",
      .example = "[https://shop.example, \"https://*.shop.example\"]"},
     {.name = "allowMethods",
@@ -200,6 +201,16 @@ static void check_stars(struct checking *c, const struct cors_document *d, const
     }
 }
 
+/* Anybody can make a page whose origin is `null` (a sandboxed frame), so this would be a `*` with credentials. */
+static void check_null(struct checking *c, const struct cors_document *d, const struct cors_document *own) {
+    const struct node *null = d->credentials == 1 ? find_item(&d->origins, SLICE("null")) : NULL;
+    if (null)
+        problems_add(
+            c->problems, own->origins.node ? null->at : own->origin->at,
+            "allowOrigins: \"null\" is any page that hides its origin, and allowCredentials: true excludes it; "
+            "name what is allowed");
+}
+
 static struct slices slices_of(struct checking *c, const struct bound_items *items) {
     struct slices s = {.items = arena_alloc(c->arena, (items->count + 1) * sizeof *s.items)};
     const struct node *n;
@@ -255,6 +266,7 @@ static const struct cors_policy *application_policy(struct checking *c, const st
     check_lists(c, d);
     check_origins_are_given(c, d);
     check_stars(c, d, d);
+    check_null(c, d, d);
     return policy_add(c, d);
 }
 
@@ -267,6 +279,7 @@ static const struct cors_policy *trigger_policy(struct checking *c, const struct
     schema_inherit(c->arena, &cors_schema, &d, application);
     check_origins_are_given(c, &d);
     check_stars(c, &d, &t->cors);
+    check_null(c, &d, &t->cors);
     return policy_add(c, &d);
 }
 

@@ -1,4 +1,5 @@
 #include "plugins/headers/headers.h"
+#include "gateway/base/http_text.h"
 #include "gateway/blueprint/model.h"
 #include "plugins/headers/headers_policy.h"
 #include <assert.h>
@@ -13,9 +14,21 @@ static void fields_remove_all(struct fields *f, const struct header_names *names
     for (size_t i = 0; i < names->count; i++) fields_remove(f, names->items[i]);
 }
 
+/* Under every name that a framework would read alike. */
+static void strip(struct fields *f, const struct header_names *names) {
+    size_t kept = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        bool named = false;
+        for (size_t k = 0; k < names->count && !named; k++)
+            named = http_name_reads_as(f->items[i].name, names->items[k]);
+        if (!named) f->items[kept++] = f->items[i];
+    }
+    f->count = kept;
+}
+
 static enum step_result headers_pre_handle(void *state, struct invocation *inv) {
     const struct headers_policy *p = policy_of(state, inv->route);
-    if (p) fields_remove_all(&inv->request.headers, &p->strip);
+    if (p) strip(&inv->request.headers, &p->strip);
     return STEP_NEXT;
 }
 

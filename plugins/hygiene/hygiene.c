@@ -11,9 +11,22 @@ static bool connection_names_fields(const struct fields *f) {
     return false;
 }
 
+/* Fields that only the gateway or a trusted proxy writes, and those that frame the message (RFC 9112 6). What they say
+ * was judged when the request came. Under another spelling nobody has looked at them, and many a framework would take
+ * them for the true ones. */
+static bool is_lookalike(struct slice name) {
+    static const struct slice own[] = {
+        {"X-Real-IP", 9}, {"X-Request-Id", 12}, {"Content-Length", 14}, {"Transfer-Encoding", 17}};
+    const struct slice prefix = SLICE("X-Forwarded-");
+    if (http_name_reads_from(name, prefix)) return !slice_starts_with_nocase(name, prefix);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        if (http_name_reads_as(name, own[i])) return !slice_equal_nocase(name, own[i]);
+    return false;
+}
+
 static bool is_unfit(struct slice name) {
-    return http_is_hop_by_hop(name) || slice_starts_with_nocase(name, SLICE("Execgate-")) ||
-           slice_equal_nocase(name, SLICE("Proxy"));
+    return http_is_hop_by_hop(name) || http_name_reads_from(name, SLICE("Execgate-")) ||
+           slice_equal_nocase(name, SLICE("Proxy")) || is_lookalike(name);
 }
 
 /* Into an array of their own: which fields Connection names must be known to the last. */

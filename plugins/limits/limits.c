@@ -179,7 +179,7 @@ static enum step_result limits_pre_handle(void *state, struct invocation *inv) {
     struct limits *l = state;
     if (!inv->route->trigger) return STEP_NEXT;
     const struct limits_policy *p = policy_of(l, inv);
-    inv->timeout_ms = p->timeout_ms;
+    if (!inv->timeout_ms) inv->timeout_ms = p->timeout_ms;
     if (p->rates || p->max_concurrency) inv->limiting = record_new(l, p, inv);
     if (check_sizes(inv, p) == STEP_REPLY) return STEP_REPLY;
     return inv->limiting ? check_rates(inv->limiting, inv, false) : STEP_NEXT;

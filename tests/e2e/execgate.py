@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -33,6 +34,11 @@ def wait_for(condition, seconds=10, what="the condition"):
 
 def run_cli(*words, cwd=None, env=None, stdin=None, timeout=60):
     return subprocess.run([str(BINARY), *map(str, words)], cwd=cwd, env=env, input=stdin, capture_output=True, text=True, timeout=timeout)
+
+
+def read_soon(fd):
+    """What a terminal shows within a moment; nothing is fine."""
+    return os.read(fd, 65536) if select.select([fd], [], [], 0.05)[0] else b""
 
 
 class Answer:

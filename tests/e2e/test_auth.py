@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -43,6 +44,7 @@ auth:
     cached: {{type: handler, handler: authorize, cache: 1h}}
     by-credential: {{type: handler, handler: authorize, cache: 1h, cacheBy: credential, credential: "header:authorization"}}
     scripted: {{type: handler, handler: script, credential: none}}
+    served: {{type: handler, handler: server, credential: none}}
     either: {{type: any, of: [partner, github, custom, shared]}}
 handlers:
   lambda:
@@ -64,6 +66,7 @@ handlers:
       - {{http: 'GET /cached/{{id}}', guard: cached}}
       - {{http: 'GET /by-credential/{{id}}', guard: by-credential}}
       - {{http: GET /scripted, guard: scripted}}
+      - {{http: GET /served/event, guard: served}}
       - {{http: GET /both, guard: [partner, shared], require: {{scope: shop}}}}
       - {{http: ANY /either, guard: either}}
       - {{http: POST /hook, guard: github}}
@@ -299,6 +302,15 @@ def test_claims_in_server_mode(shop, issuer):
     assert len(claims) == 1 and json.loads(claims[0])["odd"] == ODD["odd"] and claims[0].isascii() and claims[0].isprintable()
 
 
+def test_claims_under_names_that_a_framework_reads_alike(shop, issuer):
+    forged = {"Execgate_Claims": "{}", "execgate.claims": "{}", "Execgate_Client_Certificate": "CN=root", "X_Forwarded_For": "192.0.2.1"}
+    answer = shop.get("/server/echo", headers={**bearer(issuer.token("HS256", scope="shop")), **forged})
+    seen = [(re.sub("[^A-Z0-9]", "_", k.upper()), v) for k, v in answer.json()["headers"]]
+    assert [json.loads(v)["iss"] for k, v in seen if k == "EXECGATE_CLAIMS"] == ["https://id.example"]
+    assert [v for k, v in seen if k == "X_FORWARDED_FOR"] == ["127.0.0.1"]
+    assert "EXECGATE_CLIENT_CERTIFICATE" not in dict(seen)
+
+
 def test_claims_in_native_events(shop, issuer):
     asking = Request(shop, "GET", "/p", headers=bearer(issuer.token("HS256", scope="shop", **ODD)))
     api = Native(environment(shop.folder))
@@ -462,6 +474,13 @@ def test_a_script_decides(shop):
         is_refused(shop.get("/scripted?" + order), 503)
 
 
+def test_a_server_decides_about_head_as_about_get(shop):
+    context = authorizer(shop.get("/served/event"))["lambda"]
+    assert context["method"] == "GET"
+    assert shop.request("HEAD", "/served/event").status == 200
+    assert authorizer(shop.get("/served/event"))["lambda"] == context, "and is not stopped for want of an answer"
+
+
 # --- several ---
 def test_all_must_pass(shop, issuer):
     token = bearer(issuer.token("HS256", scope="shop", sub="ann"))
@@ -477,7 +496,10 @@ def test_one_of_several_is_enough(shop, issuer):
     assert authorizer(shop.get("/either", headers={"Authorization": "ann"}))["lambda"]["who"] == "ann"
     is_refused(shop.get("/either"), 401, 'ApiKey realm="shop", in="header", name="x-api-key"', 'HMAC realm="shop", header="x-hub-signature-256"',
                'Custom realm="shop"', 'Bearer realm="shop"')
-    assert shop.request("POST", "/either", b"body", github(b"other")).status == 401
+    assert shop.get("/either").json()["detail"] == "a credential is needed"
+    assert shop.get("/either", headers={"X-Api-Key": "x"}).json()["detail"] == "the API key is not known"
+    refused = shop.request("POST", "/either", b"body", github(b"other"))
+    assert refused.status == 401 and refused.json()["detail"] == "the signature is not that of this body"
     is_refused(shop.get("/either", headers={"Authorization": "deny"}), 403)
     is_refused(shop.get("/either", headers={"Authorization": "misspelt"}), 503)
     assert shop.get("/either", headers={"X-Api-Key": ACME, "Authorization": "deny"}).status == 200

@@ -69,6 +69,21 @@ def test_check_and_routes_of_a_good_blueprint(tmp_path):
         {("GET", "/echo/{id}", "echo"), ("ANY", "/any/{rest+}", "echo")}
 
 
+def test_without_a_file(tmp_path):
+    r = run_cli("check", cwd=tmp_path)
+    assert r.returncode == 1 and "blueprint.yaml: error: " in r.stderr and "no file was named" in r.stderr
+    r = run_cli("check", "other.yaml", cwd=tmp_path)
+    assert r.returncode == 1 and "other.yaml: error: " in r.stderr and "no file was named" not in r.stderr
+
+
+def test_routes_name_their_guards(tmp_path):
+    r = run_cli("routes", ROOT / "blueprints/guarded.yaml")
+    assert re.search(r"^METHOD +PATH +HANDLER +GUARDS$", r.stdout, re.M)
+    assert re.search(r"^GET +/partner +event +partner$", r.stdout, re.M) and re.search(r"^GET +/health +event +none$", r.stdout, re.M)
+    rows = {x["path"]: x["guards"] for x in json.loads(run_cli("routes", "--json", ROOT / "blueprints/guarded.yaml").stdout)}
+    assert rows == {"/me": ["customer"], "/orders": ["customer"], "/partner": ["partner"], "/health": []}
+
+
 # name, blueprint, (line, column), words of the message
 BAD = [
     ("unknown key", "blueprint: 1\nname: a\nhandlesr: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["handlesr", "handlers"]),

@@ -51,6 +51,8 @@ CASES = [
     ("NUL escape", b"GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
     ("dot segment", b"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
     ("escaped dot segment", b"GET /a/%2e%2E/b HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
+    ("a target's host that is none", b"GET http://a:b:80/ HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
+    ("dot segment by an escaped slash", b"GET /a/..%2Fb HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
     ("single dot", b"GET /./b HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
     ("byte over 127", b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", {400, None}),
     ("target without slash", b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", {400, None}),

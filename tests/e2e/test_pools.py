@@ -1,4 +1,5 @@
 """Processes: growth, idling, recycling, crashes, the kill ladder, output, shutdown."""
+import json
 import os
 import pathlib
 import re
@@ -7,9 +8,11 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 from execgate import ROOT, SLOW, Gateway, alive, children, wait_for
+from puppet import Request
 
 PROBE = ROOT / "tests/e2e/handlers/probe.py"
 
@@ -73,12 +76,19 @@ def test_recycles_above_max_memory(gateway, tmp_path):
 
 
 def test_queue_is_bounded(gateway):
-    with gateway(blueprint("    queueLimit: 2\n    processes: {min: 1, max: 1}\n")) as g:
-        assert g.get("/probe/pid").status == 200
-        answers = in_parallel(8, lambda i: g.get("/probe/sleep/0.5"))
+    with gateway(blueprint("    queueLimit: 2\n    processes: {min: 1, max: 1}\n"), args=["--admin", "127.0.0.1:0"]) as g:
+        first = Request(g, "GET", "/probe/sleep/3")
+        wait_for(lambda: any(w["running"] for w in status_of(g)["workers"]), what="the first in its process")
+        answers = in_parallel(7, lambda i: g.get("/probe/sleep/0"))
         full = [a for a in answers if a.status == 503]
-        assert len(full) == 5 and len([a for a in answers if a.status == 200]) == 3
+        assert len(full) == 5 and len([a for a in answers if a.status == 200]) == 2
         assert all(int(a["Retry-After"]) >= 1 and a["Content-Type"] == "application/problem+json" for a in full)
+        assert first.answer().status == 200
+
+
+def status_of(g):
+    with urllib.request.urlopen(g.ready["admin"] + "/status", timeout=30) as r:
+        return json.load(r)["handlers"][0]
 
 
 def test_crash_is_a_502_and_the_pool_recovers(gateway):

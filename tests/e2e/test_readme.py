@@ -1,5 +1,6 @@
 """What the README shows works as it is written there."""
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -19,6 +20,9 @@ def test_a_service_of_your_own(tmp_path):
     command = re.search(r"^cc .*$", README, re.M)[0]
     subprocess.run(command.split(), cwd=tmp_path, check=True)
     assert run_cli("check", "hello.yaml", cwd=tmp_path).returncode == 0
+    command = re.search(r"^build/execgate (invoke hello .*?) +#", README, re.M)[1]
+    r = run_cli(*shlex.split(command), cwd=tmp_path)
+    assert (r.returncode, r.stdout) == (0, "Hello, you!\n")
     with Gateway(tmp_path, (tmp_path / "hello.yaml").read_text()) as g:
         assert g.get("/hello?name=you").text == "Hello, you!\n"
 

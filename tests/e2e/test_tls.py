@@ -69,7 +69,7 @@ def serving(folder, blueprint):
     g.start(listen=None)
     with contextlib.ExitStack() as stack:
         stack.push(g.__exit__)
-        g.ports = [int(a.rsplit(":", 1)[1]) for a in g.addresses]
+        g.ports = [int(a.rsplit(":", 1)[1]) for a in g.addresses if not a.startswith("unix:")]
         yield g
 
 
@@ -141,6 +141,22 @@ listen:
     minVersion: 1.3
     clientCertificates: {authority: authority.pem, mode: MODE}
 """ + HANDLERS
+
+
+def test_check_looks_into_the_files(pki):
+    openssl("pkey", "-in", pki / "shop.key", "-aes256", "-passout", "pass:secret", "-out", pki / "sealed.key")
+    (pki / "cut.pem").write_text((pki / "shop.pem").read_text()[:200])
+    rows = [("certificate: shop.pem, key: wild.key", "is not that of the certificate"), ("certificate: shop.pem", "no such PEM block"),
+            ("certificate: shop.key", "no such PEM block"), ("certificate: cut.pem, key: shop.key", "cut short"),
+            ("certificate: shop.pem, key: sealed.key", "pass phrase"),
+            ("certificate: shop.pem, key: shop.key, clientCertificates: {authority: shop.key}", "the client certificates' authority")]
+    for keys, why in rows:
+        (pki / "a.yaml").write_text(f"blueprint: 1\nname: a\nlisten:\n  - {{https: ':0', {keys}}}\n" + HANDLERS)
+        r = run_cli("check", "a.yaml", cwd=pki)
+        assert r.returncode == 1 and "a.yaml:4:13: error: https: " in r.stderr and why in r.stderr, (keys, r.stderr)
+        assert run_cli("check", "--no-files", "a.yaml", cwd=pki).returncode == 0
+    (pki / "a.yaml").write_text("blueprint: 1\nname: a\nlisten: [{https: ':0', certificate: shop.pem, key: shop.key}]\n" + HANDLERS)
+    assert run_cli("check", "a.yaml", cwd=pki).returncode == 0
 
 
 def test_client_certificates(pki):
@@ -333,6 +349,9 @@ def test_proxy_headers_of_strangers_are_refused(pki):
             s.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.2 56324 443\r\n")
             assert get(s) == b""
         g.wait_log("connection refused: PROXY header", peer="127.0.0.1")
+    (pki / "nobody.yaml").write_text(PROXIED.replace("trustedProxies: TRUSTED\n", ""))
+    checked = run_cli("check", pki / "nobody.yaml")
+    assert checked.returncode == 1 and checked.stderr.count("name the proxies in `trustedProxies:`") == 2, checked
 
 
 REDIRECTING = """

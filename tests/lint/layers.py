@@ -7,7 +7,7 @@ LIBRARY_ROOMS = {
     "uv.h": {"gateway/loop"},
     "microhttpd.h": {"gateway/source"},
     "yaml.h": {"gateway/blueprint"},
-    "zlib.h": {"plugins"},
+    "zlib.h": {"plugins", "gateway/observe"},
     "brotli/encode.h": {"plugins"},
     "zstd.h": {"plugins"},
     "curl/curl.h": {"gateway/client", "local-api"},

@@ -108,6 +108,11 @@ static inline void booth_last_lines(struct launcher *l, struct worker *w, struct
     (void)out;
 }
 
+static inline void booth_read_output(struct launcher *l, struct worker *w) {
+    (void)l;
+    (void)w;
+}
+
 static inline void booth_release(struct launcher *l, struct worker *w) {
     struct booth *b = booth_of(l);
     struct process *p = w->process;
@@ -244,7 +249,8 @@ static inline void booth_open(struct booth *b) {
                                                      .start_timeout_ms = 20000,
                                                      .idle_timeout_ms = 60000,
                                                      .stop_timeout_ms = 2000};
-    b->launcher = (struct launcher){booth_start, booth_signal, booth_memory, booth_last_lines, booth_release};
+    b->launcher = (struct launcher){booth_start,      booth_signal,  booth_memory,
+                                    booth_last_lines, booth_release, booth_read_output};
 }
 
 static inline void booth_build(struct booth *b) {

@@ -97,6 +97,11 @@ static inline void fake_last_lines(struct launcher *l, struct worker *w, struct 
     buf_append_text(out, "the last line");
 }
 
+static inline void fake_read_output(struct launcher *l, struct worker *w) {
+    (void)l;
+    (void)w;
+}
+
 static inline void fake_release(struct launcher *l, struct worker *w) {
     assert_true(w->process->exited);
     stable_of(l)->processes--;
@@ -218,7 +223,8 @@ static inline void stable_open(struct stable *s) {
     assert_true(s->log_fd >= 0);
     s->log = log_new(s->log_fd, LOG_FORMAT_TEXT, LOG_INFO, &s->clock.clock);
     s->handler = stable_handler();
-    s->launcher = (struct launcher){fake_start, fake_signal, fake_memory, fake_last_lines, fake_release};
+    s->launcher = (struct launcher){fake_start,      fake_signal,  fake_memory,
+                                    fake_last_lines, fake_release, fake_read_output};
     s->transport = (struct transport_ops){
         .name = "fake",
         .open = fake_open,
@@ -239,7 +245,12 @@ static inline void stable_turn(struct stable *s) {
 
 static inline void stable_build(struct stable *s) {
     struct error e;
-    struct pool_host host = {&s->clock.clock, s->log, &s->deadlines, &s->turn, &s->launcher, "test"};
+    struct pool_host host = {.clock = &s->clock.clock,
+                             .log = s->log,
+                             .deadlines = &s->deadlines,
+                             .turn = &s->turn,
+                             .launcher = &s->launcher,
+                             .application = "test"};
     s->pool = pool_new(&host, &s->handler, &s->transport, s);
     s->route = (struct route){&s->handler, &s->trigger, pool_executor(s->pool), SLICE("ANY /"), NULL, 0};
     s->router = router_new();

@@ -16,6 +16,8 @@ struct desk {
     struct tls_config tls;
     struct listener_config listener;
     struct limits_config limits;
+    const struct cidr *trusted;
+    size_t trusted_count;
     struct clock *clock;
     struct loop *loop;
     FILE *log_file;
@@ -127,6 +129,7 @@ static inline void desk_open(struct desk *d) {
     d->pipeline.hook_count = 1;
     d->source = http_source_new(d->loop, &d->pipeline, &d->limits, &e);
     assert_non_null(d->source);
+    http_source_trust(d->source, d->trusted, d->trusted_count);
     if (http_source_listen(d->source, &d->listener, &e) < 0) fail_msg("%s", e.message);
     d->port = desk_port(d, 0);
 }

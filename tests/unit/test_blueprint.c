@@ -153,6 +153,30 @@ static void test_server_concurrency(void **state) {
     blueprint_release(b);
 }
 
+static void test_builds_and_attaching(void **state) {
+    (void)state;
+    struct blueprint *b = parse_valid(
+        "blueprint: 1\nname: a\nhandlers:\n"
+        "  made: {command: bin/made, build: 'make -C \"my dir\" made', sources: [src, /abs/*.c]}\n"
+        "  by-hand: {attach: true, processes: {min: 3, max: 5}}\n"
+        "  hurried: {attach: true, timeout: 2s}\n");
+    const struct handler_config *made = &b->handlers[0], *by_hand = &b->handlers[1];
+    assert_string_equal(made->build[2], "my dir");
+    assert_null(made->build[4]);
+    assert_int_equal(made->source_count, 2);
+    assert_string_equal(made->sources[1], "/abs/*.c");
+    assert_non_null(strstr(made->sources[0], "/src"));
+    assert_false(made->attach);
+    assert_true(by_hand->attach);
+    assert_null(by_hand->command[0]);
+    assert_null(by_hand->build);
+    assert_int_equal(by_hand->processes.min, 1);
+    assert_int_equal(by_hand->processes.max, 1);
+    assert_int_equal(by_hand->timeout_ms, 24 * 60 * 60 * 1000);
+    assert_int_equal(b->handlers[2].timeout_ms, 2000);
+    blueprint_release(b);
+}
+
 static void test_references(void **state) {
     (void)state;
     struct blueprint *b = parse_valid("blueprint: 1\nname: a\nhandlers: {w: {command: /w}}\n");
@@ -177,9 +201,13 @@ static const struct bad {
     {"handlers: {a: {}}\n", 3, 15, "a handler needs the key \"command\", for example"},
     {"handlers: {a: }\n", 3, 15, "expected a handler as a map of keys, found nothing"},
     {"handlers: {a: {comand: /a}}\n", 3, 16, "unknown key \"comand\" in a handler; did you mean \"command\"?"},
-    {"handlers: {a: {command: /a, attach: x}}\n", 3, 29,
-     "unknown key \"attach\" in a handler; it takes: command, mode"},
-    {"cors: {}\n", 3, 1, "unknown key \"cors\" in a blueprint; it takes: blueprint, name, listen, trustedProxies"},
+    {"handlers: {a: {command: /a, colour: x}}\n", 3, 29,
+     "unknown key \"colour\" in a handler; it takes: command, mode, socket, build, sources, attach"},
+    {"handlers: {a: {attach: false}}\n", 3, 24, "attach: false leaves a without a process"},
+    {"handlers: {a: {attach: true, mode: once}}\n", 3, 24, "only `mode: runtime` can be attached"},
+    {"handlers: {a: {command: /a, sources: []}}\n", 3, 38, "sources"},
+    {"cors: {}\n", 3, 1,
+     "unknown key \"cors\" in a blueprint; it takes: blueprint, name, listen, admin, trustedProxies"},
     {"auth: {}\n", 3, 1, "unknown key \"auth\""},
     {"queues: {}\n", 3, 1, "unknown key \"queues\""},
     {"websockets: {}\n", 3, 1, "unknown key \"websockets\""},
@@ -763,6 +791,7 @@ int main(void) {
         cmocka_unit_test(test_paths_are_relative_to_the_file),
         cmocka_unit_test(test_whole_example),
         cmocka_unit_test(test_server_concurrency),
+        cmocka_unit_test(test_builds_and_attaching),
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_bad_blueprints),
         cmocka_unit_test(test_bad_heads),

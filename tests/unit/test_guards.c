@@ -247,6 +247,33 @@ static void passwords_match_their_hash_only(void **state) {
     free(room);
 }
 
+/* Costs may differ from line to line; a name that is not there must not tell itself by taking another time with every
+ * guess, and neither by always taking the first line's. */
+static void a_name_that_is_not_there_has_one_hash(void **state) {
+    static const char salt[] = "abcdefghijklmnopqrstuu0123456789012345678901234567890";
+    struct buf text = {0};
+    struct error e;
+    const struct siphash_key key = {{1, 2}};
+    bool used[8] = {false};
+    size_t count = 0;
+    (void)state;
+    for (int i = 0; i < 8; i++) buf_printf(&text, "user%d:$2b$%02d$%.53s\n", i, 4 + i, salt);
+    struct htpasswd *h = htpasswd_read(buf_slice(&text), &e);
+    assert_non_null(h);
+    for (int i = 0; i < 256; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "eve%d", i);
+        struct slice hash = htpasswd_decoy(h, &key, slice_of(name));
+        assert_ptr_equal(hash.p, htpasswd_decoy(h, &key, slice_of(name)).p);
+        size_t cost = (size_t)(hash.p[4] - '0') * 10 + (size_t)(hash.p[5] - '0') - 4;
+        count += !used[cost];
+        used[cost] = true;
+    }
+    assert_int_equal(count, 8);
+    htpasswd_free(h);
+    buf_free(&text);
+}
+
 /* --- passwords on the loop --- */
 
 struct gate {
@@ -273,9 +300,10 @@ static void gate_open(struct gate *g) {
     fprintf(f, "alice:%s\n", hash_of("wonder:land", "$2b$04$abcdefghijklmnopqrstuu", room));
     fclose(f);
     free(room);
-    g->host = (struct plugin_host){.clock = g->clock, .turn = loop_turn(g->loop), .loop = g->loop};
+    g->host = (struct plugin_host){
+        .clock = g->clock, .deadlines = loop_deadlines(g->loop), .turn = loop_turn(g->loop), .loop = g->loop};
     g->policy = (struct guard_policy){.name = SLICE("staff"), .type = GUARD_BASIC, .basic.users = g->file};
-    const struct guard_host h = {.plugin = &g->host, .realm = SLICE("shop"), .salt = SLICE("salt")};
+    const struct guard_host h = {.plugin = &g->host, .realm = SLICE("shop")};
     g->guard = guard_basic_open(&h, &g->policy, &e);
     assert_non_null(g->guard);
 }
@@ -394,6 +422,7 @@ int main(void) {
         cmocka_unit_test(only_clear_answers_open),
         cmocka_unit_test(a_password_file_is_taken_line_by_line),
         cmocka_unit_test(passwords_match_their_hash_only),
+        cmocka_unit_test(a_name_that_is_not_there_has_one_hash),
         cmocka_unit_test(logins_are_checked_off_the_loop_and_remembered),
         cmocka_unit_test(a_flood_of_logins_is_bounded),
         cmocka_unit_test(a_guard_may_close_while_a_thread_is_busy),

@@ -76,7 +76,8 @@ static void stripped_fields_do_not_reach_the_handler(void **state) {
     (void)state;
     struct plugged w;
     plugged_open(&w, &headers_plugin, text);
-    struct invocation *inv = plugged_request(&w, "GET", "/", HEADERS("X-Debug", "1", "Accept", "a", "x-debug", "2"));
+    struct invocation *inv = plugged_request(&w, "GET", "/",
+                                             HEADERS("X-Debug", "1", "Accept", "a", "x-debug", "2", "X_Debug", "3"));
     pipeline_run(inv);
     assert_int_equal(inv->request.headers.count, 1);
     assert_true(slice_equal(inv->request.headers.items[0].name, SLICE("Accept")));
@@ -149,6 +150,10 @@ static void requests_come_without_what_is_not_the_clients_to_say(void **state) {
          ""},
         {HEADERS("X-A", "1", "Connection", "close, X-A", "x-b", "2", "connection", "x-B", "X-C", "3"), "X-C: 3"},
         {HEADERS("Connection", "keep-alive", "X-A", "1"), "X-A: 1"},
+        {HEADERS("Execgate_Claims", "{}", "execgate.route", "x", "X_Forwarded_For", "1", "X-Forwarded_Host", "h",
+                 "X-REAL_IP", "1", "X_Request_Id", "i", "Content_Length", "9", "transfer_encoding", "chunked",
+                 "Api_Key", "k", "X-Forwarded-For", "2", "x-real-ip", "2", "Content-Length", "0"),
+         "Api_Key: k; X-Forwarded-For: 2; x-real-ip: 2; Content-Length: 0"},
     };
     static const char plain[] =
         "blueprint: 1\nname: t\nhandlers: {h: {command: /bin/true, triggers: [{http: GET /}]}}\n";

@@ -61,6 +61,18 @@ static void lists(void **state) {
     assert_false(http_list_has(SLICE("a=\"\\"), SLICE("close")));
 }
 
+static void names_that_read_alike(void **state) {
+    (void)state;
+    assert_true(http_name_reads_as(SLICE("x_Real.ip"), SLICE("X-Real-IP")));
+    assert_true(http_name_reads_as(SLICE("X-Real-IP"), SLICE("X-Real-IP")));
+    assert_false(http_name_reads_as(SLICE("X-Real-IPs"), SLICE("X-Real-IP")));
+    assert_false(http_name_reads_as(SLICE("XReal-IP"), SLICE("X-Real-IP")));
+    assert_true(http_name_reads_from(SLICE("execgate_claims"), SLICE("Execgate-")));
+    assert_true(http_name_reads_from(SLICE("Execgate~"), SLICE("Execgate-")));
+    assert_false(http_name_reads_from(SLICE("Execgate"), SLICE("Execgate-")));
+    assert_false(http_name_reads_from(SLICE_NONE, SLICE("Execgate-")));
+}
+
 static void named_by_connection(void **state) {
     (void)state;
     struct arena a;
@@ -138,6 +150,7 @@ int main(void) {
         cmocka_unit_test(field_values),
         cmocka_unit_test(hop_by_hop),
         cmocka_unit_test(lists),
+        cmocka_unit_test(names_that_read_alike),
         cmocka_unit_test(named_by_connection),
         cmocka_unit_test(reasons),
         cmocka_unit_test(dates),

@@ -77,8 +77,12 @@ static void rig_open(struct rig *r, const char *script) {
                       .idle_timeout_ms = 60000,
                       .stop_timeout_ms = 300},
     };
-    struct pool_host host = {
-        r->clock, r->log, loop_deadlines(r->loop), loop_turn(r->loop), supervisor_launcher(r->supervisor), "test"};
+    struct pool_host host = {.clock = r->clock,
+                             .log = r->log,
+                             .deadlines = loop_deadlines(r->loop),
+                             .turn = loop_turn(r->loop),
+                             .launcher = supervisor_launcher(r->supervisor),
+                             .application = "test"};
     r->pool = pool_new(&host, &r->handler, &plain, r);
     r->route = (struct route){&r->handler, &r->trigger, pool_executor(r->pool), SLICE("ANY /"), NULL, 0};
     r->router = router_new();
@@ -194,8 +198,12 @@ static void the_environment_is_clean(void **state) {
     r.handler.environment = given;
     r.handler.environment_count = 2;
     r.argv[2] = (char *)"/usr/bin/env -u PWD -u SHLVL -u OLDPWD -u _ | sort | tr '\\n' ';'; echo";
-    struct pool_host host = {
-        r.clock, r.log, loop_deadlines(r.loop), loop_turn(r.loop), supervisor_launcher(r.supervisor), "test"};
+    struct pool_host host = {.clock = r.clock,
+                             .log = r.log,
+                             .deadlines = loop_deadlines(r.loop),
+                             .turn = loop_turn(r.loop),
+                             .launcher = supervisor_launcher(r.supervisor),
+                             .application = "test"};
     r.pool = pool_new(&host, &r.handler, &plain, &r);
     pool_start(r.pool);
     await_log(&r, "line=\"GIVEN=by the transport;LANG=C.UTF-8;MINE=1;PATH=/usr/local/bin:/usr/bin:/bin;\"");

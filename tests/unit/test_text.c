@@ -138,6 +138,7 @@ static void the_nearest_name(void **state) {
     assert_string_equal(text_nearest(SLICE("max-body-size"), keys, ARRAY_LEN(keys)), "max_body_size");
     assert_string_equal(text_nearest(SLICE("di"), keys, ARRAY_LEN(keys)), "id");
     assert_string_equal(text_nearest(SLICE("memory"), keys, ARRAY_LEN(keys)), "memory");
+    assert_string_equal(text_nearest(SLICE("ID"), keys, ARRAY_LEN(keys)), "id"); /* two edits are too many for it */
     assert_null(text_nearest(SLICE("colour"), keys, ARRAY_LEN(keys)));
     assert_null(text_nearest(SLICE("x"), keys, ARRAY_LEN(keys)));
     assert_null(text_nearest(SLICE(""), keys, ARRAY_LEN(keys)));

@@ -258,7 +258,7 @@ static void a_wrong_file_is_named(void **state) {
     c->key = key;
     identity_write(&b->shop, certificate, key);
     pem_replace(certificate, &b->shop, true, false);
-    expect_load_error(b, "shop.pem: no start line");
+    expect_load_error(b, "shop.pem: no such PEM block");
     c->certificate = b->desk->folder;
     expect_load_error(b, "Is a directory");
     c->certificate = certificate;

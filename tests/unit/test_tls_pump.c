@@ -10,15 +10,25 @@ struct bench {
     struct identity shop;
 };
 
-static int setup(void **state) {
+static int setup_for(void **state, uint64_t connections, uint64_t timeout_ms) {
     struct bench *b = xcalloc(1, sizeof *b);
     b->desk = desk_new();
     b->shop = identity_make(&(struct identity_wish){.name = "shop", .hosts = "DNS:shop.test"});
     desk_certify(b->desk, &b->shop, "shop.pem", "shop.key");
-    b->desk->limits.header_timeout_ms = b->desk->limits.body_timeout_ms = b->desk->limits.idle_timeout_ms = 800;
+    struct limits_config *limits = &b->desk->limits;
+    limits->connections = connections;
+    limits->header_timeout_ms = limits->body_timeout_ms = limits->idle_timeout_ms = timeout_ms;
     desk_open(b->desk);
     *state = b;
     return 0;
+}
+
+static int setup(void **state) {
+    return setup_for(state, 20, 800);
+}
+
+static int setup_crowd(void **state) {
+    return setup_for(state, 200, WAIT_MS);
 }
 
 static int teardown(void **state) {
@@ -92,6 +102,98 @@ static void many_requests_share_a_connection(void **state) {
     assert_int_equal(b->desk->submitted, 50);
     assert_int_equal(http_source_tls_counters(b->desk->source)->handshakes, 1);
     tls_client_free(c);
+}
+
+/* Sent in pieces that end at odd places, each after the answers to those before: what is left over of one piece waits
+ * in the server for the next, which must wake it. */
+static void requests_in_odd_pieces_are_answered(void **state) {
+    static const char *const pieces[] = {
+        GET "GET /a HT",
+        "TP/1.1\r\nHost: shop.test\r\n\r\n\r\n\r\nG",
+        "ET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+        "POST /a HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 3\r\n\r\nabcPOST /a HTTP/1.1\r\n",
+        "Host: shop.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        GET GET "GET",
+        " /a HTTP/1.1\r\nHost: shop.test\r\n\r\n",
+        GET,
+    };
+    static const size_t answers[] = {1, 1, 1, 1, 1, 2, 1, 1};
+    struct bench *b = *state;
+    struct tls_client *c = meet(b);
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        tls_client_send(c, pieces[i]);
+        for (size_t k = 0; k < answers[i]; k++) tls_client_expect(c, "https 127.0.0.1 \n");
+    }
+    assert_int_equal(b->desk->submitted, 9);
+    tls_client_free(c);
+    wait_empty(b);
+}
+
+/* The pump takes the first answer while the second request is being worked on. */
+static void a_request_that_comes_meanwhile_is_answered(void **state) {
+    struct bench *b = *state;
+    struct tls_client *c = meet(b);
+    b->desk->silent = true;
+    for (size_t i = 1; i < 20; i++) {
+        tls_client_send(c, GET);
+        wait_count(b->desk->loop, &b->desk->submitted, i);
+        struct invocation *running = b->desk->last;
+        if (i % 2) {
+            buf_append_text(&c->out, GET);
+            tls_client_step(c);
+            run_on(b->desk->loop, 2);
+        }
+        desk_answer(b->desk, running);
+        tls_client_expect(c, "https 127.0.0.1 \n");
+        if (i % 2 == 0) continue;
+        wait_count(b->desk->loop, &b->desk->submitted, ++i);
+        desk_answer(b->desk, b->desk->last);
+        tls_client_expect(c, "https 127.0.0.1 \n");
+    }
+    tls_client_free(c);
+    wait_empty(b);
+}
+
+#define CROWD 150
+
+/* A request's record, and not yet sent. */
+static struct buf seal(struct tls_client *c, const char *text) {
+    BIO *memory = BIO_new(BIO_s_mem());
+    BIO *wire = SSL_get_wbio(c->ssl);
+    BIO_up_ref(wire);
+    SSL_set0_wbio(c->ssl, memory);
+    assert_int_equal(SSL_write(c->ssl, text, (int)strlen(text)), strlen(text));
+    struct buf record = {0};
+    char *bytes = NULL;
+    long n = BIO_get_mem_data(memory, &bytes);
+    buf_append(&record, bytes, (size_t)n);
+    SSL_set0_wbio(c->ssl, wire);
+    return record;
+}
+
+static void crowd_asks(struct bench *b, struct tls_client **all, size_t n) {
+    size_t before = b->desk->submitted;
+    for (size_t i = 0; i < n; i++) tls_client_send(all[i], GET);
+    for (size_t i = 0; i < n; i++) tls_client_expect(all[i], "https 127.0.0.1 \n");
+    assert_int_equal(b->desk->submitted, before + n);
+}
+
+/* More than keep their buffers, and one that has half a record in its own while it is its turn to give them up. */
+static void a_crowd_takes_turns(void **state) {
+    struct bench *b = *state;
+    struct tls_client *all[CROWD];
+    for (size_t i = 0; i < CROWD; i++) all[i] = meet(b);
+    crowd_asks(b, all, CROWD);
+    crowd_asks(b, all, CROWD);
+    struct buf record = seal(all[0], GET);
+    client_send_slice(all[0]->wire, slice_make(record.p, record.n / 2));
+    run_on(b->desk->loop, 20);
+    crowd_asks(b, all + 1, CROWD - 1);
+    client_send_slice(all[0]->wire, slice_make(record.p + record.n / 2, record.n - record.n / 2));
+    tls_client_expect(all[0], "https 127.0.0.1 \n");
+    buf_free(&record);
+    for (size_t i = 0; i < CROWD; i++) tls_client_free(all[i]);
+    wait_empty(b);
 }
 
 /* Processor time of this thread. */
@@ -363,6 +465,9 @@ int main(void) {
         pump_test(a_large_answer_arrives_whole),
         pump_test(a_large_body_arrives_whole),
         pump_test(many_requests_share_a_connection),
+        pump_test(requests_in_odd_pieces_are_answered),
+        pump_test(a_request_that_comes_meanwhile_is_answered),
+        cmocka_unit_test_setup_teardown(a_crowd_takes_turns, setup_crowd, teardown),
         pump_test(a_client_that_does_not_read_holds_the_answer_up),
         pump_test(a_client_that_never_reads_is_cut_off),
         pump_test(a_slow_reader_is_not_cut_off),

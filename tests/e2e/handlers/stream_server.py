@@ -99,6 +99,10 @@ class Handler(BaseHTTPRequestHandler):
         self.reply({"method": self.command, "path": self.path, "version": self.request_version, "headers": self.headers.items(),
                     "body": body.decode("latin-1"), "pid": os.getpid(), "port": self.client_address[1]})
 
+    def on_event(self, rest):
+        """Asked by a guard."""
+        self.reply({"isAuthorized": True, "context": {"method": self.command, "pid": os.getpid()}})
+
     def on_fields(self, rest):
         """Fields that a gateway keeps, and fields that are not its client's business."""
         self.reply("fields", ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2; Path=/"), ("X-Mixed-CASE", " padded "), ("Server-Timing", "x"), ("Connection", "X-Hop, keep-alive"),

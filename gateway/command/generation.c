@@ -1,0 +1,231 @@
+#include "gateway/command/generation.h"
+#include "gateway/base/memory.h"
+#include "gateway/observe/access_log.h"
+#include "gateway/source/invoke_source.h"
+#include "plugins/plugin.h"
+#include <stdlib.h>
+
+/* A handler's place in a generation. */
+struct post {
+    struct shared_pool *shared;
+    struct route invoke_route;
+    bool taken_over;
+    bool warms; /* is awaited while WARMING */
+    bool replaces;
+    bool may_keep; /* the predecessor's processes would suit, too */
+};
+
+struct generation {
+    const struct generation_host *host;
+    struct blueprint *blueprint;
+    struct pipeline pipeline;
+    struct router *router;
+    struct route *routes;
+    struct hook *hooks; /* the access log, then the plugins */
+    bool plugged;
+    struct post *posts; /* by handler */
+};
+
+static struct pool *pool_at(const struct generation *g, size_t i) {
+    return shared_pool_pool(g->posts[i].shared);
+}
+
+/* --- pools --- */
+
+static const struct post *post_named(const struct generation *g, const char *name) {
+    for (size_t i = 0; g && i < g->blueprint->handler_count; i++)
+        if (strcmp(g->blueprint->handlers[i].name, name) == 0) return &g->posts[i];
+    return NULL;
+}
+
+static bool names_have(const struct names *names, const char *name) {
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0) return true;
+    return false;
+}
+
+/* Whoever is attached cannot be waited for. */
+static bool pool_has_processes(const struct pool *p) {
+    if (pool_handler(p)->attach) return false;
+    return pool_workers(p, WORKER_STARTING) + pool_workers(p, WORKER_IDLE) + pool_workers(p, WORKER_BUSY) > 0;
+}
+
+static bool wishes_leave(const struct succession_wishes *w, const struct shared_pool *old, const char *name) {
+    if (names_have(&w->kept, name)) return true;
+    return !names_have(&w->renewed, name) && shared_pool_is_current(old);
+}
+
+static struct post post_fill(struct generation *g, const struct handler_config *h, const struct generation *previous,
+                             const struct succession_wishes *wishes) {
+    const struct post *old = post_named(previous, h->name);
+    bool suits = old && shared_pool_suits(old->shared, g->blueprint, h);
+    if (suits && wishes_leave(wishes, old->shared, h->name))
+        return (struct post){.shared = shared_pool_hold(old->shared), .taken_over = true};
+    bool had_processes = old && pool_has_processes(shared_pool_pool(old->shared));
+    return (struct post){.shared = pool_set_add(g->host->pools, g->blueprint, h),
+                         .replaces = had_processes || names_have(&wishes->renewed, h->name),
+                         .may_keep = suits};
+}
+
+static void fill_posts(struct generation *g, const struct generation *previous,
+                       const struct succession_wishes *wishes) {
+    static const struct succession_wishes none = {.renewed = {NULL, 0}};
+    g->posts = xcalloc(g->blueprint->handler_count + 1, sizeof *g->posts);
+    for (size_t i = 0; i < g->blueprint->handler_count; i++) {
+        const struct handler_config *h = &g->blueprint->handlers[i];
+        g->posts[i] = post_fill(g, h, previous, wishes ? wishes : &none);
+        g->posts[i].invoke_route = invoke_route(h, pool_executor(pool_at(g, i)));
+    }
+}
+
+/* --- routes and plugins --- */
+
+static int add_routes_of(struct generation *g, size_t handler, size_t *next, struct error *e) {
+    const struct handler_config *h = &g->blueprint->handlers[handler];
+    for (size_t i = 0; i < h->http_trigger_count; i++) {
+        const struct http_trigger_config *t = &h->http_triggers[i];
+        struct route *r = &g->routes[(*next)++];
+        *r = (struct route){
+            .handler = h, .trigger = t, .executor = pool_executor(pool_at(g, handler)), .key = slice_of(t->text)};
+        int status = router_add(g->router, t->method, t->pattern, r, e);
+        if (status < 0) return status;
+    }
+    return 0;
+}
+
+static int build_routes(struct generation *g, struct error *e) {
+    size_t next = 0;
+    g->routes = xcalloc(g->blueprint->http_trigger_count + 1, sizeof *g->routes);
+    g->router = router_new();
+    for (size_t i = 0; i < g->blueprint->handler_count; i++) {
+        int status = add_routes_of(g, i, &next, e);
+        if (status < 0) return status;
+    }
+    g->pipeline.router = g->router;
+    return 0;
+}
+
+static struct executor *executor_of(void *context, const char *handler_name) {
+    struct pool *pool = generation_pool(context, handler_name);
+    return pool ? pool_executor(pool) : NULL;
+}
+
+static int build_hooks(struct generation *g, const struct generation *previous, struct error *e) {
+    struct loop *loop = g->host->loop;
+    const struct plugin_host host = {.clock = loop_clock(loop),
+                                     .log = g->host->log,
+                                     .deadlines = loop_deadlines(loop),
+                                     .turn = loop_turn(loop),
+                                     .loop = loop,
+                                     .client = g->host->client,
+                                     .development_keys_url = g->host->development_keys_url,
+                                     .pipeline = &g->pipeline,
+                                     .blueprint = g->blueprint,
+                                     .executor_of = executor_of,
+                                     .context = g};
+    g->hooks = xcalloc(plugin_count + 1, sizeof *g->hooks);
+    g->hooks[0] = access_log_hook(g->host->log);
+    int status = plugins_open(&host, previous ? previous->hooks + 1 : NULL, g->hooks + 1, e);
+    if (status < 0) return status;
+    g->plugged = true;
+    g->pipeline.hooks = g->hooks;
+    g->pipeline.hook_count = plugin_count + 1;
+    return 0;
+}
+
+/* --- life --- */
+
+struct generation *generation_new(const struct generation_host *host, struct blueprint *b,
+                                  const struct generation *previous, const struct succession_wishes *wishes,
+                                  struct error *e) {
+    struct generation *g = xcalloc(1, sizeof *g);
+    struct loop *loop = host->loop;
+    g->host = host;
+    g->blueprint = blueprint_hold(b);
+    pipeline_init(&g->pipeline, loop_clock(loop), host->log, loop_deadlines(loop), loop_turn(loop));
+    g->pipeline.in_flight_limit = b->limits.in_flight;
+    fill_posts(g, previous, wishes);
+    if (build_routes(g, e) == 0 && build_hooks(g, previous, e) == 0) return g;
+    generation_free(g);
+    return NULL;
+}
+
+struct blueprint *generation_blueprint(const struct generation *g) {
+    return g->blueprint;
+}
+
+struct pipeline *generation_pipeline(struct generation *g) {
+    return &g->pipeline;
+}
+
+struct pool *generation_pool(const struct generation *g, const char *handler_name) {
+    const struct post *post = post_named(g, handler_name);
+    return post ? shared_pool_pool(post->shared) : NULL;
+}
+
+const struct route *generation_invoke_route(const struct generation *g, const char *handler_name) {
+    const struct post *post = post_named(g, handler_name);
+    return post ? &post->invoke_route : NULL;
+}
+
+void generation_start(struct generation *g) {
+    for (size_t i = 0; i < g->blueprint->handler_count; i++)
+        if (!g->posts[i].taken_over) pool_start(pool_at(g, i));
+}
+
+void generation_warm(struct generation *g) {
+    for (size_t i = 0; i < g->blueprint->handler_count; i++) {
+        const struct handler_config *h = &g->blueprint->handlers[i];
+        struct post *post = &g->posts[i];
+        if (post->taken_over) continue;
+        pool_start_at_least(pool_at(g, i), post->replaces);
+        post->warms = !h->attach && (post->replaces || h->processes.min > 0);
+    }
+}
+
+static enum warmth pool_warmth(const struct pool *p, struct error *e) {
+    if (pool_workers(p, WORKER_IDLE) + pool_workers(p, WORKER_BUSY) > 0) return GENERATION_WARM;
+    if (pool_failures(p) == 0) return GENERATION_WARMING;
+    error_set(e, ERROR_STATE, "the new processes of %s do not start: %s", pool_handler(p)->name,
+              pool_failure_reason(p));
+    return GENERATION_FAILED;
+}
+
+enum warmth generation_warmth(const struct generation *g, const struct handler_config **failed, struct error *e) {
+    enum warmth all = GENERATION_WARM;
+    for (size_t i = 0; i < g->blueprint->handler_count; i++) {
+        if (!g->posts[i].warms) continue;
+        *failed = &g->blueprint->handlers[i];
+        enum warmth one = pool_warmth(pool_at(g, i), e);
+        if (one == GENERATION_FAILED) return one;
+        if (one == GENERATION_WARMING) all = one;
+    }
+    return all;
+}
+
+bool generation_may_keep(const struct generation *g, const struct handler_config *handler) {
+    return g->posts[handler->index].may_keep;
+}
+
+size_t generation_new_pools(const struct generation *g) {
+    size_t count = 0;
+    for (size_t i = 0; i < g->blueprint->handler_count; i++) count += !g->posts[i].taken_over;
+    return count;
+}
+
+bool generation_is_over(const struct generation *g) {
+    return g->pipeline.in_flight == 0 && (!g->plugged || plugins_are_idle(g->hooks + 1));
+}
+
+void generation_free(struct generation *g) {
+    if (!g) return;
+    if (g->plugged) plugins_close(g->hooks + 1);
+    pipeline_close(&g->pipeline);
+    router_free(g->router);
+    free(g->routes);
+    free(g->hooks);
+    for (size_t i = 0; g->posts && i < g->blueprint->handler_count; i++) shared_pool_release(g->posts[i].shared);
+    free(g->posts);
+    blueprint_release(g->blueprint);
+    free(g);
+}

@@ -1,0 +1,79 @@
+#include "gateway/command/invoke_plan.h"
+#include "gateway/base/json_read.h"
+#include "gateway/base/text.h"
+#include "gateway/command/input.h"
+#include "gateway/invocation/identity.h"
+
+static int read_event(struct invoke_plan *p, const struct arguments *a, struct error *e) {
+    const char *event = arguments_get(a, "event");
+    if (!event) {
+        buf_append_text(&p->event, "{}");
+        return 0;
+    }
+    if (p->kind == TRIGGER_HTTP) return error_set(e, ERROR_USAGE, "--event and --http are two events; give one");
+    return input_read(&p->event, "--event", event, e);
+}
+
+static int read_context(struct invoke_plan *p, const struct arguments *a, struct error *e) {
+    struct slice text = slice_of(arguments_get(a, "client-context"));
+    struct json_read json;
+    struct json_value value;
+    if (slice_is_none(text)) return 0;
+    json_read_init(&json, text);
+    if (json_read_peek(&json) != JSON_OBJECT || !json_read_value(&json, &value) || !json_read_end(&json))
+        return error_set(e, ERROR_USAGE, "--client-context takes a JSON object");
+    struct arena scratch;
+    arena_init(&scratch, 1024);
+    buf_append_slice(&p->context, identity_json_line(text, &scratch));
+    arena_free(&scratch);
+    return 0;
+}
+
+static int read_count(uint64_t *count, const struct arguments *a, const char *option, uint64_t most, struct error *e) {
+    const char *text = arguments_get(a, option);
+    *count = 1;
+    if (!text || (slice_to_u64(slice_of(text), count) && *count >= 1 && *count <= most)) return 0;
+    return error_set(e, ERROR_USAGE, "--%s takes a number from 1 to %llu, not \"%s\"", option, (unsigned long long)most,
+                     text);
+}
+
+static int read_timeout(struct invoke_plan *p, const struct arguments *a, struct error *e) {
+    const char *text = arguments_get(a, "timeout");
+    if (!text) return 0;
+    if (text_to_duration_ms(slice_of(text), &p->timeout_ms) && p->timeout_ms) return 0;
+    return error_set(e, ERROR_USAGE, "--timeout takes a duration such as 500ms, 30s or 5m, not \"%s\"", text);
+}
+
+static int read_manner(struct invoke_plan *p, const struct arguments *a, struct error *e) {
+    p->repeats = arguments_has(a, "repeat") || arguments_has(a, "parallel");
+    p->debug = arguments_has(a, "debug");
+    p->fails_on_status = arguments_has(a, "fail");
+    p->printing = arguments_has(a, "include") ? PRINT_ANSWER_WHOLE : PRINT_ANSWER;
+    if (arguments_has(a, "json")) p->printing = PRINT_JSON;
+    if (!arguments_has(a, "repeat")) p->repeat = p->parallel;
+    if (p->parallel > p->repeat) p->parallel = p->repeat;
+    if (p->debug && p->repeats) return error_set(e, ERROR_USAGE, "--debug sends one event; --repeat sends many");
+    if (p->debug && p->timeout_ms) return error_set(e, ERROR_USAGE, "--debug has no deadlines; --timeout sets one");
+    if (p->kind != TRIGGER_HTTP && arguments_has(a, "include"))
+        return error_set(e, ERROR_USAGE, "--include shows a status and headers: it needs --http");
+    return 0;
+}
+
+int invoke_plan_read(struct invoke_plan *p, const struct arguments *a, struct error *e) {
+    *p = (struct invoke_plan){.kind = arguments_has(a, "http") ? TRIGGER_HTTP : TRIGGER_INVOKE};
+    int status = request_text_read(&p->request, a, NULL, e);
+    if (status == 0) status = read_event(p, a, e);
+    if (status == 0) status = read_context(p, a, e);
+    if (status == 0) status = request_claims_read(&p->claims, a, e);
+    if (status == 0) status = read_count(&p->repeat, a, "repeat", INVOKE_MOST, e);
+    if (status == 0) status = read_count(&p->parallel, a, "parallel", INVOKE_MOST_PARALLEL, e);
+    if (status == 0) status = read_timeout(p, a, e);
+    return status == 0 ? read_manner(p, a, e) : status;
+}
+
+void invoke_plan_free(struct invoke_plan *p) {
+    request_text_free(&p->request);
+    buf_free(&p->event);
+    buf_free(&p->context);
+    buf_free(&p->claims);
+}

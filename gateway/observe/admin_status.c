@@ -1,0 +1,86 @@
+/* What the gateway does right now, as JSON. */
+#include "gateway/base/json_write.h"
+#include "gateway/observe/admin_private.h"
+
+static void json_count(struct json_write *w, struct slice name, uint64_t value) {
+    json_name(w, name);
+    json_number(w, (int64_t)value);
+}
+
+void admin_answer_health(struct admin_request *r) {
+    const struct admin_host *host = &r->admin->host;
+    bool draining = host->pipeline(host->context)->draining;
+    struct buf text = {0};
+    struct json_write w = json_write_to(&text);
+    json_open(&w, '{');
+    json_member(&w, SLICE("status"), draining ? SLICE("draining") : SLICE("serving"));
+    json_close(&w, '}');
+    admin_reply_json(r, draining ? 503 : 200, NULL, &text);
+}
+
+static void write_workers(struct json_write *w, const struct pool *p) {
+    json_name(w, SLICE("workers"));
+    json_open(w, '[');
+    for (int s = 0; s < WORKER_STATES; s++) {
+        list_each (pool_worker_list(p, (enum worker_state)s), node) {
+            const struct worker *worker = list_entry(node, struct worker, node);
+            json_open(w, '{');
+            json_count(w, SLICE("number"), worker->number);
+            json_count(w, SLICE("pid"), (uint64_t)worker->pid);
+            json_member(w, SLICE("state"), slice_of(worker_state_name(worker->state)));
+            json_count(w, SLICE("running"), worker->running.length);
+            json_count(w, SLICE("served"), worker->served);
+            json_close(w, '}');
+        }
+    }
+    json_close(w, ']');
+}
+
+static void write_counters(struct json_write *w, const struct pool_counters *c) {
+    const struct {
+        struct slice name;
+        uint64_t value;
+    } rows[] = {{SLICE("submitted"), c->submitted},
+                {SLICE("completed"), c->completed},
+                {SLICE("rejected"), c->rejected},
+                {SLICE("spawned"), c->spawned},
+                {SLICE("crashes"), c->crashes},
+                {SLICE("timeouts"), c->timeouts},
+                {SLICE("recycled"), c->recycled},
+                {SLICE("kills"), c->kills},
+                {SLICE("spawnFailures"), c->spawn_failures},
+                {SLICE("exits"), c->exits}};
+    json_name(w, SLICE("counters"));
+    json_open(w, '{');
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) json_count(w, rows[i].name, rows[i].value);
+    json_close(w, '}');
+}
+
+static void write_pool(struct json_write *w, const struct pool *p) {
+    json_open(w, '{');
+    json_member(w, SLICE("handler"), slice_of(pool_handler(p)->name));
+    json_count(w, SLICE("queued"), pool_queued(p));
+    json_count(w, SLICE("failures"), pool_failures(p));
+    write_workers(w, p);
+    write_counters(w, pool_counters(p));
+    json_close(w, '}');
+}
+
+void admin_answer_status(struct admin_request *r) {
+    const struct admin_host *host = &r->admin->host;
+    const struct pipeline *pipeline = host->pipeline(host->context);
+    const struct pool *p;
+    struct buf text = {0};
+    struct json_write w = json_write_to(&text);
+    json_open(&w, '{');
+    json_member(&w, SLICE("version"), SLICE(EXECGATE_VERSION));
+    json_count(&w, SLICE("inFlight"), pipeline->in_flight);
+    json_count(&w, SLICE("started"), pipeline->counters.started);
+    json_count(&w, SLICE("finished"), pipeline->counters.finished);
+    json_name(&w, SLICE("handlers"));
+    json_open(&w, '[');
+    for (size_t i = 0; (p = host->pool(host->context, i)); i++) write_pool(&w, p);
+    json_close(&w, ']');
+    json_close(&w, '}');
+    admin_reply_json(r, 200, NULL, &text);
+}
