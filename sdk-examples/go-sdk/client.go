@@ -211,13 +211,13 @@ func (c *client) lost(err error) {
 func (c *client) start(pipeline []byte) (int, error) {
 	var batch []*call
 	for len(pipeline) > 0 {
-		request, rest, err := ReadRequest(pipeline)
+		call := newCall(c)
+		rest, err := call.request.read(pipeline)
 		if err != nil {
 			return 0, err
 		}
 		pipeline = rest
-		request.call = &call{client: c, request: request, ctx: &eventContext{request: request}}
-		batch = append(batch, request.call)
+		batch = append(batch, call)
 	}
 	c.mutex.Lock()
 	for _, call := range batch {

@@ -101,33 +101,38 @@ var errNoMessage = errors.New("execgate: the gateway sent an event that is no re
 // ReadRequest reads the first request message of a pipeline and returns what follows it. The body shares the memory
 // of the pipeline.
 func ReadRequest(pipeline []byte) (r *Request, rest []byte, err error) {
+	r = &Request{}
+	rest, err = r.read(pipeline)
+	return r, rest, err
+}
+
+func (r *Request) read(pipeline []byte) (rest []byte, err error) {
 	end := bytes.Index(pipeline, []byte("\r\n\r\n"))
 	if end < 0 {
-		return nil, nil, errNoMessage
+		return nil, errNoMessage
 	}
 	head, size := string(pipeline[:end]), 0
 	rest = pipeline[end+4:]
 	line, head, _ := strings.Cut(head, "\r\n")
-	r = &Request{Fields: make([]Field, 0, 12)}
 	if err = r.readStart(line); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for head != "" {
 		line, head, _ = strings.Cut(head, "\r\n")
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || name == "" {
-			return nil, nil, errNoMessage
+			return nil, errNoMessage
 		}
-		value = strings.Trim(value, " \t")
+		value = strings.TrimSpace(value)
 		if err = r.take(name, value, &size); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if size > len(rest) || r.ID == "" {
-		return nil, nil, errNoMessage
+		return nil, errNoMessage
 	}
 	r.Body = rest[:size:size]
-	return r, rest[size:], nil
+	return rest[size:], nil
 }
 
 func (r *Request) readStart(line string) error {

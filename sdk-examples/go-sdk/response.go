@@ -12,9 +12,10 @@ import (
 
 // Response is an answer. The zero value is a 200 with an empty body.
 type Response struct {
-	Status int // 0 = 200
-	Header http.Header
-	Body   []byte
+	Status      int    // 0 = 200
+	ContentType string // for short; leave it out when Header has one
+	Header      http.Header
+	Body        []byte
 	// Stream, when it is set, writes the body while it is made: each Write leaves at once and waits while the client is
 	// slow. Body goes first. An error breaks the answer off. It runs after the handler has returned, and the
 	// handler's context lasts until it is done.
@@ -23,7 +24,7 @@ type Response struct {
 
 // Text is a response of plain text.
 func Text(status int, text string) *Response {
-	return &Response{Status: status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte(text)}
+	return &Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: []byte(text)}
 }
 
 // JSON is a response of v as JSON; what cannot be JSON is the error.
@@ -32,7 +33,7 @@ func JSON(status int, v any) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Response{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: append(body, '\n')}, nil
+	return &Response{Status: status, ContentType: "application/json", Body: append(body, '\n')}, nil
 }
 
 // Error fails an event with a type of one's own, which the log and the client of an invocation by name see. The type is
@@ -91,21 +92,33 @@ func appendHead(out []byte, id string, r *Response) ([]byte, error) {
 	out = append(out, " \r\nExecgate-Invocation-Id: "...)
 	out = append(out, id...)
 	out = append(out, "\r\n"...)
+	var err error
+	if r.ContentType != "" {
+		if out, err = appendField(out, "Content-Type", r.ContentType); err != nil {
+			return out, err
+		}
+	}
 	for name, values := range r.Header {
 		if isNotOurs(name) {
 			continue
 		}
 		for _, value := range values {
-			if !isToken(name) || !isFieldValue(value) {
-				return out, &Error{"InvalidAnswer", fmt.Sprintf("the field %q: %q is not valid", name, value)}
+			if out, err = appendField(out, name, value); err != nil {
+				return out, err
 			}
-			out = append(out, name...)
-			out = append(out, ": "...)
-			out = append(out, value...)
-			out = append(out, "\r\n"...)
 		}
 	}
 	return out, nil
+}
+
+func appendField(out []byte, name, value string) ([]byte, error) {
+	if !isToken(name) || !isFieldValue(value) {
+		return out, &Error{"InvalidAnswer", fmt.Sprintf("the field %q: %q is not valid", name, value)}
+	}
+	out = append(out, name...)
+	out = append(out, ": "...)
+	out = append(out, value...)
+	return append(out, "\r\n"...), nil
 }
 
 // appendFailure appends an answer that reports a failure.

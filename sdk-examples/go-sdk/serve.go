@@ -96,6 +96,21 @@ type call struct {
 	stream  *stream
 }
 
+// newCall makes all that belongs to an event in one piece.
+func newCall(c *client) *call {
+	all := &struct {
+		call    call
+		ctx     eventContext
+		request Request
+		fields  [8]Field
+	}{}
+	all.request.Fields = all.fields[:0]
+	all.request.call = &all.call
+	all.ctx.request = &all.request
+	all.call = call{client: c, ctx: &all.ctx, request: &all.request}
+	return &all.call
+}
+
 // run handles the event and sees to it that it is answered, whatever the handler does.
 func (c *call) run() {
 	response, err := c.handle()

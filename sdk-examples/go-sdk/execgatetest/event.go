@@ -123,12 +123,15 @@ func gather(r *execgate.Response) (*Answer, error) {
 	if r == nil {
 		r = &execgate.Response{}
 	}
-	a := &Answer{Status: r.Status, Header: r.Header}
+	a := &Answer{Status: r.Status}
 	if a.Status == 0 {
 		a.Status = http.StatusOK
 	}
-	if a.Header == nil {
+	if a.Header = r.Header.Clone(); a.Header == nil {
 		a.Header = http.Header{}
+	}
+	if r.ContentType != "" {
+		a.Header.Set("Content-Type", r.ContentType)
 	}
 	body := bytes.NewBuffer(append([]byte(nil), r.Body...))
 	if r.Stream != nil {
