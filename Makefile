@@ -33,6 +33,10 @@ LIBS = $(shell pkg-config --libs $(PACKAGES)) -lcrypt -lpthread -lm
 
 SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard $(room)/*.c $(room)/*/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS += $(BUILD)/templates.o
+# What `execgate new` writes, embedded as it stands (gateway/command/templates.h).
+TEMPLATES := $(shell find sdk-examples/templates/*/ -type f | sort) sdk-examples/execgate.h sdk-examples/execgate.hpp LICENSE \
+             $(filter-out %_test.go,$(wildcard $(addprefix sdk-examples/,go-sdk/go.mod go-sdk/*.go go-sdk/*/*.go rust-sdk/Cargo.toml rust-sdk/src/*)))
 UNIT_BINARIES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ_BINARIES := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 EXAMPLES := $(patsubst sdk-examples/c/%.c,$(BUILD)/examples/%,$(wildcard sdk-examples/c/*.c)) \
@@ -82,6 +86,13 @@ $(BUILD)/libexecgate.a: $(OBJECTS)
 $(BUILD)/%.o: %.c | $(BUILD)/.need-build
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/templates.c: gateway/command/embed.sh $(TEMPLATES)
+	@mkdir -p $(@D)
+	@echo "  EMBED $@"
+	$(Q)sh gateway/command/embed.sh $(TEMPLATES) >$@
+$(BUILD)/templates.o: $(BUILD)/templates.c | $(BUILD)/.need-build
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # --- examples ---
