@@ -154,6 +154,18 @@ impl From<u32> for Json {
         Json::Number(number.into())
     }
 }
+impl From<u64> for Json {
+    /// Exact up to 2^53, as JSON's numbers are (RFC 8259 section 6).
+    fn from(number: u64) -> Json {
+        Json::Number(number as f64)
+    }
+}
+impl From<usize> for Json {
+    /// Exact up to 2^53.
+    fn from(number: usize) -> Json {
+        Json::Number(number as f64)
+    }
+}
 impl<T: Into<Json>> From<Vec<T>> for Json {
     fn from(values: Vec<T>) -> Json {
         Json::List(values.into_iter().map(Into::into).collect())
