@@ -92,6 +92,11 @@ impl Write for Stream {
         sent
     }
 
+    /// `write!` in one chunk, not one for each of its parts.
+    fn write_fmt(&mut self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
+        self.write_all(text.to_string().as_bytes())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
