@@ -23,11 +23,12 @@ static char *own_path(void) {
     return xstrdup(path);
 }
 
-/* For a Makefile, in which a dollar is written twice. */
+/* For a variable of a Makefile. */
 static char *quoted_for_make(const char *path) {
     struct buf out = {0};
     for (; *path; path++) {
         if (*path == '$') buf_append_char(&out, '$');
+        if (*path == '#') buf_append_char(&out, '\\');
         buf_append_char(&out, *path);
     }
     buf_append_char(&out, '\0');
@@ -97,8 +98,9 @@ static int plan(const struct arguments *a, struct project *p, struct error *e) {
     if (!p->language) return -ERROR_USAGE;
     const char *directory = arguments_get(a, "directory");
     p->directory = directory ? directory : p->name;
-    if (!*p->directory) return error_set(e, ERROR_USAGE, "--directory needs the name of a folder");
-    return language_check_name(p->language, p->name, e);
+    int status = language_check_name(p->language, p->name, e);
+    if (status == 0 && !*p->directory) status = error_set(e, ERROR_USAGE, "--directory needs the name of a folder");
+    return status;
 }
 
 static int new_project(const struct arguments *a) {
