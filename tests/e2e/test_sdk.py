@@ -1,6 +1,7 @@
 """The Go and Rust SDKs against the real gateway: sdk/go and sdk/rust are the same handler."""
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -211,3 +212,26 @@ def test_a_sigterm_by_somebody_else_loses_nothing(tmp_path, language):
             for t in threads:
                 t.join()
         assert set(statuses) == {200}, {s: statuses.count(s) for s in set(statuses)}
+
+
+# --- docs/sdk.md ---
+def block(language):
+    return re.search(rf"```{language}\n(.*?)```", (ROOT / "docs/sdk.md").read_text(), re.S)[1]
+
+
+@pytest.mark.parametrize("tag,name,source", [("c", "c", "main.c"), ("cpp", "cpp", "main.cpp"), ("go", "go", "main.go"), ("rust", "rust", "src/main.rs")])
+def test_the_documentation_shows_programs_that_work(tmp_path, tag, name, source):
+    """Each in place of the source of a new project."""
+    if tag in BUILDERS:
+        command(tag)  # skips where there is no compiler
+    assert run_cli("new", "shown", "--lang", name, "-d", "p", cwd=tmp_path).returncode == 0
+    (tmp_path / "p" / source).write_text(block(tag))
+    subprocess.run(["make"], cwd=tmp_path / "p", check=True)
+    with Gateway(tmp_path / "p", (tmp_path / "p/blueprint.yaml").read_text()) as g:
+        assert g.get("/hello/you").text == "Hello, you!\n"
+
+
+def test_every_link_of_the_documentation_leads_somewhere():
+    text = re.sub(r"```.*?```", "", (ROOT / "docs/sdk.md").read_text(), flags=re.S)
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (ROOT / "docs" / target).exists(), target
