@@ -58,7 +58,9 @@ func (c *client) run(ctx context.Context) error {
 	go c.stopWith(ctx, ended, stopped)
 	flushed := make(chan struct{})
 	go c.flush(flushed)
-	err = c.take()
+	if err = c.take(); err != nil {
+		c.lost()
+	}
 	c.drain()
 	<-flushed
 	close(ended)
@@ -91,7 +93,7 @@ func (c *client) take() error {
 	for {
 		r, err := c.exchange()
 		if err != nil {
-			c.lost(err)
+			c.lost()
 			return nil
 		}
 		if r.drain {
@@ -195,8 +197,8 @@ func (c *client) note(r reply) {
 	}
 }
 
-// lost is called when the poll has ended without a word: asked to, or because the gateway is gone.
-func (c *client) lost(err error) {
+// lost is called when the poll has ended without a word. Unless that was asked for, nobody waits for what is held.
+func (c *client) lost() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if c.stopping {

@@ -88,6 +88,19 @@ def test_bodies_come_back(served):
         assert a.status == 200 and a.body == body
 
 
+@pytest.mark.parametrize("language", ["go", "rust"])
+def test_without_the_unix_socket(tmp_path, language):
+    program = command(language)
+    with Gateway(tmp_path, f"""
+        blueprint: 1
+        name: tcp
+        handlers:
+          behaviours: {{command: [env, -u, EXECGATE_RUNTIME_SOCKET, {program[0]}], triggers: [{{http: "ANY /{{what}}"}}]}}
+        """) as g:
+        assert g.request("POST", "/echo", b"over TCP").text == "over TCP"
+        assert g.get("/ticks?last=2").text == "tick 1\ntick 2\n"
+
+
 def test_many_at_once(served):
     def caller(i):
         with contextlib.closing(served.client()) as c:

@@ -33,7 +33,9 @@ fn handle(request: Request, context: Context, together: &Barrier) -> Result<Resp
     match request.parameter("what").as_deref() {
         Some("panic") => panic!("what a mess"),
         Some("error") => return Err(Error::new("OutOfStock", "db.example is empty")),
-        Some("meet") => drop(together.wait()),
+        Some("meet") => {
+            together.wait();
+        }
         Some("wait") => wait(&context),
         Some("slow") => {
             eprintln!("slow begins");
