@@ -284,7 +284,7 @@ class Bench:
 
 
 def versions():
-    packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "wrk"]
+    packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "libsqlite3-0", "wrk"]
     out = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}, ", *packages], capture_output=True, text=True).stdout
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}; {out.rstrip(', ')}"
