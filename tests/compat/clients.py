@@ -32,9 +32,9 @@ class Client:
     concurrency: int = 1  # above 1: one process takes that many events at once (AWS_LAMBDA_MAX_CONCURRENCY)
     error: tuple = None  # type and message in the log when the handler returns an error
     error_status: int = 502
-    panic: str = "broken in the handler"  # what the log says of a panic
     panic_status: int = 502
     survives_panic: bool = False
+    died: str = "handler-died"  # how a client learns that the process has exited
     sigterm: bool = True  # the process sees SIGTERM when the gateway stops
     streams: bool = True  # `streaming` has the behaviour "stream"
     breaks: bool = False  # `streaming` has the behaviour "break"
@@ -80,5 +80,5 @@ CLIENTS = [
     Client("aws-lambda-java-runtime-interface-client", "java", _found("aws-lambda-java/pom.xml", r"client</artifactId>\s*<version>([^<]+)"), _java,
            error=("java.lang.IllegalStateException", REFUSED)),
     Client("aws-lambda-cpp", "cpp", CPP_VERSION, lambda built: [built / "aws-lambda-cpp/handler"], error=("Handler.Refused", REFUSED), sigterm=False),
-    Client("aws-lambda-web-adapter", "web-adapter", WEB_ADAPTER_VERSION, _adapter, streaming=_adapter, breaks=True, error_status=501, survives_panic=True),
+    Client("aws-lambda-web-adapter", "web-adapter", WEB_ADAPTER_VERSION, _adapter, streaming=_adapter, breaks=True, error_status=501, died="handler-", survives_panic=True),
 ]

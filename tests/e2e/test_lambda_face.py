@@ -339,6 +339,30 @@ def test_stream_that_fails_in_its_trailers_breaks_the_client_off(tmp_path):
         wait_for(lambda: any("broke in the middle" in str(e) for e in g.logs()), what="the log of the failure")
 
 
+def test_stream_whose_trailers_are_in_its_body(tmp_path):
+    """Rust's lambda_runtime 1.5 sends the trailers that it announces as the last chunk."""
+    with puppet(tmp_path) as (g, env):
+        api, r = start_stream(g, env)
+        error = base64.b64encode(b"broke in the middle")
+        api.socket.sendall(chunk(PRELUDE + b"\0" * 8 + b"half") + chunk(
+            b"Lambda-Runtime-Function-Error-Type: Runtime.StreamError\r\nLambda-Runtime-Function-Error-Body: " + error + b"\r\n") + b"0\r\n\r\n")
+        assert api.read().status == 202
+        cut_answer(r)
+        entry = g.wait_log("handler broke its answer off")
+        assert entry["error_type"] == "Runtime.StreamError" and entry["error"] == "broke in the middle"
+
+
+def test_error_of_the_language_is_named(tmp_path):
+    """Java's client says Runtime.UserException of every exception in the header, and which it was in the body."""
+    with puppet(tmp_path) as (g, env):
+        api = Api(env)
+        r = Request(g)
+        api.error(id_of(api.next()), {"errorType": "java.lang.IllegalStateException", "errorMessage": "no"},
+                  {"Lambda-Runtime-Function-Error-Type": "Runtime.UserException"})
+        assert "java.lang.IllegalStateException" in r.answer().json()["detail"]
+        assert g.wait_log("handler reported an error")["error_type"] == "java.lang.IllegalStateException"
+
+
 def test_stream_whose_connection_is_lost(tmp_path):
     with puppet(tmp_path) as (g, env):
         api, r = start_stream(g, env)

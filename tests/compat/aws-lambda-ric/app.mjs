@@ -34,7 +34,7 @@ const behaviours = {
     return new Promise(() => {});
   },
   exit: () => {
-    console.error("last words");
+    process.stderr.write("last words\n");
     process.exit(7);
   },
   timeout: async (_, context) => {

@@ -5,9 +5,11 @@ As in a Lambda image, server and adapter are started side by side; the server is
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, body, "text/plain")
 
     def api(self, body):
-        seen = {"method": self.command, "path": self.url.path, "query": self.url.query, "cookies": self.headers["Cookie"].split("; "),
+        seen = {"method": self.command, "path": self.url.path, "query": self.url.query, "cookies": re.split("; ?", self.headers["Cookie"]),
                 "color": self.headers["X-Color"], "body": body.decode()}
         self.answer(201, json.dumps(seen).encode(), "application/json", ("X-Answer", "made by a handler"),
                     ("Set-Cookie", "first=1; Path=/"), ("Set-Cookie", "second=2"))
@@ -92,8 +94,10 @@ def stop(*_):
 def main():
     signal.signal(signal.SIGTERM, stop)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with subprocess.Popen([sys.argv[1]], env={**os.environ, "AWS_LWA_PORT": str(server.server_port)}):
-        server.serve_forever()
+    adapter = subprocess.Popen([sys.argv[1]], env={**os.environ, "AWS_LWA_PORT": str(server.server_port)})
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # Without its adapter the server hears of nothing any more.
+    os._exit(adapter.wait() and 1)
 
 
 if __name__ == "__main__":

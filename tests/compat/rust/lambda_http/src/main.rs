@@ -1,6 +1,6 @@
 //! An axum router on lambda_http; with the argument "stream" its answers are streamed.
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, Request};
+use axum::extract::{DefaultBodyLimit, Query, Request};
 use axum::http::{header, HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{from_fn, Next};
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -92,7 +92,8 @@ async fn main() -> Result<(), Error> {
         ("echo", any(echo)), ("api", any(api)), ("binary", any(reversed)), ("stream", any(whole)), ("break", any(broken)),
         ("panic", any(panics)), ("exit", any(exit)), ("timeout", timeout),
     ];
-    let app = routes.into_iter().fold(Router::new(), |app, (name, route)| app.route(&format!("/{{pool}}/{name}"), route)).layer(from_fn(note));
+    let app = routes.into_iter().fold(Router::new(), |app, (name, route)| app.route(&format!("/{{pool}}/{name}"), route));
+    let app = app.layer(from_fn(note)).layer(DefaultBodyLimit::disable());
     if std::env::args().nth(1).as_deref() == Some("stream") {
         return lambda_http::run_with_streaming_response_concurrent(app).await;
     }
