@@ -232,6 +232,7 @@ static size_t prelude_data(struct call *c, struct slice bytes) {
     struct slice json;
     size_t size;
     if (!inv) return bytes.n;
+    stream_acknowledge(c);
     buf_append_slice(&c->in, bytes);
     switch (prelude_find(buf_slice(&c->in), &json, &size)) {
     case PRELUDE_INCOMPLETE: break;
@@ -258,6 +259,7 @@ static void raw_begin(struct call *c, struct invocation *inv) {
     struct outcome o = {.status = 200};
     if (!type.n) type = SLICE("application/octet-stream");
     fields_add(&o.headers, &inv->arena, SLICE("content-type"), arena_copy(&inv->arena, type));
+    stream_acknowledge(c);
     stream_begin(c, inv, o, http_exchange_content_length(c->exchange), &streamed_ops);
     http_exchange_read(c->exchange);
 }
@@ -283,6 +285,7 @@ static void response_begin(struct call *c) {
         return;
     }
     if (has_prelude(c, inv)) {
+        stream_acknowledge(c);
         c->ops = &prelude_ops;
         http_exchange_read(c->exchange);
     } else if (!slice_is_none(mode)) {

@@ -4,6 +4,7 @@
 What the machine has no tools for, or whose registry cannot be reached, is left out and named; anything else that goes wrong is a
 failure. FOLDER/manifest.json says what was built and what was not, and why."""
 import concurrent.futures
+import hashlib
 import json
 import os
 import pathlib
@@ -73,29 +74,40 @@ def build_rust(into):
 
 
 def build_web_adapter(into):
-    fetch("cargo", "install", "--quiet", "--locked", "--force", "--version", WEB_ADAPTER_VERSION, "--root", into / "web-adapter", "lambda_web_adapter",
+    fetch("cargo", "install", "--quiet", "--locked", "--version", WEB_ADAPTER_VERSION, "--root", into / "web-adapter", "lambda_web_adapter",
           CARGO_TARGET_DIR=str(into / "cargo-web-adapter"), CARGO_PROFILE_RELEASE_LTO="off", CARGO_PROFILE_RELEASE_OPT_LEVEL="0",
           CARGO_PROFILE_RELEASE_CODEGEN_UNITS="16")
 
 
-def install_node(into):
-    """The package as the registry has it, its own build not yet run; several builds start from it."""
-    folder = into / "aws-lambda-ric"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(HERE / "aws-lambda-ric", folder, ignore=shutil.ignore_patterns("node_modules"))
-    fetch("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
-    return folder
+def node_stamp():
+    """What a build of the native part depends on; the same again need not be built again."""
+    made_of = (HERE / "aws-lambda-ric/package-lock.json").read_bytes() + run("node", "--version").encode()
+    return hashlib.sha256(made_of).hexdigest()
 
 
 def build_node(into):
-    folder = install_node(into)
+    folder, stamp = into / "aws-lambda-ric", node_stamp()
+    addon = folder / "node_modules/aws-lambda-ric/dist/rapid-client.node"
+    stamp_file = folder / "stamp"
+    if not (addon.exists() and stamp_file.exists() and stamp_file.read_text() == stamp):
+        install_node(into, folder)
+        if not addon.exists():
+            raise Failed(f"npm rebuild made no {addon.name}: were the package's scripts not run?")
+        stamp_file.write_text(stamp)
+    shutil.copy2(HERE / "aws-lambda-ric/app.mjs", folder)
+
+
+def install_node(into, folder):
+    """The package as the registry has it, then its own build, which compiles libcurl and aws-lambda-cpp."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy2(HERE / "aws-lambda-ric" / name, folder)
+    fetch("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
     cut_out_cpp(into, folder)
     headers = pathlib.Path(shutil.which("node")).resolve().parents[1]
     local = {"npm_config_nodedir": str(headers)} if (headers / "include/node/node.h").exists() else {}
-    jobs = f"-j{os.cpu_count()}"
-    run("npm", "rebuild", "aws-lambda-ric", "--foreground-scripts", cwd=folder, MAKEFLAGS=jobs, JOBS=str(os.cpu_count()), **local)
-    if not (folder / "node_modules/aws-lambda-ric/dist/rapid-client.node").exists():
-        raise Failed("npm rebuild made no rapid-client.node: were the package's scripts not run?")
+    fetch("npm", "rebuild", "aws-lambda-ric", "--foreground-scripts", cwd=folder, MAKEFLAGS=f"-j{os.cpu_count()}", JOBS=str(os.cpu_count()), **local)
 
 
 def cut_out_cpp(into, folder):

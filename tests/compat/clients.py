@@ -30,6 +30,7 @@ class Client:
     cwd: object = None
     environment: dict = dataclasses.field(default_factory=dict)
     concurrency: int = 1  # above 1: one process takes that many events at once (AWS_LAMBDA_MAX_CONCURRENCY)
+    concurrent_kind: str = "whole"  # the answers with which it does
     error: tuple = None  # type and message in the log when the handler returns an error
     error_status: int = 502
     panic_status: int = 502
@@ -71,14 +72,14 @@ CLIENTS = [
     Client("lambda_runtime", "rust", _crate("lambda_runtime"), _rust("compat-lambda-runtime"), streaming=_rust("compat-lambda-runtime"), breaks=True,
            concurrency=8, error=("Function.Unknown", REFUSED), survives_panic=True),
     Client("lambda_http (axum)", "rust", _crate("lambda_http"), _rust("compat-lambda-http"), streaming=_rust("compat-lambda-http", "stream"), breaks=True,
-           survives_panic=True, sigterm=False),
+           concurrency=8, concurrent_kind="streamed", survives_panic=True, sigterm=False),
     Client("aws-lambda-ric", "node", _found("aws-lambda-ric/package.json", r'"aws-lambda-ric": "([^"]+)"'), _node("app.handler"),
            streaming=_node("app.streaming"), breaks=True, cwd=lambda built: built / "aws-lambda-ric", error=("TypeError", REFUSED)),
     Client("awslambdaric", "python", _found("awslambdaric/requirements.txt", r"awslambdaric==(\S+)"),
            lambda built: [built / "awslambdaric/bin/python", "-m", "awslambdaric", "app.handler"], cwd=lambda built: HERE / "awslambdaric",
-           environment={"PYTHONDONTWRITEBYTECODE": "1"}, error=("ValueError", REFUSED), sigterm=False),
+           environment={"PYTHONDONTWRITEBYTECODE": "1"}, concurrency=8, error=("ValueError", REFUSED), sigterm=False),
     Client("aws-lambda-java-runtime-interface-client", "java", _found("aws-lambda-java/pom.xml", r"client</artifactId>\s*<version>([^<]+)"), _java,
-           error=("java.lang.IllegalStateException", REFUSED)),
+           concurrency=8, error=("java.lang.IllegalStateException", REFUSED)),
     Client("aws-lambda-cpp", "cpp", CPP_VERSION, lambda built: [built / "aws-lambda-cpp/handler"], error=("Handler.Refused", REFUSED), sigterm=False),
-    Client("aws-lambda-web-adapter", "web-adapter", WEB_ADAPTER_VERSION, _adapter, streaming=_adapter, breaks=True, error_status=501, died="handler-", survives_panic=True),
+    Client("aws-lambda-web-adapter", "web-adapter", WEB_ADAPTER_VERSION, _adapter, streaming=_adapter, breaks=True, concurrency=8, error_status=501, died="handler-", survives_panic=True),
 ]

@@ -69,7 +69,7 @@ def serve(folder, client, kind="whole", before=(), hasty=False, concurrency=1, p
     shape = {"min": processes, "max": processes, "concurrency": concurrency, "stopTimeout": "2s"}
     blueprint = "blueprint: 1\nname: compat\nhandlers:\n" + handler(client, "app", words, cwd, environment, "60s", shape)
     if hasty:
-        blueprint += handler(client, "hasty", words, cwd, environment, "3s", {**shape, "min": 0})
+        blueprint += handler(client, "hasty", words, cwd, environment, "1s", {**shape, "min": 0})
     with Gateway(folder, blueprint) as g:
         yield g
 
