@@ -429,7 +429,7 @@ def test_extensions(tmp_path):
         api.respond(id_of(event), OK)
         assert r.answer().status == 200
         late = api.call("POST", base + "/register", '{"events":[]}', {"Lambda-Extension-Name": "late"})
-        assert late.status == 403 and late.json()["errorType"] == "Extension.RegistrationClosed"
+        assert late.status == 200, "the web adapter registers while its runtime is at work already"
         for path in ("/2022-07-01/telemetry", "/2020-08-15/logs"):
             a = api.call("PUT", path, "{}", me)
             assert a.status == 202 and "NotSupported" in a.json()["errorType"]
