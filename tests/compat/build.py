@@ -21,8 +21,9 @@ from clients import CPP_VERSION, HERE, WEB_ADAPTER_VERSION
 UNREACHABLE = re.compile(
     r"could ?n[o']t resolve host|could not resolve proxy|no such host|name or service not known|temporary failure in name resolution|network is unreachable|"
     r"connection refused|couldn't connect|could not connect|failed to connect|connection timed out|i/o timeout|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|"
-    r"unknown host|failed to establish a new connection|spurious network error", re.IGNORECASE)
+    r"unknown host|failed to establish a new connection|spurious network error|from versions: none", re.IGNORECASE)
 SECONDS = 900
+MAVEN_COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.0:copy-dependencies"
 
 
 class LeftOut(Exception):
@@ -137,7 +138,7 @@ def build_python(into):
 def build_java(into):
     folder = into / "aws-lambda-java"
     shutil.rmtree(folder, ignore_errors=True)
-    fetch("mvn", "-B", "-q", "-C", "-f", HERE / "aws-lambda-java/pom.xml", "dependency:copy-dependencies", f"-DoutputDirectory={folder / 'lib'}")
+    fetch("mvn", "-B", "-q", "-C", "-f", HERE / "aws-lambda-java/pom.xml", MAVEN_COPY, f"-DoutputDirectory={folder / 'lib'}")
     extract_jni(folder)
     run("javac", "--release", "17", "-Xlint:all", "-Werror", "-cp", f"{folder}/lib/*", "-d", folder / "classes",
         *(HERE / "aws-lambda-java/src/main/java/compat").glob("*.java"))
