@@ -21,6 +21,7 @@ TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl pr
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
+COMPAT_DEBS := g++ make cmake autoconf automake libtool libcurl4-openssl-dev python3 python3-venv python3-pytest procps
 BENCH_DEBS := wrk python3 util-linux
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
@@ -49,7 +50,7 @@ CARGO_LOCAL = MAKEFLAGS= cargo test --offline --quiet --target-dir $(abspath $(B
 MORE_EXAMPLES := $(if $(GO),$(BUILD)/examples/hello-go) $(if $(CARGO),$(BUILD)/examples/hello-rust)
 QUICKSTART := blueprints/$(if $(GO),$(if $(CARGO),polyglot,quickstart),quickstart).yaml
 
-.PHONY: all help run test unit sdk e2e asan fuzz bench lint format docs install deps examples clean
+.PHONY: all help run test unit sdk e2e compat asan fuzz bench lint format docs install deps examples clean
 all: $(BUILD)/execgate ## build the release binary at build/execgate (the default)
 
 help: ## list the targets
@@ -76,7 +77,9 @@ $(BUILD)/.need-fuzz: Makefile
 	$(call need,$(FUZZ_DEBS))
 $(BUILD)/.need-bench: Makefile
 	$(call need,$(BENCH_DEBS))
-deps: $(BUILD)/.need-build $(BUILD)/.need-test $(BUILD)/.need-lint $(BUILD)/.need-fuzz $(BUILD)/.need-bench ## install every Debian package that any target needs
+$(BUILD)/.need-compat: Makefile
+	$(call need,$(COMPAT_DEBS))
+deps: $(BUILD)/.need-build $(BUILD)/.need-test $(BUILD)/.need-lint $(BUILD)/.need-fuzz $(BUILD)/.need-bench $(BUILD)/.need-compat ## install every Debian package that any target needs
 
 # From the objects, not the archive: two functions of one name must not pass.
 $(BUILD)/execgate: $(BUILD)/gateway/main.o $(OBJECTS)
@@ -144,6 +147,10 @@ test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory unit
 	+@$(MAKE) --no-print-directory sdk
 	+@$(MAKE) --no-print-directory e2e
+
+compat: $(BUILD)/execgate | $(BUILD)/.need-compat ## build handlers on the official Lambda clients and test them (COMPAT_INVOCATIONS=10000 each way, PYTEST_ARGS=...)
+	$(PYTHON) -B tests/compat/build.py $(BUILD)/compat
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/compat $(PYTEST_ARGS)
 
 asan: ## the whole suite under AddressSanitizer and UBSan
 	+$(MAKE) BUILD=$(BUILD)/asan MODE_FLAGS="$(ASAN_FLAGS)" LINK_FLAGS= test
