@@ -8,6 +8,8 @@ CLANG ?= clang
 PYTHON ?= /usr/bin/python3
 V ?= 0
 MAKEFLAGS += -j$(shell nproc)
+# Tests mostly wait: several at once end four times sooner, even on two cores.
+TEST_JOBS ?= 6
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
@@ -17,7 +19,7 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb \
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
@@ -132,12 +134,11 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-te
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -Isdk-examples -Wno-missing-prototypes -MMD -MP $(LINK_FLAGS) -o $@ $< $(BUILD)/libexecgate.a $(LIBS) $(shell pkg-config --libs $(TEST_PACKAGES))
 
-unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit tests (TEST=test_x: one)
-	@failed=0; for t in $^; do if $$t >$(BUILD)/unit.log 2>&1; then echo "ok    $$t"; \
-	else cat $(BUILD)/unit.log; echo "FAIL  $$t"; failed=1; fi; done; exit $$failed
+unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit tests (TEST=test_x: one, TEST_JOBS=6 at once)
+	@printf '%s\n' $^ | xargs -P $(TEST_JOBS) -I{} sh -c 'if {} >{}.log 2>&1; then echo "ok    {}"; else cat {}.log; echo "FAIL  {}"; exit 1; fi'
 
-e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=...)
-	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=... TEST_JOBS=6 at once)
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -n $(TEST_JOBS) -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
 
 sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
 	$(if $(GO),$(Q)for d in go-sdk go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
