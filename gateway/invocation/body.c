@@ -134,7 +134,7 @@ static void body_show_tap(const struct body *b, struct slice bytes) {
 
 void body_set_tap(struct body *b, const struct body_tap *tap) {
     size_t skipped = b->consumed;
-    b->tap = tap ? *tap : (struct body_tap){NULL};
+    b->tap = tap ? *tap : (struct body_tap){.on_bytes = NULL};
     for (const struct chunk *c = b->first; c; c = c->next, skipped = 0)
         body_show_tap(b, slice_make(c->bytes.p + skipped, c->bytes.n - skipped));
 }
