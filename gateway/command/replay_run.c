@@ -81,6 +81,8 @@ static void accept_answer(struct replay *r, const struct record_answer *now, uin
     anew.answer = *now;
     anew.answer.streamed = r->record.answer.streamed;
     anew.answer.encoded = r->record.answer.encoded;
+    bool failed_alike = r->plan->url && now->status == r->record.answer.status;
+    if (failed_alike) anew.answer.failure = r->record.answer.failure; /* a client sees no more of it */
     anew.timing = (struct record_timing){.total_us = now_us};
     record_write(&anew, &line);
     replay_files_replace(r->files, buf_slice(&line));

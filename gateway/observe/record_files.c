@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,6 +90,9 @@ static int open_folder(struct record_files *f, struct error *e) {
             "--record: \"%s\" is open to others, and records tell what clients sent: chmod 700 it, or name "
             "another folder",
             f->path);
+    if (flock(f->folder, LOCK_EX | LOCK_NB) != 0)
+        return error_set(e, ERROR_SYSTEM, "--record: another execgate records into \"%s\"; name another folder",
+                         f->path);
     return 0;
 }
 

@@ -11,7 +11,8 @@
 #include "gateway/base/error.h"
 
 struct record_files;
-/* Makes the folder if need be; refuses one that is open to others. `limit` bytes for all segments. */
+/* Makes the folder if need be; refuses one that is open to others, and one that somebody else records into. `limit`
+ * bytes for all segments. */
 struct record_files *record_files_open(const char *path, uint64_t limit, struct clock *clock, struct error *e);
 /* Whole lines, each with its end. */
 int record_files_append(struct record_files *f, struct slice lines, struct error *e) MUST_CHECK;

@@ -319,6 +319,8 @@ struct recorder *recorder_new(struct loop *l, struct log *log, const struct reco
     struct recorder *r = xcalloc(1, sizeof *r);
     *r = (struct recorder){.loop = l, .log = log, .body_limit = c->body_limit, .files = files};
     list_init(&r->recordings);
+    log_event(log, LOG_INFO, "recording: requests, answers and claims are kept, credentials are not",
+              LOG_TEXT("folder", c->folder));
     return r;
 }
 

@@ -301,6 +301,15 @@ def test_a_disk_that_refuses_ends_the_recording_and_nothing_else(tmp_path):
         assert g.get("/text").status == 200 and len(g.logs("recording has ended")) == 1
 
 
+def test_two_do_not_record_into_one_folder(tmp_path):
+    with recorded(tmp_path) as g:
+        assert g.wait_log("recording: requests, answers and claims are kept", FAR)["folder"] == str(tmp_path / "records")
+        done = run_cli("run", str(tmp_path / "blueprint.yaml"), "--listen", "127.0.0.1:0", "--record", str(tmp_path / "records"))
+        assert done.returncode == 3 and "another execgate records into" in done.stderr
+    with recorded(tmp_path):
+        pass
+
+
 # --- reloads ---
 
 def test_a_reload_goes_on_recording_and_learns_new_secrets(tmp_path):

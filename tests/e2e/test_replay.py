@@ -158,9 +158,13 @@ def test_clients_are_who_they_were_and_credentials_are_not_needed(tmp_path):
 
 def test_client_contexts_are_sent_again(tmp_path):
     with recorded(tmp_path, admin=True) as g:
-        assert b"b" in invoke(g, b"[1, 2]", {"custom": {"a": "b"}})
+        answer = json.loads(invoke(g, b'{"n": 1}', {"custom": {"a": "b"}}))
+        assert answer["got"] == {"n": 1} and json.loads(answer["context"]) == {"custom": {"a": "b"}}
         wait_records(tmp_path / "records", 1)
     assert replay_json(tmp_path)["same"] == 1
+    file, = segments(tmp_path / "records")
+    file.write_text(file.read_text().replace('"a":"b"', '"a":"c"'))
+    assert "body.context" in differences(replay_json(tmp_path, code=5))["/invoke"]
 
 
 # --- to a gateway that runs ---
@@ -187,6 +191,7 @@ def test_to_a_running_gateway(tmp_path):
         assert found["/text"] == {"body line 2": ("then", "now")} and "/fail" not in found
         assert replay_json(tmp_path, *to, *IGNORE, "--update")["updated"] == len(found)
         assert replay_json(tmp_path, *to, *IGNORE)["different"] == 0
+        assert [r["answer"]["error"].get("failure") for r in records(tmp_path / "records") if r["request"]["target"] == "/fail"] == ["handler-error"]
 
 
 def test_guarded_routes_want_a_credential_at_a_url(tmp_path):
