@@ -191,7 +191,19 @@ def test_to_a_running_gateway(tmp_path):
         assert found["/text"] == {"body line 2": ("then", "now")} and "/fail" not in found
         assert replay_json(tmp_path, *to, *IGNORE, "--update")["updated"] == len(found)
         assert replay_json(tmp_path, *to, *IGNORE)["different"] == 0
-        assert [r["answer"]["error"].get("failure") for r in records(tmp_path / "records") if r["request"]["target"] == "/fail"] == ["handler-error"]
+
+
+def test_update_over_a_url_keeps_the_failure_that_a_client_cannot_see(tmp_path):
+    record_some(tmp_path, "/fail")
+    file, = segments(tmp_path / "records")
+    record, = records(tmp_path / "records")
+    record["answer"]["headers"].append(["X-Then", "1"])
+    file.write_text(json.dumps(record) + "\n")
+    with Gateway(tmp_path, PLAIN, files={"shop.py": SHOP}) as g:
+        assert replay_json(tmp_path, "--to", f"http://127.0.0.1:{g.port}", "--update")["updated"] == 1
+    after, = records(tmp_path / "records")
+    assert after["answer"]["error"] == record["answer"]["error"] and ["X-Then", "1"] not in after["answer"]["headers"]
+    assert replay_json(tmp_path)["same"] == 1
 
 
 def test_guarded_routes_want_a_credential_at_a_url(tmp_path):
