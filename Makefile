@@ -17,7 +17,7 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb \
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb tmux perl \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
@@ -134,11 +134,11 @@ unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit
 	else cat $(BUILD)/unit.log; echo "FAIL  $$t"; failed=1; fi; done; exit $$failed
 
 e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=...)
-	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
 
 sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
-	$(if $(GO),$(Q)for d in go-sdk go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
-	$(if $(CARGO),$(Q)for d in rust-sdk rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
+	$(if $(GO),$(Q)for d in go-sdk go short-link/go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
+	$(if $(CARGO),$(Q)for d in rust-sdk rust short-link/rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
 
 test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory unit
