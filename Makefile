@@ -115,7 +115,7 @@ $(BUILD)/examples/hello-rust: $(wildcard $(addprefix sdk-examples/,rust/* rust/s
 	@mkdir -p $(@D)
 	@echo "  CARGO $@"
 	$(Q)cd sdk-examples/rust && cargo build --release --offline --quiet --target-dir $(abspath $(BUILD))/rust
-	$(Q)cp $(BUILD)/rust/release/hello-rust $@
+	$(Q)cp -f $(BUILD)/rust/release/hello-rust $@
 examples: $(EXAMPLES) $(MORE_EXAMPLES) ## build the example handlers
 	$(if $(GO),,@echo "no Go here: its example is left out (install golang-go)")
 	$(if $(CARGO),,@echo "no Rust here: its example is left out (install cargo)")

@@ -21,8 +21,10 @@ class Terminal:
 
     def __init__(self, folder, env):
         self.folder, self.socket = folder, folder / "tmux"
-        self.env = {**env, "PS1": "[$?] $ ", "PS2": "> ", "TERM": "screen"}
-        for name in ("TMUX", "ENV", "NO_COLOR", "LC_ALL"):
+        prompt = folder / "prompt"  # dash takes no PS1 from its environment
+        prompt.write_text("PS1='[$?] $ '\n")
+        self.env = {**env, "ENV": str(prompt), "TERM": "screen"}
+        for name in ("TMUX", "NO_COLOR", "LC_ALL"):
             self.env.pop(name, None)
 
     def tmux(self, *words):
@@ -37,17 +39,17 @@ class Terminal:
         self.tmux("new-window", "-n", window, "sh")
 
     def __exit__(self, kind, value, trace):
-        if kind is not None:
-            for window in self.tmux("list-windows", "-F", "#{window_name}").split():
-                print(f"--- {window} ---\n{self.screen(window)[-4000:]}")
+        for window in self.tmux("list-windows", "-F", "#{window_name}").split():
+            shown = re.sub(r"(?m)^.* request  .* status=200 .*\n", "", self.screen(window))  # the visitors' are many
+            print(f"--- {window} ---\n{shown[-8000:]}")  # pytest shows it when the test has failed
         self.tmux("kill-server")
 
     def screen(self, window):
         return self.tmux("capture-pane", "-p", "-J", "-S", "-", "-t", window).rstrip()
 
     def shows(self, window, pattern):
-        """Waits for it; the match."""
-        return wait_for(lambda: re.search(pattern, self.screen(window)), PATIENCE, f"{pattern!r} in the window {window!r}")
+        """Waits for it, as long as a build may take; the match."""
+        return wait_for(lambda: re.search(pattern, self.screen(window)), PATIENCE * 2, f"{pattern!r} in the window {window!r}")
 
     def type(self, window, command):
         self.tmux("send-keys", "-t", window, "-l", command)
@@ -56,14 +58,15 @@ class Terminal:
     def run(self, window, command):
         """What a command shows, once the prompt is back; it must have succeeded."""
         self.shows(window, r"\[\d+\] \$\Z")
+        before = self.screen(window)
         self.type(window, command)
-        shown = wait_for(lambda: self._after(window, command), PATIENCE * 2, f"the end of {command!r}")
+        shown = wait_for(lambda: self._after(window, f"{before} {command}\n"), PATIENCE * 2, f"the end of {command!r}")
         assert shown[2] == "0", (command, shown[1])
         return shown[1]
 
-    def _after(self, window, command):
-        rest = self.screen(window).rpartition(f"$ {command}\n")[2:]
-        return re.fullmatch(r"(?s)(.*?)\n?\[(\d+)\] \$", rest[0])
+    def _after(self, window, before):
+        now = self.screen(window)
+        return now.startswith(before) and re.fullmatch(r"(?s)(.*?)\n?\[(\d+)\] \$", now[len(before):])
 
 
 class Visitors:
