@@ -19,7 +19,7 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb \
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
@@ -120,7 +120,7 @@ $(BUILD)/examples/hello-rust: $(wildcard $(addprefix sdk-examples/,rust/* rust/s
 	@mkdir -p $(@D)
 	@echo "  CARGO $@"
 	$(Q)cd sdk-examples/rust && cargo build --release --offline --quiet --target-dir $(abspath $(BUILD))/rust
-	$(Q)cp $(BUILD)/rust/release/hello-rust $@
+	$(Q)cp -f $(BUILD)/rust/release/hello-rust $@
 examples: $(EXAMPLES) $(MORE_EXAMPLES) ## build the example handlers
 	$(if $(GO),,@echo "no Go here: its example is left out (install golang-go)")
 	$(if $(CARGO),,@echo "no Rust here: its example is left out (install cargo)")
@@ -138,11 +138,11 @@ unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit
 	@printf '%s\n' $^ | xargs -P $(TEST_JOBS) -I{} sh -c 'if {} >{}.log 2>&1; then echo "ok    {}"; else cat {}.log; echo "FAIL  {}"; exit 1; fi'
 
 e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=... TEST_JOBS=6 at once)
-	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -n $(TEST_JOBS) -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -rs -n $(TEST_JOBS) -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
 
 sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
-	$(if $(GO),$(Q)for d in go-sdk go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
-	$(if $(CARGO),$(Q)for d in rust-sdk rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
+	$(if $(GO),$(Q)for d in go-sdk go short-link/go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
+	$(if $(CARGO),$(Q)for d in rust-sdk rust short-link/rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
 
 test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory unit
