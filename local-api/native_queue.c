@@ -59,7 +59,7 @@ static void send_end(struct call *c) {
     struct fields headers = {0};
     struct error e;
     arena_init(&s->arena, 1024);
-    http_exchange_fields(c->exchange, &s->arena, HTTP_COPY_FIELDS, &headers);
+    http_exchange_fields(c->exchange, &s->arena, HTTP_COPY, &headers);
     if (!queue || queue_posting_read(&s->posting, queue, &headers, buf_slice(&c->in), &s->arena, &e) < 0) {
         call_problem(c, queue ? 400 : 404, "%s", queue ? e.message : "there is no such queue any more");
         sending_free(s);

@@ -321,7 +321,6 @@ static bool nothing_left(void *context) {
            (!g->dev_issuer || dev_issuer_is_idle(g->dev_issuer));
 }
 
-/* A gateway that never served, or whose loop stopped with something left, is emptied by force before it is freed. */
 static bool stores_closed(void *context) {
     return queue_stores_are_closed(((const struct gateway *)context)->stores);
 }
@@ -332,6 +331,7 @@ static void close_stores(struct gateway *g) {
     loop_run_until(g->loop, stores_closed, g, STORE_WAIT_MS);
 }
 
+/* A gateway that never served, or whose loop stopped with something left, is emptied by force before it is freed. */
 static void settle(struct gateway *g) {
     if (!g->http) return;
     if (g->dev_issuer) dev_issuer_close(g->dev_issuer);

@@ -25,10 +25,10 @@ struct generation {
     struct route *routes;
     struct hook *hooks; /* the access log, then the plugins */
     bool plugged;
-    struct post *posts;           /* by handler */
-    struct queue_store *store;    /* NULL = there are no queues */
+    struct post *posts;            /* by handler */
+    struct queue_store *store;     /* NULL = there are no queues */
     struct queue_sender **senders; /* by queue; NULL for those without `send` */
-    struct queue_source **queues; /* of the queues that have triggers */
+    struct queue_source **queues;  /* of the queues that have triggers */
     size_t queue_count;
 };
 
@@ -97,8 +97,7 @@ static int add_routes(struct generation *g, const struct handler_config *h, stru
     for (size_t i = 0; i < h->http_trigger_count; i++) {
         const struct http_trigger_config *t = &h->http_triggers[i];
         struct route *r = &g->routes[(*next)++];
-        *r = (struct route){
-            .handler = h, .trigger = t, .executor = executor, .key = slice_of(t->text)};
+        *r = (struct route){.handler = h, .trigger = t, .executor = executor, .key = slice_of(t->text)};
         int status = router_add(g->router, t->method, t->pattern, r, e);
         if (status < 0) return status;
     }
@@ -158,7 +157,8 @@ static void build_queues(struct generation *g) {
     g->queues = xcalloc(b->queue_count + 1, sizeof *g->queues);
     for (size_t i = 0; i < b->queue_count; i++) {
         size_t count = collect_queue_triggers(g, &b->queues[i], triggers);
-        if (count) g->queues[g->queue_count++] = queue_source_new(&g->pipeline, g->store, &b->queues[i], triggers, count);
+        if (count)
+            g->queues[g->queue_count++] = queue_source_new(&g->pipeline, g->store, &b->queues[i], triggers, count);
     }
     free(triggers);
 }
@@ -186,7 +186,7 @@ static struct executor *executor_of(void *context, const char *handler_name) {
     return pool ? pool_executor(pool) : NULL;
 }
 
-static int build_hooks(struct generation *g, struct error *e) {
+static int build_hooks(struct generation *g, const struct generation *previous, struct error *e) {
     struct loop *loop = g->host->loop;
     const struct plugin_host host = {.clock = loop_clock(loop),
                                      .log = g->host->log,
@@ -201,7 +201,7 @@ static int build_hooks(struct generation *g, struct error *e) {
                                      .context = g};
     g->hooks = xcalloc(plugin_count + 1, sizeof *g->hooks);
     g->hooks[0] = access_log_hook(g->host->log);
-    int status = plugins_open(&host, g->hooks + 1, e);
+    int status = plugins_open(&host, previous ? previous->hooks + 1 : NULL, g->hooks + 1, e);
     if (status < 0) return status;
     g->plugged = true;
     g->pipeline.hooks = g->hooks;
@@ -221,7 +221,7 @@ struct generation *generation_new(const struct generation_host *host, struct blu
     pipeline_init(&g->pipeline, loop_clock(loop), host->log, loop_deadlines(loop), loop_turn(loop));
     g->pipeline.in_flight_limit = b->limits.in_flight;
     fill_posts(g, previous, wishes);
-    if (open_store(g, e) == 0 && build_routes(g, e) == 0 && build_hooks(g, e) == 0) {
+    if (open_store(g, e) == 0 && build_routes(g, e) == 0 && build_hooks(g, previous, e) == 0) {
         build_queues(g);
         return g;
     }

@@ -2,6 +2,7 @@
 #include "gateway/base/base64.h"
 #include "gateway/base/json_read.h"
 #include "gateway/base/json_write.h"
+#include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/base/url.h"
 
@@ -57,8 +58,12 @@ static int read_single(struct queue_send *send, const struct fields *headers, st
 
 enum member { MEMBER_BODY, MEMBER_BASE64, MEMBER_TYPE, MEMBER_DELAY, MEMBER_GROUP, MEMBER_DEDUP, MEMBER_ATTRIBUTES };
 static const char *const members[] = {
-    [MEMBER_BODY] = "body",     [MEMBER_BASE64] = "bodyBase64", [MEMBER_TYPE] = "contentType",
-    [MEMBER_DELAY] = "delay",   [MEMBER_GROUP] = "groupId",     [MEMBER_DEDUP] = "dedupId",
+    [MEMBER_BODY] = "body",
+    [MEMBER_BASE64] = "bodyBase64",
+    [MEMBER_TYPE] = "contentType",
+    [MEMBER_DELAY] = "delay",
+    [MEMBER_GROUP] = "groupId",
+    [MEMBER_DEDUP] = "dedupId",
     [MEMBER_ATTRIBUTES] = "attributes",
 };
 
