@@ -4,6 +4,7 @@
 #include "local-api/lambda_report.h"
 #include "local-api/native_answer.h"
 #include "local-api/native_queue.h"
+#include "local-api/report_retry.h"
 #include "local-api/runtime_private.h"
 #include "local-api/stream.h"
 #include <inttypes.h>
@@ -265,11 +266,13 @@ static void response_begin(struct call *c) {
 
 /* --- error --- */
 
-static void report_member(struct handler_report *r, struct arena *a, struct slice name, struct json_value value) {
+static bool report_member(struct handler_report *r, struct arena *a, struct slice name, struct json_value value) {
+    if (slice_equal(name, SLICE("retry"))) return report_retry_read(r, a, value);
     struct slice text = value.kind == JSON_STRING ? json_text_of(a, value) : SLICE_NONE;
     if (slice_equal(name, SLICE("message"))) r->message = text;
     if (slice_equal(name, SLICE("type"))) r->type = text;
     if (slice_equal(name, SLICE("stack"))) r->stack = value.kind == JSON_STRING ? text : value.raw;
+    return true;
 }
 
 /* {message, type, stack, retry}; retry is for queues. */
@@ -279,7 +282,8 @@ static bool report_read(struct handler_report *r, struct arena *a, struct slice 
     struct json_value value;
     json_read_init(&json, body);
     if (!json_read_open(&json, '{')) return false;
-    while (json_read_name(&json, a, &name) && json_read_value(&json, &value)) report_member(r, a, name, value);
+    while (json_read_name(&json, a, &name) && json_read_value(&json, &value))
+        if (!report_member(r, a, name, value)) return false;
     return json_read_end(&json);
 }
 
@@ -292,7 +296,9 @@ static void error_end(struct call *c) {
         return;
     }
     if (!report_read(&r, &inv->arena, buf_slice(&c->in))) {
-        call_problem(c, 400, "the body must be a JSON object {message, type, stack, retry}");
+        call_problem(c, 400,
+                     "the body must be a JSON object {message, type, stack, retry}; retry is false or "
+                     "{\"after\": \"30s\"}");
         return;
     }
     lambda_report_log(ep, "handler reported an error", c->id, &r);

@@ -74,6 +74,7 @@ static void batch_note_report(struct batch *b, const struct handler_report *r) {
 static void batch_finish(struct invocation *inv) {
     struct batch *b = inv->source_context;
     const struct outcome *o = &inv->outcome;
+    b->invocation = NULL;
     b->end = o->failure == FAILURE_NONE ? BATCH_ANSWERED : inv->started_us ? BATCH_FAILED : BATCH_NEVER_RAN;
     if (o->failure != FAILURE_NONE) {
         const char *title = failure_row(o->failure)->title;
@@ -128,6 +129,7 @@ void batch_run(struct batch *b) {
     collector_init(&b->collector, s->pipeline, on_collected);
     batch_write_event(b);
     struct invocation *inv = invocation_new(s->pipeline, &queue_ops, b);
+    b->invocation = inv;
     inv->trigger = TRIGGER_QUEUE;
     inv->route = &b->consumer->route;
     inv->messages = &b->event;
@@ -136,4 +138,8 @@ void batch_run(struct batch *b) {
     invocation_request_post(inv, path);
     fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"), SLICE("application/http"));
     pipeline_run(inv); /* may end it; the batch lives until the turn */
+}
+
+void batch_withdraw(struct batch *b) {
+    if (b->invocation && b->invocation->state == INVOCATION_QUEUED) invocation_cancel(b->invocation, CANCEL_SHUTDOWN);
 }

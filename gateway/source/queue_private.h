@@ -37,8 +37,9 @@ enum batch_end { BATCH_ANSWERED, BATCH_FAILED, BATCH_NEVER_RAN };
 struct batch {
     struct list_node node; /* of consumer.waiting, source.running, or source.unsettled */
     struct queue_source *source;
-    struct consumer *consumer; /* NULL = no trigger wanted them */
-    struct list messages;      /* of struct held */
+    struct consumer *consumer;     /* NULL = no trigger wanted them */
+    struct list messages;          /* of struct held */
+    struct invocation *invocation; /* while it is under way */
     struct collector collector;
     struct arena arena; /* holds what follows */
     struct queue_event event;
@@ -87,6 +88,8 @@ struct queue_done source_done(struct queue_source *s, void (*on_done)(void *cont
 struct batch *batch_new(struct queue_source *s, struct consumer *c);
 void batch_add(struct batch *b, struct held *h);
 void batch_run(struct batch *b);
+/* Takes it back if no process has it yet. */
+void batch_withdraw(struct batch *b);
 void batch_free(struct batch *b);
 
 /* queue_settle.c */

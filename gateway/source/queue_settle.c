@@ -22,7 +22,7 @@ static struct queue_settlement settle_bury(const struct batch *b, const struct q
     item.reason = slice_of(reason);
     item.delay_ms = can ? 0 : s->policy.max_ms;
     log_event(s->pipeline->log, LOG_WARN, can ? "message moved to the dead letter queue" : "message put off",
-              LOG_SLICE("queue", s->name), LOG_SLICE("message", slice_of(m->id)), LOG_TEXT("reason", reason),
+              LOG_SLICE("queue", s->name), LOG_SLICE("message_id", slice_of(m->id)), LOG_TEXT("reason", reason),
               LOG_SLICE("error", b->error), LOG_INT("attempts", m->receive_count));
     return item;
 }

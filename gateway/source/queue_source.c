@@ -146,6 +146,7 @@ static void consumer_release(struct consumer *c) {
 
 static void source_release(struct queue_source *s) {
     for (size_t i = 0; i < s->consumer_count; i++) consumer_release(&s->consumers[i]);
+    list_each (&s->running, node) batch_withdraw(list_entry(node, struct batch, node));
 }
 
 /* --- fetching --- */

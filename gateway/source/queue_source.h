@@ -12,7 +12,7 @@
  *
  * All that is held is extended at a third of the visibility timeout, so that nobody else gets it however long the
  * handler takes. A message that was received before comes alone: one that kills its handler condemns no
- * others. What never reached a process was no attempt of a handler, and is never buried for it. A message that no
+ * others. What never reached a process goes back as it is, though the store has counted the receive. A message that no
  * trigger wants is buried; without a dead letter queue, whatever would be buried stays and comes back after the retry
  * policy's longest delay.
  *
