@@ -48,20 +48,32 @@ static void send_left(struct call *c) {
 }
 
 static const struct queue_config *queue_of(const struct call *c) {
-    const struct runtime_api *api = c->endpoint->api;
-    return api->queue_store ? blueprint_queue(api->blueprint, c->id) : NULL;
+    const struct invoke_host *host = &c->endpoint->api->calls;
+    return host->context ? host->queue(host->context, c->id) : NULL;
+}
+
+static struct queue_store *store_of(const struct call *c, struct error *e) {
+    const struct invoke_host *host = &c->endpoint->api->calls;
+    return host->store(host->context, e);
+}
+
+/* A reload may have taken the queue away since the call began. */
+static int posting_read(struct native_sending *s, const struct call *c, struct error *e) {
+    const struct queue_config *queue = queue_of(c);
+    struct fields headers = {0};
+    if (!queue) return error_set(e, ERROR_STATE, "the queue is not in the blueprint any more");
+    http_exchange_fields(c->exchange, &s->arena, HTTP_COPY, &headers);
+    return queue_posting_read(&s->posting, queue, &headers, buf_slice(&c->in), &s->arena, e);
 }
 
 static void send_end(struct call *c) {
-    struct queue_store *store = c->endpoint->api->queue_store;
-    const struct queue_config *queue = queue_of(c);
     struct native_sending *s = xcalloc(1, sizeof *s);
-    struct fields headers = {0};
     struct error e;
     arena_init(&s->arena, 1024);
-    http_exchange_fields(c->exchange, &s->arena, HTTP_COPY, &headers);
-    if (!queue || queue_posting_read(&s->posting, queue, &headers, buf_slice(&c->in), &s->arena, &e) < 0) {
-        call_problem(c, queue ? 400 : 404, "%s", queue ? e.message : "there is no such queue any more");
+    int status = posting_read(s, c, &e);
+    struct queue_store *store = status < 0 ? NULL : store_of(c, &e);
+    if (!store) {
+        call_problem(c, status < 0 ? 400 : 503, "%s", e.message);
         sending_free(s);
         return;
     }

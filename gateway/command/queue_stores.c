@@ -4,6 +4,7 @@
 #include "gateway/queue/sqlite_store.h"
 #include <assert.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct queue_stores {
     struct loop *loop;
@@ -43,20 +44,36 @@ struct queue_store *queue_stores_open(struct queue_stores *s, const struct bluep
     return s->store;
 }
 
-void queue_stores_declare(struct queue_stores *s, const struct blueprint *b) {
-    for (size_t i = 0; s->store && i < b->queue_count; i++) {
-        const struct queue_config *q = &b->queues[i];
-        const struct queue_settings settings = {.name = slice_of(q->name),
-                                                .dead_letter = q->dead_letter ? slice_of(q->dead_letter) : SLICE_NONE,
-                                                .retention_ms = q->retention_ms,
-                                                .dedup_window_ms = q->dedup_window_ms,
-                                                .message_size_bytes = (uint32_t)q->max_message};
-        s->store->ops->declare(s->store, &settings);
-    }
+static bool says_async(const struct blueprint *b) {
+    for (size_t i = 0; i < b->handler_count; i++)
+        if (b->handlers[i].async.said) return true;
+    return false;
 }
 
-struct queue_store *queue_stores_present(const struct queue_stores *s) {
-    return s->store;
+static bool is_there(const struct blueprint *b) {
+    char *path = xasprintf("%s/.execgate/%s/queues.db", b->data_directory, b->name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+bool queue_stores_are_needed(const struct queue_stores *s, const struct blueprint *b) {
+    return s->store || b->queue_count > 0 || says_async(b) || is_there(b);
+}
+
+static void declare(struct queue_stores *s, const struct queue_config *q) {
+    const struct queue_settings settings = {.name = slice_of(q->name),
+                                            .dead_letter = q->dead_letter ? slice_of(q->dead_letter) : SLICE_NONE,
+                                            .retention_ms = q->retention_ms,
+                                            .dedup_window_ms = q->dedup_window_ms,
+                                            .message_size_bytes = (uint32_t)q->max_message};
+    s->store->ops->declare(s->store, &settings);
+}
+
+void queue_stores_declare(struct queue_stores *s, const struct blueprint *b) {
+    if (!s->store) return;
+    for (size_t i = 0; i < b->queue_count; i++) declare(s, &b->queues[i]);
+    for (size_t i = 0; i < b->handler_count; i++) declare(s, b->handlers[i].async.queue);
 }
 
 static void on_closed(void *context) {

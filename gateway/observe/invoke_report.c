@@ -10,7 +10,7 @@ const struct api_error api_invalid = {400, "InvalidParameterValueException", API
 const struct api_error api_bad_content = {400, "InvalidRequestContentException", API_RETRY_NEVER};
 const struct api_error api_too_large = {413, "RequestTooLargeException", API_RETRY_NEVER};
 const struct api_error api_busy = {429, "TooManyRequestsException", API_RETRY_SOON};
-static const struct api_error api_unavailable = {503, "ServiceException", API_RETRY_SOON};
+const struct api_error api_unavailable = {503, "ServiceException", API_RETRY_SOON};
 
 const struct api_error *invoke_service_error(enum failure f) {
     static const struct {

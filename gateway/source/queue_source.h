@@ -17,6 +17,7 @@
  * policy's longest delay.
  *
  * A queue is paused by a note in its store (queue_pause_key), which is looked at every second: it outlives the gateway.
+ * Those of invocations that nobody waits for are not.
  *
  *   queue_source_new -> start -> stop (what has not run goes back at once) -> is_idle -> free
  */
@@ -32,13 +33,15 @@ struct queue_source;
 struct queue_source_trigger {
     const struct queue_trigger_config *config;
     struct route route;
+    const struct async_config
+        *async; /* its messages are invocations (async_send.h), one to a batch; NULL = they are not */
 };
 
 /* The triggers are copied; pipeline, store and what the routes point to must outlive the source. */
 struct queue_source *queue_source_new(struct pipeline *p, struct queue_store *store, const struct queue_config *queue,
                                       const struct queue_source_trigger *triggers, size_t count);
-void queue_source_start(struct queue_source *s);
-void queue_source_stop(struct queue_source *s); /* idempotent */
+void queue_source_start(struct queue_source *s); /* idempotent */
+void queue_source_stop(struct queue_source *s);  /* idempotent */
 /* Stopped, and nothing is held or on its way to the store. */
 bool queue_source_is_idle(const struct queue_source *s);
 void queue_source_free(struct queue_source *s); /* must be idle or never have been started; NULL is fine */
