@@ -52,6 +52,7 @@ enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
 
 struct identity;
 struct queue_event;
+struct held_sends;
 struct invocation;
 struct pipeline;
 struct route;
@@ -127,6 +128,7 @@ struct invocation {
     struct slice request_id;            /* the client's X-Request-Id if sane, else id */
     struct slice client_context;        /* of an invoke event: a JSON object fit for a header field, or absent */
     const struct queue_event *messages; /* of a queue event (event.h) */
+    struct held_sends *held_sends;      /* what its answer lets go (local-api/held_sends.h) */
     char trace_id[32];                  /* W3C trace context, hex */
     char parent_id[16];                 /* the span the handler should take as its parent */
     bool trace_sampled;

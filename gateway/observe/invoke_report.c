@@ -18,7 +18,8 @@ const struct api_error *invoke_service_error(enum failure f) {
         const struct api_error *error;
     } rows[] = {{FAILURE_OVERLOADED, &api_busy},           {FAILURE_QUEUE_FULL, &api_busy},
                 {FAILURE_QUEUE_TIMEOUT, &api_busy},        {FAILURE_UNAVAILABLE, &api_unavailable},
-                {FAILURE_SHUTTING_DOWN, &api_unavailable}, {FAILURE_INTERNAL, &api_unavailable}};
+                {FAILURE_SHUTTING_DOWN, &api_unavailable}, {FAILURE_INTERNAL, &api_unavailable},
+                {FAILURE_NOT_KEPT, &api_unavailable}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].failure == f) return rows[i].error;
     return NULL;

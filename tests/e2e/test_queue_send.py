@@ -1,11 +1,12 @@
 """Sending: through http triggers of a queue, and by handlers over the native API."""
 import hashlib
 import json
+import os
 import signal
 
 import pytest
 from execgate import Gateway
-from puppet import SCRIPT, environment
+from puppet import Request, SCRIPT, environment
 from queues import LIST, Puppet, blueprint, rows, send, send_all, shop, stats, wait_empty, wait_stats
 
 NATIVE = "/v1/queues/orders/messages"
@@ -144,3 +145,71 @@ def test_without_queues_there_is_nothing_to_send_to(tmp_path):
                  files={"puppet.sh": SCRIPT}):
         assert Puppet(environment(tmp_path)).call("POST", NATIVE, "a").status == 404
     assert not (tmp_path / ".execgate").exists()
+
+
+# --- with an answer ---
+
+def hold(p, id, body, queue="orders", **headers):
+    return p.call("POST", f"/v1/queues/{queue}/messages", body, {"Execgate-Invocation-Id": id} | headers)
+
+
+@pytest.fixture
+def holding(tmp_path):
+    """(gateway, puppet, its environment, an http request that the puppet holds and its id)"""
+    more = "      - {http: POST /order}\n"
+    with shop(tmp_path, queues="  other: {}", more=more) as (g, env):
+        p, waiting = Puppet(env), Request(g, "POST", "/order", "an order")
+        answer = p.next()
+        yield g, p, env, waiting, answer["Lambda-Runtime-Aws-Request-Id"]
+
+
+def test_what_is_held_is_sent_when_the_answer_is_accepted(tmp_path, holding):
+    g, p, _, waiting, id = holding
+    assert hold(p, id, "first", "other").json() == {"held": 1}
+    assert hold(p, id, json.dumps({"messages": [{"body": "second"}, {"body": "third"}]}), "other", **{"Content-Type": LIST}).json() == {"held": 3}
+    assert rows(tmp_path, "SELECT 1 FROM message") == []
+    p.respond(id, {"statusCode": 201})
+    assert waiting.answer().status == 201
+    assert [r["body"] for r in rows(tmp_path, "SELECT body FROM message ORDER BY seq")] == [b"first", b"second", b"third"]
+    assert hold(p, id, "too late").status == 404
+
+
+def test_what_is_held_is_forgotten_when_the_handler_fails(tmp_path, holding):
+    g, p, _, waiting, id = holding
+    assert hold(p, id, "never", "other").status == 202
+    p.error(id, {"errorMessage": "no", "errorType": "Test.Failure"})
+    assert waiting.answer().status == 502
+    send(g, "a sign of life")
+    p.succeed(p.batch())
+    wait_empty(tmp_path)
+    assert rows(tmp_path, "SELECT 1 FROM message") == []
+
+
+def test_what_is_held_is_forgotten_when_the_process_dies(tmp_path, holding):
+    g, p, env, waiting, id = holding
+    assert hold(p, id, "never", "other").status == 202
+    os.kill(int(env["PUPPET_PID"]), signal.SIGKILL)
+    assert waiting.answer().status == 502
+    assert rows(tmp_path, "SELECT 1 FROM message") == []
+
+
+def test_what_cannot_be_held_is_refused(tmp_path, holding):
+    g, p, _, waiting, id = holding
+    assert hold(p, "00000000-0000-4000-8000-000000000000", "x").status == 404
+    assert hold(p, id, "x" * 300000).status == 413
+    assert hold(p, id, "x", **{"Queue-Delay": "soon"}).status == 400
+    assert hold(p, id, "x", "nowhere").status == 404
+    p.respond(id, {"statusCode": 200})
+    assert waiting.answer().status == 200
+
+
+def test_a_message_that_fails_sends_nothing_on(tmp_path):
+    with shop(tmp_path, queues="  other: {}") as (g, env):
+        p = Puppet(env)
+        send(g, "a")
+        for attempt in (1, 2):
+            batch = p.batch()
+            assert hold(p, batch.id, f"made in attempt {attempt}", "other").status == 202
+            p.fail(batch) if attempt == 1 else p.succeed(batch)
+        wait_empty(tmp_path)
+        assert [r["body"] for r in rows(tmp_path, "SELECT body FROM message")] == [b"made in attempt 2"]
