@@ -120,19 +120,6 @@ static void write_ms(struct json_write *w, struct slice name, uint64_t us) {
     buf_free(&text);
 }
 
-/* A list of pairs, because a name may be there twice. */
-static void write_headers(struct json_write *w, const struct fields *f) {
-    json_name(w, SLICE("headers"));
-    json_open(w, '[');
-    for (size_t i = 0; i < f->count; i++) {
-        json_open(w, '[');
-        json_text(w, f->items[i].name);
-        json_text(w, f->items[i].value);
-        json_close(w, ']');
-    }
-    json_close(w, ']');
-}
-
 static void write_answer(struct json_write *w, struct slice bytes) {
     bool text = text_utf8_prefix(bytes) == bytes.n;
     json_name(w, SLICE("answer"));
@@ -189,7 +176,8 @@ void invoke_report_json(const struct invoke_plan *p, const struct invoke_answer 
     if (answered) {
         json_name(&w, SLICE("status"));
         json_number(&w, a->status);
-        write_headers(&w, a->headers);
+        json_name(&w, SLICE("headers"));
+        json_pairs(&w, a->headers);
         write_answer(&w, a->bytes);
     }
     if (a->failure != FAILURE_NONE) write_error(&w, a);
