@@ -128,7 +128,7 @@ static int keys_take(struct dev_keys *k, struct slice text, struct error *e) {
                      k->path);
 }
 
-static int file_read(struct dev_keys *k, int fd, struct error *e) {
+static int open_file_read(struct dev_keys *k, int fd, struct error *e) {
     char text[FILE_SIZE_MAX];
     size_t n = 0;
     const char *why = objection_to(fd);
@@ -155,7 +155,7 @@ static int keys_read(struct dev_keys *k, struct error *e) {
         fd = file_open(k->path);
     }
     if (fd < 0) return error_set_errno(e, errno, "the development key %s cannot be opened", k->path);
-    int status = file_read(k, fd, e);
+    int status = open_file_read(k, fd, e);
     close(fd);
     return status;
 }
