@@ -323,5 +323,5 @@ def test_ctrl_c_stops_it(tmp_path):
 def test_a_handler_that_hangs_ends_with_its_time(tmp_path):
     record_some(tmp_path, "/text")
     (tmp_path / "shop.py").write_text(SHOP.lstrip().replace("    word = open", "    import time; time.sleep(1000)\n    word = open"))
-    found = differences(replay_json(tmp_path, "--timeout", "500ms", code=5))["/text"]
+    found = differences(replay_json(tmp_path, "--timeout", "2s", code=5))["/text"]
     assert found["status"] == ("200", "504") and found["error"][1] == "handler-timeout"
