@@ -77,7 +77,7 @@ int command_main(int count, char **words) {
         print_overview(stdout);
         return EXIT_OK;
     }
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0) {
         puts("execgate " EXECGATE_VERSION);
         return EXIT_OK;
     }

@@ -118,6 +118,7 @@ def shop(tmp_path):
     for name, text in {"orders.py": HANDLER, "once.sh": ONCE, "server.py": SERVER, "never.sh": NEVER, "blueprint.yaml": BLUEPRINT}.items():
         (tmp_path / name).write_text(textwrap.dedent(text).lstrip("\n"))
         (tmp_path / name).chmod(0o755)
+    (tmp_path / "plain.json").write_text("{}")
     return tmp_path
 
 
@@ -388,13 +389,19 @@ def test_an_executable_that_does_not_start_is_told(tmp_path):
     (tmp_path / "broken").chmod(0o755)
     r = run_cli("invoke", "./broken", cwd=tmp_path)
     assert r.returncode == 5 and "no library\n" in r.stderr and "broken keeps failing: exit status 3 before it asked for an event" in r.stderr
+    assert "`once` a script" in r.stderr
+    r = run_cli("invoke", "./broken", "--mode", "server", cwd=tmp_path)
+    assert r.returncode == 5 and "before it listened on its port" in r.stderr and "`once` a script" not in r.stderr
+    r = run_cli("invoke", "broken", cwd=tmp_path)
+    assert r.returncode == 1 and "no file was named" in r.stderr and "is invoked as ./broken" in r.stderr
 
 
 # --- wrong usage ---
 
 @pytest.mark.parametrize("words,hint", [
-    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "execgate routes"), (["./nothing"], "is not an executable file"),
-    (["./blueprint"], "is not an executable file"), (["/bin/cat", "blueprint.yaml"], "needs no blueprint"), (["/bin/cat", "--mode", "twice"], "runtime, once or server"),
+    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "execgate routes"), (["./nothing"], "./nothing does not exist"),
+    (["./plain.json"], "run: chmod +x ./plain.json"), (["/tmp/"], "is a directory"),
+    (["blueprint.yaml", "orders"], "execgate invoke HANDLER [FILE]"), (["orders", "--event", '{"a": 1}'], "| execgate invoke"), (["/bin/cat", "blueprint.yaml"], "needs no blueprint"), (["/bin/cat", "--mode", "twice"], "runtime, once or server"),
     (["orders", "--mode", "once"], "--mode is for bare executables"), (["orders", "--event", "missing"], 'cannot open "missing"'),
     (["orders", "--event", "-", "--http", "GET /"], "two events"), (["orders", "-d", "x"], "it needs --http"), (["orders", "-H", "A: b"], "it needs --http"),
     (["orders", "-i"], "it needs --http"), (["orders", "--http", "orders"], 'METHOD /path'), (["orders", "--http", "get /orders"], "METHOD /path"),
