@@ -45,6 +45,8 @@ struct blueprint *generation_blueprint(const struct generation *g);
 struct pipeline *generation_pipeline(struct generation *g);
 /* A handler's; NULL for an unknown name. The route is that of invocations by name (invoke_source.h). */
 struct pool *generation_pool(const struct generation *g, const char *handler_name);
+/* True when its handler of that name has processes now. */
+bool generation_has_processes(const struct generation *g, const char *handler_name);
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name);
 /* Starts `min` processes in each of its own pools, without waiting for any. */
 void generation_start(struct generation *g);
