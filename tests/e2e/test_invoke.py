@@ -404,7 +404,7 @@ def test_an_executable_that_does_not_start_is_told(tmp_path):
     (["blueprint.yaml", "orders"], "execgate invoke HANDLER [FILE]"), (["orders", "--event", '{"a": 1}'], "| execgate invoke"), (["/bin/cat", "blueprint.yaml"], "needs no blueprint"), (["/bin/cat", "--mode", "twice"], "runtime, once or server"),
     (["orders", "--mode", "once"], "--mode is for bare executables"), (["orders", "--event", "missing"], 'cannot open "missing"'),
     (["orders", "--event", "-", "--http", "GET /"], "two events"), (["orders", "-d", "x"], "it needs --http"), (["orders", "-H", "A: b"], "it needs --http"),
-    (["orders", "-i"], "it needs --http"), (["orders", "--http", "orders"], 'METHOD /path'), (["orders", "--http", "get /orders"], "METHOD /path"),
+    (["orders", "-i"], "it needs --http"), (["orders", "-f"], "it needs --http"), (["orders", "--http", "orders"], 'METHOD /path'), (["orders", "--http", "get /orders"], "METHOD /path"),
     (["orders", "--http", "GET /orders/1", "-H", "nocolon"], "Name: value"), (["orders", "--as", "alice"], "NAME=VALUE"), (["orders", "--as", "a=1", "--as", "a=2"], "given twice"),
     (["orders", "--as", "a=json:{"], "is no JSON"), (["orders", "--as", "sub=json:7"], "--as: "), (["orders", "--repeat", "0"], "from 1 to"), (["orders", "--parallel", "x"], "from 1 to"),
     (["orders", "--timeout", "5"], "such as 500ms"), (["orders", "--timeout", "0s"], "such as 500ms"), (["orders", "--debug", "--repeat", "2"], "sends one event"),
