@@ -218,6 +218,12 @@ def test_a_request_is_what_its_route_makes_of_it(invoke):
     assert r.stderr.startswith("started\n< HTTP/1.1 200\n< content-type: application/json\n< X-Request-Id: ")
 
 
+def test_a_target_may_be_typed_as_it_is_read(invoke):
+    event = json.loads(invoke("orders", "--http", "GET /orders/é%20ß?q=ü").stdout)
+    assert event["rawPath"] == "/orders/%C3%A9%20%C3%9F" and event["rawQueryString"] == "q=%C3%BC"
+    assert event["pathParameters"] == {"id": "é ß"} and event["queryStringParameters"] == {"q": "ü"}
+
+
 def test_data_makes_a_post_with_length_and_type(invoke, shop):
     event = json.loads(invoke("orders", "--http", "/orders", "-d", '{"a": 1}').stdout)
     assert event["requestContext"]["http"]["method"] == "POST" and event["body"] == '{"a": 1}'
