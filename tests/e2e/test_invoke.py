@@ -269,6 +269,38 @@ def test_an_answer_is_streamed(shop, tmp_path):
     assert p.communicate(timeout=60)[0] == "second\n" and p.returncode == 0
 
 
+ENDLESS = """
+    #!/usr/bin/python3
+    import http.server, os
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                self.wfile.write(b"and on" * 1000)
+        def log_message(self, *words):
+            pass
+    http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_it_ends_when_nobody_reads_the_answer_any_more(tmp_path):
+    (tmp_path / "endless.py").write_text(textwrap.dedent(ENDLESS).lstrip("\n"))
+    (tmp_path / "endless.py").chmod(0o755)
+    p = subprocess.Popen([BINARY, "invoke", "./endless.py", "--mode", "server", "--http", "/"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.stdout.read(6) == b"and on"
+    p.stdout.close()
+    told = p.stderr.read().decode()
+    assert p.wait(60) == 3 and told.endswith("execgate: not all could be written to stdout\n")
+
+
+@pytest.mark.parametrize("words", [["invoke", "orders"], ["invoke", "orders", "--json"], ["event", "http"], ["routes"], ["schema"]])
+def test_an_answer_that_cannot_be_written_is_no_success(shop, words):
+    with open("/dev/full", "w") as full:
+        r = subprocess.run([BINARY, *words], cwd=shop, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert r.returncode == 3 and r.stderr.endswith("execgate: not all could be written to stdout\n")
+
+
 @pytest.mark.parametrize("request_line,words", [
     ("GET /ordres/7", ["(404)", 'did you mean "GET /orders/{id}"']),
     ("GET /something/else/entirely/different", ["(404)", 'the routes of "orders": GET /orders/{id}, POST /orders']),
