@@ -64,9 +64,10 @@ static const struct syntax_hint {
 static const char *hint_for(const struct tree_reader *r, struct position at) {
     size_t offset = offset_of(r->text, at);
     char byte = offset < r->text.n ? r->text.p[offset] : '\0';
-    if (byte == '{' && offset > 0 && r->text.p[offset - 1] == '$') {
-        return "inside [ ] and { } a value with ${...} must be in quotes: \"${...}\"";
-    }
+    char before = offset > 0 && offset < r->text.n ? r->text.p[offset - 1] : '\0';
+    if (byte == '{' && before == '$') return "inside [ ] and { } a value with ${...} must be in quotes: \"${...}\"";
+    if (byte == '{' && before == '/')
+        return "inside [ ] and { } a path with {...} must be in quotes: \"GET /items/{id}\"";
     for (size_t i = 0; i < ARRAY_LEN(syntax_hints); i++) {
         const struct syntax_hint *h = &syntax_hints[i];
         if (strstr(r->parser.problem, h->words) && (h->byte == 0 || h->byte == byte)) return h->hint;

@@ -49,6 +49,13 @@ static int unknown_command(const char *name) {
     return EXIT_USAGE;
 }
 
+/* What did not get out is no success. The reason is lost when an earlier write met it. */
+static int finish_output(int status) {
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fputs("execgate: not all could be written to stdout\n", stderr);
+    return status == EXIT_OK ? EXIT_SYSTEM : status;
+}
+
 static int command_run_row(const struct command *c, int count, char **words) {
     struct arguments a;
     struct error e = {0};
@@ -61,7 +68,7 @@ static int command_run_row(const struct command *c, int count, char **words) {
         command_print(&out, stdout);
         status = EXIT_OK;
     } else {
-        status = c->run(&a);
+        status = finish_output(c->run(&a));
     }
     arguments_free(&a);
     return status;
@@ -77,7 +84,7 @@ int command_main(int count, char **words) {
         print_overview(stdout);
         return EXIT_OK;
     }
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0) {
         puts("execgate " EXECGATE_VERSION);
         return EXIT_OK;
     }

@@ -8,6 +8,7 @@
 
 #define LOOK_MS 10
 #define LOG_RETRY_MS 10
+#define ECHO_MS 100
 #define KILL_WAIT_MS 3000
 #define STORE_WAIT_MS 60000 /* a commit may take its time; messages are at stake */
 
@@ -106,8 +107,16 @@ static void drain(struct gateway *g) {
     gateway_look_soon(g);
 }
 
+/* timeout(1), npm and others pass on a signal that the whole process group has got already. */
+static bool is_echo(const struct gateway *g, int signal_number) {
+    return signal_number == g->stop_signal && clock_now_ms(loop_clock(g->loop)) < g->stop_ms + ECHO_MS;
+}
+
 static void on_stop_signal(void *context, int signal_number) {
     struct gateway *g = context;
+    if (is_echo(g, signal_number)) return;
+    g->stop_signal = signal_number;
+    g->stop_ms = clock_now_ms(loop_clock(g->loop));
     if (g->stage == GATEWAY_SERVING) {
         log_event(g->log, LOG_INFO, "stopping", LOG_TEXT("signal", sigabbrev_np(signal_number)),
                   LOG_INT("in_flight", gateway_in_flight(g)));

@@ -128,8 +128,11 @@ static void candidate_go_without(struct gateway *g, const struct handler_config 
         candidate_fail(g, e->message);
         return;
     }
-    log_event(g->log, LOG_ERROR, "new processes refused, the old ones go on", LOG_TEXT("handler", failed->name),
-              LOG_TEXT("why", e->message));
+    bool old_ones = generation_has_processes(g->current, failed->name);
+    log_event(g->log, LOG_ERROR,
+              old_ones ? "new processes refused, the old ones go on"
+                       : "new processes refused, and no old ones are left",
+              LOG_TEXT("handler", failed->name), LOG_TEXT("why", e->message));
     names_add(&g->reload.wishes.kept, failed->name);
     candidate_make(g, generation_blueprint(candidate));
 }

@@ -267,6 +267,11 @@ struct pool *generation_pool(const struct generation *g, const char *handler_nam
     return post ? shared_pool_pool(post->shared) : NULL;
 }
 
+bool generation_has_processes(const struct generation *g, const char *handler_name) {
+    const struct pool *pool = generation_pool(g, handler_name);
+    return pool && pool_has_processes(pool);
+}
+
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name) {
     const struct post *post = post_named(g, handler_name);
     return post ? &post->invoke_route : NULL;

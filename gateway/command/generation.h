@@ -49,6 +49,8 @@ struct blueprint *generation_blueprint(const struct generation *g);
 struct pipeline *generation_pipeline(struct generation *g);
 /* A handler's; NULL for an unknown name. The route is that of invocations by name (invoke_source.h). */
 struct pool *generation_pool(const struct generation *g, const char *handler_name);
+/* True when its handler of that name has processes now. */
+bool generation_has_processes(const struct generation *g, const char *handler_name);
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name);
 /* For the first one, when the host has got its recorder only afterwards; nothing may be in flight. */
 void generation_record(struct generation *g);

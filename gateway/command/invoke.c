@@ -61,6 +61,7 @@ static int invoke_handler(const struct arguments *a, struct invoke_plan *p, stru
     int status = EXIT_USAGE;
     if (!invoke_target_load(&t, a, &status)) return status;
     p->handler = t.handler->name;
+    p->mode = t.handler->mode;
     if (check_debug(p, t.handler, &e) < 0)
         command_report(a, &e);
     else

@@ -3,6 +3,7 @@
 #include "gateway/base/text.h"
 #include "gateway/command/input.h"
 #include "gateway/invocation/identity.h"
+#include <unistd.h>
 
 static int read_event(struct invoke_plan *p, const struct arguments *a, struct error *e) {
     const char *event = arguments_get(a, "event");
@@ -11,6 +12,9 @@ static int read_event(struct invoke_plan *p, const struct arguments *a, struct e
         return 0;
     }
     if (p->kind == TRIGGER_HTTP) return error_set(e, ERROR_USAGE, "--event and --http are two events; give one");
+    if ((event[0] == '{' || event[0] == '[') && access(event, F_OK) < 0)
+        return error_set(e, ERROR_USAGE,
+                         "--event takes a file, not the event itself: echo '{...}' | execgate invoke ... --event -");
     return input_read(&p->event, "--event", event, e);
 }
 
@@ -54,8 +58,10 @@ static int read_manner(struct invoke_plan *p, const struct arguments *a, struct 
     if (p->parallel > p->repeat) p->parallel = p->repeat;
     if (p->debug && p->repeats) return error_set(e, ERROR_USAGE, "--debug sends one event; --repeat sends many");
     if (p->debug && p->timeout_ms) return error_set(e, ERROR_USAGE, "--debug has no deadlines; --timeout sets one");
-    if (p->kind != TRIGGER_HTTP && arguments_has(a, "include"))
+    if (p->kind == TRIGGER_HTTP) return 0;
+    if (arguments_has(a, "include"))
         return error_set(e, ERROR_USAGE, "--include shows a status and headers: it needs --http");
+    if (p->fails_on_status) return error_set(e, ERROR_USAGE, "--fail looks at a status: it needs --http");
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* invoke_plan.h - what `execgate invoke` is to do, read from its command line once and for all. */
 #pragma once
+#include "gateway/blueprint/model.h"
 #include "gateway/command/request_text.h"
 
 #define INVOKE_MOST 10000000 /* invocations of one --repeat: their times are kept */
@@ -13,6 +14,7 @@ enum invoke_printing {
 
 struct invoke_plan {
     const char *handler;
+    enum handler_mode mode;
     enum trigger_kind kind; /* TRIGGER_HTTP with --http, else TRIGGER_INVOKE */
     struct request_text request;
     struct buf event;

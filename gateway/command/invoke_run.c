@@ -96,16 +96,20 @@ static void stream_end_line(struct run *r) {
     fflush(stdout);
 }
 
+static void stream_leave(struct run *r) {
+    body_on_readable(r->body, NULL, NULL);
+    body_release_consumer(r->body);
+    r->body = NULL;
+    run_ended(r);
+}
+
 static void stream_end(struct run *r) {
     stream_end_line(r);
     if (body_state_of(r->body) == BODY_FAILED) {
         fprintf(stderr, "execgate: the answer broke off: %s\n", body_failure(r->body));
         r->status = EXIT_FAILED;
     }
-    body_on_readable(r->body, NULL, NULL);
-    body_release_consumer(r->body);
-    r->body = NULL;
-    run_ended(r);
+    stream_leave(r);
 }
 
 static void on_stream_task(struct turn_task *task) {
@@ -116,7 +120,10 @@ static void on_stream_task(struct turn_task *task) {
         body_consume(r->body, piece.n);
     }
     fflush(stdout);
-    if (body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED) stream_end(r);
+    if (ferror(stdout)) /* nobody reads on: an endless answer would never end */
+        stream_leave(r);
+    else if (body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED)
+        stream_end(r);
 }
 
 static void on_readable(void *context) {

@@ -75,9 +75,13 @@ static int check_tls(const struct tls_config *c, struct error *e) {
 
 /* Who named no file may not know that one was looked for. */
 static void explain_default_file(const struct arguments *a) {
-    bool named = a->positional_count || arguments_get(a, "blueprint");
+    bool named = a->positional_count > a->command->file_position || arguments_get(a, "blueprint");
     if (named || arguments_has(a, "json") || access(arguments_file(a), F_OK) == 0) return;
-    fprintf(stderr, "execgate: no file was named, so %s was looked for in this folder; name one\n", arguments_file(a));
+    fprintf(
+        stderr,
+        "execgate: no file was named, so %s was looked for in this folder; name one with --blueprint FILE, or begin a "
+        "project: execgate new\n",
+        arguments_file(a));
 }
 
 /* Every --attach, into an array of a->value_count. */

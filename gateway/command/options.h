@@ -1,7 +1,8 @@
 /* options.h - command lines as tables.
  *
  * Each subcommand is one row with a table of its options; parsing, `--help` and the messages for
- * wrong usage come from the same rows. Accepted forms: --name value, --name=value, -x value, flags, and `--`.
+ * wrong usage come from the same rows. Accepted forms: --name value, --name=value, -x value, -xvalue, flags,
+ * and `--`.
  */
 #pragma once
 #include "gateway/base/buf.h"

@@ -305,6 +305,7 @@ def test_other_paths(tmp_path, method, path, status):
         answer = ask(g, method, path)
         assert answer.status == status and answer.json()["status"] == status
         assert status != 405 or answer["Allow"] in ("GET", "POST")
+        assert answer["Content-Type"] == "application/problem+json" and "requestId" not in answer.json()
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://shop.example"}, {"Host": "shop.example"}, {"Host": "localhost.shop.example"}, {"Host": "127.0.0.1.shop.example:80"}])

@@ -44,6 +44,11 @@ def test_requests_wait_for_a_process_that_is_started_by_hand(tmp_path):
         first, second = get(), get()
         with subprocess.Popen([PROBE], env=os.environ | env) as process:
             assert first.result(60 * SLOW).text == second.result(60 * SLOW).text == str(process.pid)
+            assert len(g.logs("process attached")) == 1 and not g.logs("attached process left")
+            process.kill()
+        g.wait_log("attached process left", 30, handler="shelf", unanswered=0)
+        with subprocess.Popen([PROBE], env=os.environ | env) as process:
+            wait_for(lambda: len(g.logs("process attached")) == 2, 30, "the next process")
             process.kill()
 
 
@@ -179,4 +184,4 @@ def test_what_cannot_be_attached_is_refused(tmp_path):
     assert 'needs the key "command"' in run_cli("check", file).stderr
     file.write_text(BLUEPRINT)
     unknown = run_cli("run", file, "--attach", "shlef")
-    assert unknown.returncode == 1 and "--attach shlef: there is no such handler" in unknown.stderr
+    assert unknown.returncode == 1 and '--attach shlef: there is no such handler; did you mean "shelf"?' in unknown.stderr

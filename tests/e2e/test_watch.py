@@ -97,11 +97,22 @@ def test_what_crashes_at_its_start_keeps_the_old_one(tmp_path):
     with watching(tmp_path) as g:
         becomes(g, "first")
         edit(g, "word.c", '#include <stdlib.h>\nint main(void) { abort(); }\n')
-        refused = g.wait_log("new processes refused", 60, handler="word")
+        refused = g.wait_log("new processes refused, the old ones go on", 60, handler="word")
         assert "SIGABRT" in refused["why"]
         assert g.get("/word").text == "first"
         edit(g, "word.c", source("second"))
         becomes(g, "second")
+
+
+def test_what_crashes_at_its_start_with_no_old_one_is_told_as_that(tmp_path):
+    with watching(tmp_path, BLUEPRINT.replace("min: 1", "min: 0")) as g:
+        g.wait_log("built", 60, handler="word")
+        edit(g, "word.c", '#include <stdlib.h>\nint main(void) { abort(); }\n')
+        assert "SIGABRT" in g.wait_log("new processes refused, and no old ones are left", 60, handler="word")["why"]
+        answer = g.get("/word")
+        assert answer.status == 503 and "SIGABRT" in answer.json()["detail"]
+        edit(g, "word.c", source("second"))
+        wait_for(lambda: g.get("/word").status == 200, 60, "an answer")
 
 
 def test_a_first_build_that_fails_is_mended_by_an_edit(tmp_path):
@@ -242,4 +253,4 @@ def test_build_builds_what_is_named_or_everything(tmp_path):
     broken = run_cli("build", cwd=tmp_path)
     assert broken.returncode == 3 and "nonsense" in broken.stderr
     unknown = run_cli("build", "wrod", cwd=tmp_path)
-    assert unknown.returncode == 2 and 'no handler "wrod" with the key `build`' in unknown.stderr
+    assert unknown.returncode == 2 and 'no handler "wrod" with the key `build`' in unknown.stderr and 'did you mean "word"' in unknown.stderr
