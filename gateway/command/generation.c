@@ -323,7 +323,8 @@ size_t generation_new_pools(const struct generation *g) {
 }
 
 bool generation_is_over(const struct generation *g) {
-    return g->pipeline.in_flight == 0 && queues_are_idle(g) && (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
+    return g->pipeline.in_flight == 0 && queues_are_idle(g) &&
+           (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
 }
 
 void generation_free(struct generation *g) {
