@@ -356,6 +356,22 @@ def test_it_follows_reloads(tmp_path):
         assert ask(g, "POST", INVOKE, b"{}").status == 404
 
 
+def test_an_answer_may_take_longer_than_what_it_began_in(tmp_path):
+    with served(tmp_path) as g:
+        r = Ask(g, "POST", INVOKE, b"{}")
+        api = Api(environment(tmp_path))
+        event = api.next()
+        api.send("POST", f"/2018-06-01/runtime/invocation/{id_of(event)}/response", b"5\r\nfirst\r\n",
+                 {"Transfer-Encoding": "chunked", "Lambda-Runtime-Function-Response-Mode": "streaming"})
+        wait_for(lambda: ask(g, "GET", "/status").json()["handlers"][0]["workers"][0]["served"] == 1, what="the beginning of the answer")
+        for n in (1, 2):  # the second frees what the first has retired
+            g.process.send_signal(signal.SIGHUP)
+            wait_for(lambda n=n: len(g.logs("reloaded")) == n, what="the reload")
+        assert ask(g, "GET", "/health").status == 200
+        api.socket.sendall(b"6\r\nsecond\r\n0\r\n\r\n")
+        assert r.answer().body == b"firstsecond"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
 def test_no_other_user_may_reach_it(tmp_path):
     code = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 30); s.sendall(b'GET /health HTTP/1.0\\r\\n\\r\\n'); print(s.recv(100))"
