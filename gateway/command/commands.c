@@ -1,6 +1,7 @@
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/command/load.h"
+#include <errno.h>
 
 const struct command *const command_table[] = {&command_new,    &command_run,   &command_build,
                                                &command_invoke, &command_event, &command_check,
@@ -67,7 +68,7 @@ static int command_run_row(const struct command *c, int count, char **words) {
     return status;
 }
 
-int command_main(int count, char **words) {
+static int command_pick(int count, char **words) {
     const char *name = count > 0 ? words[0] : NULL;
     if (!name) {
         print_overview(stderr);
@@ -87,4 +88,17 @@ int command_main(int count, char **words) {
     char help[] = "--help";
     char *only_help[] = {help};
     return wants_help ? command_run_row(c, 1, only_help) : command_run_row(c, count - 1, words + 1);
+}
+
+/* A full disk, or a reader that has left: what came out is not the whole. */
+static int check_stdout(int status) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "execgate: not everything could be written to stdout%s%s\n", errno ? ": " : "",
+            errno ? strerror(errno) : "");
+    return status == EXIT_OK ? EXIT_SYSTEM : status;
+}
+
+int command_main(int count, char **words) {
+    return check_stdout(command_pick(count, words));
 }

@@ -42,6 +42,8 @@ enum listener_scheme gateway_scheme(const struct gateway *g, size_t index);
 bool gateway_serve(struct gateway *g);
 /* Stops as the first signal does. */
 void gateway_stop(struct gateway *g);
+/* Stops as the second signal does; `why` is for the log. */
+void gateway_stop_at_once(struct gateway *g, const char *why);
 /* From now on the first signal stops at once. */
 void gateway_hurry(struct gateway *g);
 

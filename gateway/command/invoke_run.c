@@ -119,13 +119,15 @@ static void stream_end(struct run *r) {
 
 static void on_stream_task(struct turn_task *task) {
     struct run *r = container_of(task, struct run, body_task);
-    for (struct slice piece; (piece = body_peek(r->body)).n;) {
+    for (struct slice piece; !ferror(stdout) && (piece = body_peek(r->body)).n;) {
         fwrite(piece.p, 1, piece.n, stdout);
         r->last = piece.p[piece.n - 1];
         body_consume(r->body, piece.n);
     }
     fflush(stdout);
-    if (body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED) stream_end(r);
+    bool lost = ferror(stdout); /* whoever read it has left, as `head` does: command_main says so */
+    if (lost || body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED) stream_end(r);
+    if (lost) gateway_stop_at_once(r->gateway, "stdout cannot be written");
 }
 
 static void on_readable(void *context) {

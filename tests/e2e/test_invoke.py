@@ -262,6 +262,22 @@ def test_an_answer_is_streamed(shop, tmp_path):
     assert p.communicate(timeout=60)[0] == "second\n" and p.returncode == 0
 
 
+@pytest.mark.parametrize("words", [["invoke", "orders"], ["invoke", "orders", "--json"], ["event", "http"], ["schema"]])
+def test_an_answer_that_cannot_be_written_is_no_success(shop, words):
+    with open("/dev/full", "wb") as full:
+        r = subprocess.run([BINARY, *words], cwd=shop, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert r.returncode == 3 and "execgate: not everything could be written to stdout" in r.stderr
+
+
+def test_it_ends_when_whoever_reads_it_leaves(shop):
+    (shop / "once.sh").write_text("#!/bin/sh\necho $$ >pid\nprintf 'Content-Type: text/x\\n\\n'\nexec yes\n")
+    p = subprocess.Popen([BINARY, "invoke", "once", "--http", "GET /once/x", "--timeout", "1h"], cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "y\n"
+    p.stdout.close()
+    assert p.wait(60) == 3 and "not everything could be written to stdout" in p.stderr.read()
+    assert not alive(int((shop / "pid").read_text()))
+
+
 @pytest.mark.parametrize("request_line,words", [
     ("GET /ordres/7", ["(404)", 'did you mean "GET /orders/{id}"']),
     ("GET /something/else/entirely/different", ["(404)", 'the routes of "orders": GET /orders/{id}, POST /orders']),
