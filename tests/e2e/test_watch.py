@@ -2,12 +2,13 @@
 import concurrent.futures
 import contextlib
 import os
+import signal
 import subprocess
 import textwrap
 import threading
 
 import pytest
-from execgate import BINARY, ROOT, SLOW, Gateway, read_soon, run_cli, wait_for
+from execgate import BINARY, ROOT, SLOW, Gateway, alive, read_soon, run_cli, wait_for
 
 PROBE = ROOT / "tests/e2e/handlers/probe.py"
 BLUEPRINT = f"""
@@ -243,3 +244,17 @@ def test_build_builds_what_is_named_or_everything(tmp_path):
     assert broken.returncode == 3 and "nonsense" in broken.stderr
     unknown = run_cli("build", "wrod", cwd=tmp_path)
     assert unknown.returncode == 2 and 'no handler "wrod" with the key `build`' in unknown.stderr
+
+
+@pytest.mark.parametrize("words", [["build"], ["run", "--watch", "--listen", "127.0.0.1:0"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_build_that_is_broken_off_leaves_nothing_running(tmp_path, words, number):
+    command = "[sh, -c, 'sleep 1000 & echo $! >child.tmp && mv child.tmp child; wait']"
+    (tmp_path / "blueprint.yaml").write_text(f"blueprint: 1\nname: long\nhandlers:\n  a: {{command: ./a, build: {command}, triggers: []}}\n")
+    process = subprocess.Popen([BINARY, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for((tmp_path / "child").exists, 30, "the build")
+    child = int((tmp_path / "child").read_text())
+    assert alive(child)
+    process.send_signal(number)
+    assert process.wait(30 * SLOW) == -number
+    wait_for(lambda: not alive(child), 30, "the end of the build's child")
