@@ -62,3 +62,5 @@ size_t generation_new_pools(const struct generation *g);
 /* Nothing of it is in flight any more. */
 bool generation_is_over(const struct generation *g);
 void generation_free(struct generation *g); /* must be over; NULL is fine */
+/* The same for one that never served: pool_set_hasten does not wait for its processes. */
+void generation_forsake(struct generation *g);
