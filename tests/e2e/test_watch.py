@@ -168,6 +168,27 @@ def test_a_folder_that_is_made_anew_is_watched_again(tmp_path):
         wait_for(lambda: word() == "third", 30, "the third word")
 
 
+def test_a_project_that_is_moved_away_and_back_is_watched_again(tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    with watching(project) as g:
+        becomes(g, "first")
+        project.rename(tmp_path / "away")
+        g.wait_log("build failed", 30)
+        (tmp_path / "away").rename(project)
+        edit(g, "word.c", source("second"))
+        becomes(g, "second")
+
+
+def test_a_source_without_an_end_is_not_read(tmp_path):
+    (tmp_path / "zero.h").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.h")
+    with watching(tmp_path) as g:
+        becomes(g, "first")
+        edit(g, "word.c", source("second"))
+        becomes(g, "second")
+
+
 def test_handlers_share_one_build(tmp_path):
     text = BLUEPRINT.replace("cc -O0", "./count.sh cc -O0") + BLUEPRINT.split("handlers:")[1].replace("  word:", "  twin:").replace(
         "cc -O0", "./count.sh cc -O0").replace("/word}", "/twin}")
