@@ -157,18 +157,19 @@ static void what_never_ends_is_not_read(void **state) {
     alarm(0);
 }
 
-static void a_folder_that_is_not_there_is_watched_for(void **state) {
+static void a_folder_that_has_gone_is_waited_for(void **state) {
     struct place *p = *state;
-    p->sources[0] = at(p, "later");
-    p->handler.source_count = 1;
+    char *project = at(p, "project");
+    make_folder(p, "project");
+    p->handler.working_directory = project;
     p->handler.build = p->build;
-    make_folder(p, "later");
     p->tree = source_tree_new(&p->handler);
     assert_int_equal(source_tree_folder_count(p->tree), 1);
-    assert_int_equal(rmdir(p->sources[0]), 0);
+    assert_int_equal(rmdir(project), 0);
     source_tree_look(p->tree);
     assert_int_equal(source_tree_folder_count(p->tree), 1);
-    assert_string_equal(source_tree_folder(p->tree, 0), p->sources[0]);
+    assert_string_equal(source_tree_folder(p->tree, 0), project);
+    free(project);
 }
 
 int main(void) {
@@ -178,7 +179,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(sources_may_be_files_folders_and_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_build_the_command_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(what_never_ends_is_not_read, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_folder_that_is_not_there_is_watched_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_has_gone_is_waited_for, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
