@@ -311,6 +311,12 @@ def test_web_pages_are_kept_out(tmp_path, headers):
         assert g.logs("request") == []
 
 
+def test_the_host_of_the_target_counts(tmp_path):
+    with served(tmp_path) as g:
+        assert ask(g, "GET", "http://shop.example/health", None, {"Host": "localhost"}).status == 403
+        assert ask(g, "GET", "http://localhost/health", None, {"Host": "localhost"}).status == 200
+
+
 def test_bodies_are_bounded(tmp_path):
     with served(tmp_path, more="limits: {maxBody: 2MiB}\n") as g:
         assert ask(g, "POST", INVOKE, b"x" * (2 * 1024 * 1024 + 1), {}).status == 413
