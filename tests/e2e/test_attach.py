@@ -119,7 +119,7 @@ def test_a_timeout_answers_and_keeps_the_place(tmp_path):
 
 
 def test_after_a_timeout_whoever_polls_gets_the_next_event(tmp_path):
-    with attached(tmp_path, BLUEPRINT.replace("attach: true", "attach: true\n    timeout: 1s")) as (g, env, _, get):
+    with attached(tmp_path, BLUEPRINT.replace("attach: true", "attach: true\n    timeout: 4s")) as (g, env, _, get):
         clients = [Api(env), Api(env)]
         for c in clients:
             c.send("GET", "/2018-06-01/runtime/invocation/next")
