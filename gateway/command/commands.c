@@ -3,9 +3,9 @@
 #include "gateway/command/load.h"
 #include <errno.h>
 
-const struct command *const command_table[] = {&command_new,    &command_run,   &command_build,
-                                               &command_invoke, &command_event, &command_check,
-                                               &command_routes, &command_token, &command_schema};
+const struct command *const command_table[] = {&command_new,   &command_run,    &command_build, &command_invoke,
+                                               &command_event, &command_replay, &command_check, &command_routes,
+                                               &command_token, &command_schema};
 const size_t command_count = ARRAY_LEN(command_table);
 
 static void print_overview(FILE *out) {
@@ -14,17 +14,18 @@ static void print_overview(FILE *out) {
           out);
     for (size_t i = 0; i < command_count; i++)
         fprintf(out, "  %-10s %s\n", command_table[i]->name, command_table[i]->summary);
-    fputs("\nFILE is a blueprint; without one, blueprint.yaml of the working directory is used.\n"
-          "\"execgate COMMAND --help\" explains a command, \"execgate --version\" tells the version.\n\n"
-          "Exit status: 0 success, 1 the blueprint has errors, 2 wrong usage, 3 the system refused\n"
-          "(an address in use, a missing right, output that cannot be written), 4 stopped before everything in\n"
-          "flight was done; of invoke also 5 the handler failed, 6 no answer in time.\n\n"
-          "A first blueprint:\n\n"
-          "  blueprint: 1\n"
-          "  name: hello\n"
-          "  handlers:\n"
-          "    hello: {command: ./hello, triggers: [{http: GET /hello}]}\n",
-          out);
+    fputs(
+        "\nFILE is a blueprint; without one, blueprint.yaml of the working directory is used.\n"
+        "\"execgate COMMAND --help\" explains a command, \"execgate --version\" tells the version.\n\n"
+        "Exit status: 0 success, 1 the blueprint has errors, 2 wrong usage, 3 the system refused\n"
+        "(an address in use, a missing right, output that cannot be written), 4 stopped before everything in\n"
+        "flight was done; of invoke also 5 the handler failed, 6 no answer in time; of replay 5 an answer differs.\n\n"
+        "A first blueprint:\n\n"
+        "  blueprint: 1\n"
+        "  name: hello\n"
+        "  handlers:\n"
+        "    hello: {command: ./hello, triggers: [{http: GET /hello}]}\n",
+        out);
 }
 
 static const struct command *command_find(const char *name) {

@@ -16,6 +16,7 @@
 #include "gateway/invocation/pipeline.h"
 
 struct http_client;
+struct recorder;
 
 struct generation_host { /* what a gateway lends all its generations */
     struct loop *loop;
@@ -23,6 +24,7 @@ struct generation_host { /* what a gateway lends all its generations */
     struct http_client *client;
     const char *development_keys_url; /* NULL = keys come from the issuers themselves */
     struct pool_set *pools;
+    struct recorder *recorder; /* NULL = nothing is recorded */
 };
 
 /* What is to become of handlers' processes, by name, against what their settings and executables say. */
@@ -46,6 +48,8 @@ struct pipeline *generation_pipeline(struct generation *g);
 /* A handler's; NULL for an unknown name. The route is that of invocations by name (invoke_source.h). */
 struct pool *generation_pool(const struct generation *g, const char *handler_name);
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name);
+/* For the first one, when the host has got its recorder only afterwards; nothing may be in flight. */
+void generation_record(struct generation *g);
 /* Starts `min` processes in each of its own pools, without waiting for any. */
 void generation_start(struct generation *g);
 

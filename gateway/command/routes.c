@@ -1,6 +1,7 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/command/load.h"
+#include "plugins/auth/guard_places.h"
 #include <stdlib.h>
 
 static const struct option_row routes_options[] = {
@@ -100,7 +101,7 @@ static int routes(const struct arguments *a) {
     if (!b) return status;
     size_t count = command_count_routes(b);
     struct route_row *rows = sorted_rows(b, count);
-    const struct auth_settings *auth = command_auth_settings(b);
+    const struct auth_settings *auth = auth_settings_of(b);
     struct buf out = {0};
     if (arguments_has(a, "json"))
         print_json(&out, auth, rows, count);

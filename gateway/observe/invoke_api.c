@@ -130,6 +130,12 @@ static void on_event_end(void *context, const struct invoke_answer *answer) {
 
 static const struct invoke_ops event_ops = {.reading = INVOKE_WHOLE, .on_end = on_event_end};
 
+static void reply_nothing(struct admin_request *r, int status, struct slice id) {
+    struct fields fields = {0};
+    fields_add(&fields, &r->arena, SLICE("x-amzn-RequestId"), arena_copy(&r->arena, id));
+    admin_reply_body(r, status, &fields, NULL);
+}
+
 static void answer_event(struct admin_request *r, const struct route *route, const struct invoke_payload *payload) {
     const struct invoke_order order = order_for(r, &event_ops, NULL);
     struct pipeline *p = r->admin->host.pipeline(r->admin->host.context);
@@ -141,14 +147,14 @@ static void answer_event(struct admin_request *r, const struct route *route, con
         refuse(r, &api_busy, "too many invocations wait for this handler");
         return;
     }
-    invoke_bytes(p, route, payload, &order);
-    struct fields fields = {0};
-    admin_reply_body(r, 202, &fields, NULL);
+    const struct invoke_call *call = invoke_bytes(p, route, payload, &order);
+    reply_nothing(r, 202, invoke_call_id(call));
 }
 
 static void answer_dry_run(struct admin_request *r) {
-    struct fields fields = {0};
-    admin_reply_body(r, 204, &fields, NULL);
+    char id[UUID_TEXT_SIZE];
+    clock_uuid(loop_clock(r->admin->host.loop), id);
+    reply_nothing(r, 204, slice_make(id, sizeof id));
 }
 
 /* --- somebody waits --- */

@@ -207,6 +207,10 @@ struct invoke_call *invoke_request(struct pipeline *p, const struct invoke_http 
     return c;
 }
 
+struct slice invoke_call_id(const struct invoke_call *c) {
+    return c->invocation ? invocation_id(c->invocation) : c->answer.id;
+}
+
 void invoke_cancel(struct invoke_call *c) {
     struct invocation *inv = c->invocation;
     if (inv) invocation_cancel(inv, CANCEL_CLIENT_GONE);

@@ -79,6 +79,8 @@ int invoke_request_fill(struct invocation *inv, const struct invoke_http *reques
 struct invoke_call *invoke_request(struct pipeline *p, const struct invoke_http *request,
                                    const struct invoke_order *order);
 
+/* Of its invocation; lives until on_end. */
+struct slice invoke_call_id(const struct invoke_call *call);
 /* Nobody waits for it any more; the call is gone. */
 void invoke_cancel(struct invoke_call *call);
 /* False, with the reason, unless it is an object that can be somebody's claims. */
