@@ -212,11 +212,15 @@ enum blueprint_check {
     BLUEPRINT_CHECK_FILES
 }; /* FILES: executables and directories must exist too */
 
+/* WHATEVER: a pipe, too, which may keep whoever reads it waiting. */
+enum blueprint_origin { BLUEPRINT_FROM_WHATEVER, BLUEPRINT_FROM_FILE };
+
 /* How a blueprint is read; zero-initialised is fine, and NULL means the same. */
 struct blueprint_options {
     const struct variable_override *overrides;
     size_t override_count;
     enum blueprint_check check;
+    enum blueprint_origin origin;    /* of blueprint_load */
     const struct sections *sections; /* what plugins add to the language (section.h); NULL = nothing */
     const char *const *attach;       /* names of handlers that are read as if they said `attach: true` */
     size_t attach_count;

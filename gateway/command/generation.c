@@ -344,3 +344,9 @@ void generation_free(struct generation *g) {
     blueprint_release(g->blueprint);
     free(g);
 }
+
+void generation_forsake(struct generation *g) {
+    for (size_t i = 0; g && i < g->blueprint->handler_count; i++)
+        if (!g->posts[i].taken_over) shared_pool_forsake(g->posts[i].shared);
+    generation_free(g);
+}

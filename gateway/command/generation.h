@@ -78,3 +78,5 @@ void generation_stop_fetching(struct generation *g);
 /* Nothing of it is in flight any more; it has stopped fetching. */
 bool generation_is_over(const struct generation *g);
 void generation_free(struct generation *g); /* must be over; NULL is fine */
+/* The same for one that never served: pool_set_hasten does not wait for its processes. */
+void generation_forsake(struct generation *g);

@@ -96,34 +96,29 @@ static void stream_end_line(struct run *r) {
     fflush(stdout);
 }
 
-static void stream_leave(struct run *r) {
-    body_on_readable(r->body, NULL, NULL);
-    body_release_consumer(r->body);
-    r->body = NULL;
-    run_ended(r);
-}
-
 static void stream_end(struct run *r) {
     stream_end_line(r);
     if (body_state_of(r->body) == BODY_FAILED) {
         fprintf(stderr, "execgate: the answer broke off: %s\n", body_failure(r->body));
         r->status = EXIT_FAILED;
     }
-    stream_leave(r);
+    body_on_readable(r->body, NULL, NULL);
+    body_release_consumer(r->body);
+    r->body = NULL;
+    run_ended(r);
 }
 
 static void on_stream_task(struct turn_task *task) {
     struct run *r = container_of(task, struct run, body_task);
-    for (struct slice piece; (piece = body_peek(r->body)).n;) {
+    for (struct slice piece; !ferror(stdout) && (piece = body_peek(r->body)).n;) {
         fwrite(piece.p, 1, piece.n, stdout);
         r->last = piece.p[piece.n - 1];
         body_consume(r->body, piece.n);
     }
     fflush(stdout);
-    if (ferror(stdout)) /* nobody reads on: an endless answer would never end */
-        stream_leave(r);
-    else if (body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED)
-        stream_end(r);
+    bool lost = ferror(stdout); /* whoever read it has left, as `head` does: command_main says so */
+    if (lost || body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED) stream_end(r);
+    if (lost) gateway_stop_at_once(r->gateway, "stdout cannot be written");
 }
 
 static void on_readable(void *context) {

@@ -53,7 +53,7 @@ static void on_collected(struct collector *collector) {
     struct slice output = buf_slice(&c->output);
     if (c->ops->reading == INVOKE_WHOLE) call_take_bytes(c);
     a->output = output.n ? slice_make(output.p, output.n - 1) : SLICE("");
-    a->duration_us = clock_now_us(c->collector.pipeline->clock) - c->began_us;
+    a->duration_us = clock_now_us(c->collector.clock) - c->began_us;
     struct invoke_answer told = *a;
     a->body = NULL;
     c->ops->on_end(c->context, &told);
