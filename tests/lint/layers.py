@@ -14,6 +14,7 @@ LIBRARY_ROOMS = {
     "crypt.h": {"plugins"},
     "openssl/ssl.h": {"gateway/source"},
     "jwt.h": {"gateway/command"},
+    "sqlite3.h": {"gateway/queue"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 
