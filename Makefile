@@ -11,7 +11,7 @@ MAKEFLAGS += -j$(shell nproc)
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
-ROOMS := gateway/base gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue plugins gateway/source local-api gateway/observe gateway/command
+ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue plugins gateway/source local-api gateway/observe gateway/command
 PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto libjwt zlib libbrotlienc libzstd sqlite3
 TEST_PACKAGES := cmocka jansson libbrotlidec
 
