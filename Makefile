@@ -17,7 +17,8 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb \
+             $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
 BENCH_DEBS := wrk python3 util-linux
@@ -33,16 +34,22 @@ LIBS = $(shell pkg-config --libs $(PACKAGES)) -lcrypt -lpthread -lm
 
 SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard $(room)/*.c $(room)/*/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS += $(BUILD)/templates.o
+# What `execgate new` writes, embedded as it stands (gateway/command/templates.h).
+TEMPLATES := $(shell find sdk-examples/templates/*/ -type f | sort) sdk-examples/execgate.h sdk-examples/execgate.hpp LICENSE \
+             $(filter-out %_test.go,$(wildcard $(addprefix sdk-examples/,go-sdk/go.mod go-sdk/*.go go-sdk/*/*.go rust-sdk/Cargo.toml rust-sdk/src/*)))
 UNIT_BINARIES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ_BINARIES := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 EXAMPLES := $(patsubst sdk-examples/c/%.c,$(BUILD)/examples/%,$(wildcard sdk-examples/c/*.c)) \
             $(patsubst sdk-examples/cpp/%.cpp,$(BUILD)/examples/%,$(wildcard sdk-examples/cpp/*.cpp))
 GO := $(shell command -v go)
 CARGO := $(shell command -v cargo)
+GO_LOCAL := GOFLAGS=-mod=mod GOPROXY=off GOTOOLCHAIN=local go
+CARGO_LOCAL = MAKEFLAGS= cargo test --offline --quiet --target-dir $(abspath $(BUILD))/rust
 MORE_EXAMPLES := $(if $(GO),$(BUILD)/examples/hello-go) $(if $(CARGO),$(BUILD)/examples/hello-rust)
 QUICKSTART := blueprints/$(if $(GO),$(if $(CARGO),polyglot,quickstart),quickstart).yaml
 
-.PHONY: all help run test unit e2e asan fuzz bench lint format docs install deps examples clean
+.PHONY: all help run test unit sdk e2e asan fuzz bench lint format docs install deps examples clean
 all: $(BUILD)/execgate ## build the release binary at build/execgate (the default)
 
 help: ## list the targets
@@ -84,6 +91,13 @@ $(BUILD)/%.o: %.c | $(BUILD)/.need-build
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+$(BUILD)/templates.c: gateway/command/embed.sh $(TEMPLATES)
+	@mkdir -p $(@D)
+	@echo "  EMBED $@"
+	$(Q)sh gateway/command/embed.sh $(TEMPLATES) >$@
+$(BUILD)/templates.o: $(BUILD)/templates.c | $(BUILD)/.need-build
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
 # --- examples ---
 $(BUILD)/examples/%: sdk-examples/c/%.c sdk-examples/execgate.h | $(BUILD)/.need-build
 	@mkdir -p $(@D)
@@ -93,11 +107,11 @@ $(BUILD)/examples/%: sdk-examples/cpp/%.cpp sdk-examples/execgate.h sdk-examples
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
 	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
-$(BUILD)/examples/hello-go: $(wildcard sdk-examples/go/*)
+$(BUILD)/examples/hello-go: $(wildcard sdk-examples/go/* sdk-examples/go-sdk/*)
 	@mkdir -p $(@D)
 	@echo "  GO    $@"
-	$(Q)cd sdk-examples/go && GOFLAGS=-mod=mod GOPROXY=off go build -o $(abspath $@) .
-$(BUILD)/examples/hello-rust: $(wildcard sdk-examples/rust/* sdk-examples/rust/src/*)
+	$(Q)cd sdk-examples/go && $(GO_LOCAL) build -o $(abspath $@) .
+$(BUILD)/examples/hello-rust: $(wildcard $(addprefix sdk-examples/,rust/* rust/src/* rust-sdk/* rust-sdk/src/*))
 	@mkdir -p $(@D)
 	@echo "  CARGO $@"
 	$(Q)cd sdk-examples/rust && cargo build --release --offline --quiet --target-dir $(abspath $(BUILD))/rust
@@ -122,8 +136,13 @@ unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit
 e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=...)
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
 
+sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
+	$(if $(GO),$(Q)for d in go-sdk go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
+	$(if $(CARGO),$(Q)for d in rust-sdk rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
+
 test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory unit
+	+@$(MAKE) --no-print-directory sdk
 	+@$(MAKE) --no-print-directory e2e
 
 asan: ## the whole suite under AddressSanitizer and UBSan

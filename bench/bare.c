@@ -2,7 +2,10 @@
  * without a pump. One epoll, one read and one write for each request. Usage: bare PORT [CERTIFICATE KEY] */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,14 +68,15 @@ static ssize_t receive(struct connection *c) {
     char *room = c->head + c->n;
     size_t size = sizeof c->head - c->n - 1;
     if (!c->ssl) return recv(c->fd, room, size, 0);
+    ERR_clear_error();
     int n = SSL_read(c->ssl, room, (int)size);
     return n <= 0 && SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_READ ? -1 : n < 0 ? 0 : n;
 }
 
-static void reply(struct connection *c) {
+static bool reply(struct connection *c) {
     int sent = c->ssl ? SSL_write(c->ssl, answer, sizeof answer - 1)
                       : (int)send(c->fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
-    if (sent != sizeof answer - 1) fputs("an answer was cut short\n", stderr);
+    return sent == sizeof answer - 1;
 }
 
 /* wrk sends one request at a time, so a head's end is the end of what was read. */
@@ -87,7 +91,7 @@ static void serve(struct connection *c) {
     c->head[c->n] = '\0';
     if (!strstr(c->head, "\r\n\r\n")) return;
     c->n = 0;
-    reply(c);
+    if (!reply(c)) end(c);
 }
 
 static SSL_CTX *tls_new(const char *certificate, const char *key) {
@@ -105,6 +109,7 @@ int main(int argc, char **argv) {
     s.listening = argc == 2 || argc == 4 ? listen_on(atoi(argv[1])) : -1;
     if (argc == 4) s.tls = tls_new(argv[2], argv[3]);
     if (s.listening < 0 || (argc == 4 && !s.tls)) return fputs("usage: bare PORT [CERTIFICATE KEY]\n", stderr), 1;
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     watch(&s, s.listening, NULL);
     for (;;) {
         struct epoll_event events[EVENTS];

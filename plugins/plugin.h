@@ -35,6 +35,9 @@ struct plugin_host {
     /* Where a handler's invocations run; NULL for an unknown name. */
     struct executor *(*executor_of)(void *context, const char *handler_name);
     void *context;
+    /* The same plugin's state in the generation that this one is to replace, which still serves: what took time to
+     * learn (an issuer's keys) need not be learnt anew. Lent to `open` alone; NULL = there is none. */
+    const void *predecessor;
 };
 
 struct plugin {
@@ -59,8 +62,10 @@ extern const size_t plugin_count;
 
 /* The keys of all plugins: what every blueprint of a real gateway is read with. */
 struct sections plugins_sections(void);
-/* Opens all of them for host->blueprint. `hooks` has room for plugin_count rows; plugins_close undoes it. */
-int plugins_open(const struct plugin_host *host, struct hook *hooks, struct error *e) MUST_CHECK;
+/* Opens all of them for host->blueprint. `hooks` has room for plugin_count rows; plugins_close undoes it.
+ * `predecessors` are those of the generation before; NULL = there is none. */
+int plugins_open(const struct plugin_host *host, const struct hook *predecessors, struct hook *hooks,
+                 struct error *e) MUST_CHECK;
 void plugins_close(struct hook *hooks);
 /* Nothing is on its way through any of them any more; what is left then goes with plugins_close. */
 bool plugins_are_idle(const struct hook *hooks);

@@ -44,9 +44,11 @@ static int plugin_open(size_t index, const struct plugin_host *host, struct hook
     return 0;
 }
 
-int plugins_open(const struct plugin_host *host, struct hook *hooks, struct error *e) {
+int plugins_open(const struct plugin_host *host, const struct hook *predecessors, struct hook *hooks, struct error *e) {
     for (size_t i = 0; i < plugin_count; i++) {
-        int result = plugin_open(i, host, &hooks[i], e);
+        struct plugin_host own = *host;
+        own.predecessor = predecessors ? predecessors[i].self : NULL;
+        int result = plugin_open(i, &own, &hooks[i], e);
         if (result == 0) continue;
         plugins_close_first(hooks, i);
         return result;

@@ -76,6 +76,8 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     struct http_trigger_config t = {.number = out->http_trigger_count};
     struct error e;
     d->number = VALUE_UNSET;
+    check_trigger_keys(b, d);
+    if (d->schedule) build_schedule(b, d, h, out);
     if (!d->http) return;
     if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
         problems_add(b->problems, d->http->at, "http: %s", e.message);
@@ -90,6 +92,7 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
 static void build_triggers(const struct composition *c, struct binder *b, const struct handler_document *d,
                            struct handler_config *h, struct blueprint *out) {
     h->http_triggers = arena_zalloc(&out->arena, (d->triggers.count + 1) * sizeof *h->http_triggers);
+    h->schedules = arena_zalloc(&out->arena, (d->triggers.count + 1) * sizeof *h->schedules);
     for (size_t i = 0; i < d->triggers.count; i++) build_trigger(b, composition_trigger(c, d, i), h, out);
 }
 

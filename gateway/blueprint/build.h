@@ -11,6 +11,12 @@ void document_complete(const struct composition *c, struct arena *a, struct blue
 /* Fills listeners, proxies, limits and handlers of `out`; its directory must be set. */
 void blueprint_build(const struct composition *c, struct binder *b, const struct blueprint_document *d,
                      struct blueprint *out);
+/* Its parts in build_schedule.c. */
+void build_schedule(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                    struct blueprint *out);
+void check_schedules(struct problems *p, const struct blueprint *model);
+/* In trigger_keys.c: keys of a trigger that say something about another kind of trigger. */
+void check_trigger_keys(struct binder *b, const struct trigger_document *d);
 /* Its parts in build_listen.c. */
 void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
 void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out);

@@ -94,6 +94,7 @@ void check_consistency(struct problems *p, const struct blueprint_document *d, c
         check_attach(p, &handlers[i], &model->handlers[i]);
     }
     check_routes(p, model);
+    check_schedules(p, model);
 }
 
 static void check_bare_name(struct problems *p, const struct node *word, const struct blueprint *model) {

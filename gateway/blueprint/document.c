@@ -200,17 +200,82 @@ static const struct object_schema processes_schema = {
     .origin_offset = offsetof(struct processes_document, origin),
 };
 
+static const char *const schedule_overlaps[] = {"skip", "queue", "allow", NULL};
+static const char *const schedule_misses[] = {"skip", "once", "all", NULL};
+
+#define TRIGGER(member) offsetof(struct trigger_document, member)
 static const struct schema_field trigger_fields[] = {
     {.name = "http",
      .kind = FIELD_TEXT,
-     .flags = FIELD_REQUIRED | FIELD_SHOWN,
+     .flags = FIELD_ALTERNATIVE | FIELD_SHOWN,
      .offset = offsetof(struct trigger_document, http),
      .rule = &rule_route,
      .about = "Requests that the handler answers: a method (or `ANY`) and a pattern. `{name}` matches one segment, "
               "`{name+}` at the "
               "end the rest of the path. GET serves HEAD too.",
      .example = "GET /items/{id}"},
+    {.name = "schedule",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_ALTERNATIVE | FIELD_SHOWN,
+     .offset = TRIGGER(schedule),
+     .about = "Times at which the handler runs: `cron(...)` with the six fields of EventBridge, `rate(5 minutes)`, or "
+              "the five fields of crontab ([schedules](schedules.md)).",
+     .example = "cron(0 2 * * ? *)"},
+    {.name = "timeZone",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_SHOWN,
+     .offset = TRIGGER(time_zone),
+     .preset_note = "UTC",
+     .about = "Of a schedule: whose clocks are meant.",
+     .example = "Europe/Paris"},
+    {.name = "input",
+     .kind = FIELD_ANY,
+     .offset = TRIGGER(input),
+     .preset_note = "an empty map",
+     .about = "Of a schedule: what the handler is given, as JSON.",
+     .example = "{days: 1}"},
+    {.name = "name",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_SHOWN,
+     .offset = TRIGGER(name),
+     .rule = &rule_name,
+     .preset_note = "the handler's; of its second unnamed schedule `HANDLER-2`, and so on",
+     .about = "Of a schedule: its name in logs, events and in the memory of what ran last. No two are the same.",
+     .example = "nightly"},
+    {.name = "jitter",
+     .kind = FIELD_DURATION,
+     .offset = TRIGGER(jitter_ms),
+     .least = 0,
+     .most = DAY_MS,
+     .preset_note = "0s",
+     .about = "Of a schedule: each run starts at random up to so much later.",
+     .example = "30s"},
+    {.name = "overlap",
+     .kind = FIELD_ENUM,
+     .offset = TRIGGER(overlap),
+     .choices = schedule_overlaps,
+     .preset_note = "skip",
+     .about = "Of a schedule: what becomes of a run while the one before still goes on. `skip`: it is left out. "
+              "`queue`: it waits. `allow`: both run.",
+     .example = "queue"},
+    {.name = "missed",
+     .kind = FIELD_ENUM,
+     .offset = TRIGGER(missed),
+     .choices = schedule_misses,
+     .preset_note = "skip",
+     .about =
+         "Of a schedule: what becomes of runs whose time came while the gateway was down. `skip`: nothing. `once`: "
+         "one run for all of them. `all`: each, one after the other, up to `maxMissed`.",
+     .example = "once"},
+    {.name = "maxMissed",
+     .kind = FIELD_INTEGER,
+     .offset = TRIGGER(max_missed),
+     .least = 1,
+     .most = SCHEDULE_MISSED_MAX,
+     .preset_note = "10",
+     .about = "Of a schedule with `missed: all`: only so many, the latest."},
 };
+#undef TRIGGER
 const struct object_schema trigger_schema = {
     .name = "trigger",
     .title = "a trigger",

@@ -53,6 +53,12 @@ struct processes_document {
 struct trigger_document {
     struct node *origin;
     struct node *http;
+    struct node *schedule;
+    struct node *name, *time_zone, *input; /* of a schedule; so are all up to max_missed */
+    uint64_t jitter_ms;
+    uint64_t overlap; /* enum schedule_overlap */
+    uint64_t missed;  /* enum schedule_missed */
+    uint64_t max_missed;
     uint64_t number; /* http_trigger_config.number, set by build.c; VALUE_UNSET = it has none */
 };
 /* `defaults:` fills the same struct, as far as its table reaches. */

@@ -110,7 +110,7 @@ static struct executor *executor_of(void *context, const char *handler_name) {
     return pool ? pool_executor(pool) : NULL;
 }
 
-static int build_hooks(struct generation *g, struct error *e) {
+static int build_hooks(struct generation *g, const struct generation *previous, struct error *e) {
     struct loop *loop = g->host->loop;
     const struct plugin_host host = {.clock = loop_clock(loop),
                                      .log = g->host->log,
@@ -125,7 +125,7 @@ static int build_hooks(struct generation *g, struct error *e) {
                                      .context = g};
     g->hooks = xcalloc(plugin_count + 1, sizeof *g->hooks);
     g->hooks[0] = access_log_hook(g->host->log);
-    int status = plugins_open(&host, g->hooks + 1, e);
+    int status = plugins_open(&host, previous ? previous->hooks + 1 : NULL, g->hooks + 1, e);
     if (status < 0) return status;
     g->plugged = true;
     g->pipeline.hooks = g->hooks;
@@ -145,7 +145,7 @@ struct generation *generation_new(const struct generation_host *host, struct blu
     pipeline_init(&g->pipeline, loop_clock(loop), host->log, loop_deadlines(loop), loop_turn(loop));
     g->pipeline.in_flight_limit = b->limits.in_flight;
     fill_posts(g, previous, wishes);
-    if (build_routes(g, e) == 0 && build_hooks(g, e) == 0) return g;
+    if (build_routes(g, e) == 0 && build_hooks(g, previous, e) == 0) return g;
     generation_free(g);
     return NULL;
 }

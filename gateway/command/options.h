@@ -64,7 +64,7 @@ void command_print_help(const struct command *c, struct buf *out);
 /* Every subcommand, one row each (commands.c). */
 extern const struct command *const command_table[];
 extern const size_t command_count;
-extern const struct command command_run, command_build, command_check, command_routes, command_token, command_schema,
-    command_invoke, command_event;
+extern const struct command command_new, command_run, command_build, command_check, command_routes, command_token,
+    command_schema, command_invoke, command_event;
 /* "execgate WORDS...": picks the row and runs it. */
 int command_main(int count, char **words);

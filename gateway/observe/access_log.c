@@ -90,7 +90,8 @@ static void access_log_post(void *self, struct invocation *inv) {
     struct log *log = self;
     const struct failure_row *row = failure_row(inv->outcome.failure);
     enum log_level level = inv->outcome.failure == FAILURE_NONE ? LOG_INFO : row->level;
-    struct body *body = inv->outcome.body;
+    /* Nothing of it is sent to a HEAD (RFC 9110 9.3.2), and it may never come. */
+    struct body *body = slice_equal(inv->request.method, SLICE("HEAD")) ? NULL : inv->outcome.body;
     struct line l = {.count = 0};
     if (!log_wants(log, level)) return;
     line_add_head(&l, inv);

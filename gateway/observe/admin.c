@@ -2,11 +2,14 @@
 #include "gateway/base/memory.h"
 #include "gateway/observe/admin_private.h"
 #include "gateway/source/http_check.h"
+#include "local-api/peer_check.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LANES 2
 #define CONNECTIONS_MAX 256
 #define ARENA_FIRST 2048
+#define ROOT 0
 
 static const struct admin_endpoint endpoints[] = {
     {SLICE("GET"), SLICE("/health"), 1, admin_answer_health},
@@ -194,14 +197,28 @@ struct admin *admin_new(const struct admin_host *host, const struct limits_confi
                                               .idle_timeout_ms = limits->idle_timeout_ms,
                                               .log = host->log,
                                               .context = a};
+    a->peer_check = peer_check_new();
     a->server = http_server_new(host->loop, &config, e);
     if (a->server) return a;
+    peer_check_free(a->peer_check);
     free(a);
     return NULL;
 }
 
+/* A loopback port is everybody's on this machine; a Unix socket's file says itself whose it is. */
+static bool peer_may_connect(const struct admin *a, int fd, const struct peer *peer) {
+    if (peer->local) return true;
+    return peer_is_user(a->peer_check, fd, geteuid()) || peer_is_user(a->peer_check, fd, ROOT);
+}
+
 static void on_accept(void *context, int take_fd, const struct peer *peer) {
     struct admin *a = context;
+    if (!peer_may_connect(a, take_fd, peer)) {
+        log_event(a->host.log, LOG_WARN, "refused a connection to the admin listener: another user's process",
+                  LOG_TEXT("peer", peer->address), LOG_INT("port", peer->port));
+        close(take_fd);
+        return;
+    }
     http_server_add(a->server, &a->group, take_fd, peer);
 }
 
@@ -232,5 +249,6 @@ void admin_free(struct admin *a) {
     if (!a) return;
     listener_close(a->listener);
     http_server_free(a->server);
+    peer_check_free(a->peer_check);
     free(a);
 }

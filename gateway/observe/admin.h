@@ -1,7 +1,8 @@
 /* admin.h - the listener for those who run the gateway: state, and invocations by name.
  *
  * Off unless the blueprint (`admin:`) or the command line (`--admin`) asks for it, and only on a loopback address or a
- * Unix socket: whoever reaches it may call every handler past its guards. A request whose Host is no loopback name,
+ * Unix socket: whoever reaches it may call every handler past its guards. A connection to the loopback address is
+ * accepted from processes of the gateway's own user and of root alone. A request whose Host is no loopback name,
  * or that carries an Origin, comes from a web page and is refused, so no page can reach it by a name that it makes
  * resolve to this machine.
  *

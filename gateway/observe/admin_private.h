@@ -11,6 +11,7 @@ struct admin {
     struct admin_host host;
     struct limits_config limits;
     struct http_server *server;
+    struct peer_check *peer_check;
     struct http_group group;
     struct listener *listener;
 };

@@ -41,10 +41,14 @@ static const char schema[] =
     "CREATE TABLE note(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE lease(key TEXT PRIMARY KEY, owner TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;";
 
+/* A statement of several rows that may end in the middle would keep a journal of its own; OR ROLLBACK spares it, since
+ * every failure undoes the transaction anyway. */
 #define INSERT_HEAD                                                                                                    \
-    "INSERT INTO message(seq, queue, visible_at, in_flight, receive_count, due_at, expires_at, extras, id, sent_ms, "  \
+    "INSERT OR ROLLBACK INTO message(seq, queue, visible_at, in_flight, receive_count, due_at, expires_at, extras, "   \
+    "id, sent_ms, "                                                                                                    \
     "first_received_ms, last_received_ms, group_id, dedup_id, content_type, attributes, body) VALUES"
 #define INSERT_ROW "(?, ?, ?, 0, 0, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?)"
+#define INSERT_4 INSERT_ROW "," INSERT_ROW "," INSERT_ROW "," INSERT_ROW
 
 static const char *const texts[SQL_STATEMENTS] = {
 #define SQL(name, text) [name] = (text),
@@ -232,10 +236,21 @@ static void transaction_undo(struct sqlite_db *db) {
     db->row_count = 0;
 }
 
+void call_clear(struct sqlite_call *c) {
+    struct queue_reply *r = &c->reply;
+    r->result = QUEUE_OK;
+    r->error.code = ERROR_NONE;
+    r->error.message[0] = '\0';
+    r->messages = NULL;
+    r->count = 0;
+    r->value = SLICE_NONE;
+    r->granted = false;
+}
+
 /* Rows that a send has put off go to the table before anybody else reads it. */
 static int call_run(struct sqlite_db *db, struct sqlite_call *c) {
     int rc = c->kind == &sqlite_send ? 0 : sqlite_rows_flush(db);
-    c->reply = (struct queue_reply){0};
+    call_clear(c);
     return rc ? rc : c->kind->run(db, c);
 }
 
@@ -265,7 +280,7 @@ static int transaction_try(struct sqlite_db *db, struct sqlite_call *const *call
 }
 
 static void call_fail(struct sqlite_db *db, struct sqlite_call *c, int rc) {
-    c->reply = (struct queue_reply){0};
+    call_clear(c);
     c->reply.result = failure_tell(db, rc, &c->reply.error);
 }
 

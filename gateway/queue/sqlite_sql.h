@@ -32,8 +32,7 @@ SQL(SQL_NEXT_READY, "SELECT visible_at FROM message INDEXED BY message_due "
                     "WHERE queue = ?1 AND visible_at < 9223372036854775807 ORDER BY visible_at LIMIT 1")
 
 SQL(SQL_INSERT, INSERT_HEAD INSERT_ROW)
-SQL(SQL_INSERT_MANY, INSERT_HEAD INSERT_ROW "," INSERT_ROW "," INSERT_ROW "," INSERT_ROW "," INSERT_ROW "," INSERT_ROW
-                                            "," INSERT_ROW "," INSERT_ROW)
+SQL(SQL_INSERT_MANY, INSERT_HEAD INSERT_4 "," INSERT_4 "," INSERT_4 "," INSERT_4)
 SQL(SQL_COPY,
     "INSERT INTO message SELECT ?2, ?3, ?4, 0, 0, ?5, ?6, ?7, id, sent_ms, 0, 0, group_id, dedup_id, content_type, "
     "attributes, body FROM message WHERE seq = ?1")

@@ -10,6 +10,8 @@
 
 /* What one transaction takes: it bounds how long an answer waits for its neighbours, and the WAL's growth. */
 #define BATCH_CALLS_MAX 2048
+/* Of more than this, half is taken: the loop answers the calls of one half while those of the other are carried out. */
+#define BATCH_CALLS_HALVED 256
 #define BATCH_SIZE_MAX (8u << 20)
 /* How soon a watcher learns what another process has sent. */
 #define LOOK_INTERVAL_MS 500
@@ -26,7 +28,8 @@ struct sqlite_store {
     char *path;
     struct sqlite_db db;
     enum store_phase phase;
-    struct list waiting; /* of struct sqlite_call */
+    struct list waiting;    /* of struct sqlite_call */
+    struct list undeclared; /* declarations that failed: the next call takes them along */
     struct sqlite_call *batch[BATCH_CALLS_MAX];
     size_t batch_count;
     struct turn_task start;
@@ -59,9 +62,11 @@ static uint64_t store_now_ms(struct sqlite_store *s) {
 /* --- batches --- */
 
 static void batch_fill(struct sqlite_store *s) {
-    size_t size = 0;
+    size_t size = 0, wanted = s->waiting.length;
+    if (wanted > BATCH_CALLS_HALVED) wanted = wanted / 2 > BATCH_CALLS_HALVED ? wanted / 2 : BATCH_CALLS_HALVED;
+    if (wanted > BATCH_CALLS_MAX) wanted = BATCH_CALLS_MAX;
     s->batch_count = 0;
-    while (!list_empty(&s->waiting) && s->batch_count < BATCH_CALLS_MAX && size < BATCH_SIZE_MAX) {
+    while (s->batch_count < wanted && size < BATCH_SIZE_MAX) {
         struct sqlite_call *c = list_entry(list_first(&s->waiting), struct sqlite_call, node);
         list_remove(&c->node);
         size += c->size_bytes;
@@ -188,6 +193,10 @@ static void call_answer(struct sqlite_call *c) {
 }
 
 static void store_free(struct sqlite_store *s) {
+    list_each (&s->undeclared, node) {
+        struct arena memory = list_entry(node, struct sqlite_call, node)->arena;
+        arena_free(&memory);
+    }
     turn_remove(&s->start);
     free(s->path);
     free(s);
@@ -244,7 +253,9 @@ static const struct sqlite_kind closed_kind = {SQLITE_READS, closed_run};
 static struct sqlite_call *call_new(const struct sqlite_kind *kind, size_t size_bytes, struct queue_done done) {
     struct arena a;
     arena_init(&a, sizeof(struct sqlite_call) + 64 + size_bytes);
-    struct sqlite_call *c = arena_zalloc(&a, sizeof *c);
+    struct sqlite_call *c = arena_alloc(&a, sizeof *c);
+    memset(c, 0, offsetof(struct sqlite_call, reply));
+    call_clear(c);
     c->arena = a;
     c->kind = kind;
     c->done = done;
@@ -253,17 +264,37 @@ static struct sqlite_call *call_new(const struct sqlite_kind *kind, size_t size_
 }
 
 static void call_submit(struct sqlite_store *s, struct sqlite_call *c) {
+    while (!list_empty(&s->undeclared)) {
+        struct list_node *earlier = list_first(&s->undeclared);
+        list_remove(earlier);
+        list_push(&s->waiting, earlier);
+    }
     if (s->on_closed) c->kind = &closed_kind;
     list_push(&s->waiting, &c->node);
     turn_add(loop_turn(s->loop), &s->start);
 }
 
-static void store_declare(struct queue_store *store, const struct queue_settings *settings) {
-    struct sqlite_call *c = call_new(&sqlite_declare, 512, (struct queue_done){0});
+static void on_declared(void *context, struct queue_reply *reply);
+
+static struct sqlite_call *declaration_new(struct sqlite_store *s, const struct queue_settings *settings) {
+    struct sqlite_call *c = call_new(&sqlite_declare, 512, (struct queue_done){on_declared, s});
     c->settings = *settings;
     c->settings.name = arena_copy(&c->arena, settings->name);
     c->settings.dead_letter = arena_copy(&c->arena, settings->dead_letter);
-    call_submit(store_of(store), c);
+    return c;
+}
+
+/* Nobody waits for a declaration, so nobody would repeat it. */
+static void on_declared(void *context, struct queue_reply *reply) {
+    struct sqlite_store *s = context;
+    const struct sqlite_call *c = container_of(reply, struct sqlite_call, reply);
+    if (reply->result == QUEUE_OK || s->on_closed) return;
+    list_push(&s->undeclared, &declaration_new(s, &c->settings)->node);
+}
+
+static void store_declare(struct queue_store *store, const struct queue_settings *settings) {
+    struct sqlite_store *s = store_of(store);
+    call_submit(s, declaration_new(s, settings));
 }
 
 static size_t sends_size(const struct queue_send *sends, size_t count) {
@@ -420,6 +451,7 @@ struct queue_store *sqlite_store_open(struct loop *loop, const char *path, struc
     s->clock = loop_clock(loop);
     s->base_ms = clock_wall_ms(s->clock) - clock_now_ms(s->clock); /* until the file says that it is later */
     list_init(&s->waiting);
+    list_init(&s->undeclared);
     list_init(&s->watches);
     s->start = (struct turn_task){.phase = TURN_LAST, .run = on_start};
     s->finish = (struct turn_task){.phase = TURN_LOCAL, .run = on_finish};

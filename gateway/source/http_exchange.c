@@ -191,8 +191,8 @@ void exchange_on_completed(void *server, struct MHD_Connection *c, void **contex
         x->server->config.ops->on_done(x, whole || x->by_hand);
     }
     exchange_reset(x);
-    /* A connection that ended is cleaned up by the next run. Behind TLS the pump finds the end of one that was answered,
-     * and tells. */
+    /* A connection that ended is cleaned up by the next run. Behind TLS the pump finds the end of one that was
+     * answered, and tells. */
     if (x->peer.tls && whole)
         pair_note_end(x);
     else

@@ -14,7 +14,7 @@
  *
  * A client that speaks plain HTTP gets a 400 that says so. A client that leaves while nothing is read from it is
  * noticed after a moment, as the HTTP server does on plain connections. Work is done on the turn, before that of the
- * public lanes.
+ * public lanes. What goes into the pair is told to its other side through peer->tls, both ways.
  */
 #pragma once
 #include "gateway/source/peer.h"

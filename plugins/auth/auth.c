@@ -211,13 +211,23 @@ static void auth_post_handle(void *state, struct invocation *inv) {
 
 /* --- life --- */
 
+static const struct guard *predecessor_of(const struct auth *a, const struct guard_policy *p) {
+    const struct auth *old = a->host.predecessor;
+    for (size_t i = 0; old && i < old->settings->guard_count; i++) {
+        const struct guard_policy *other = &old->settings->guards[i];
+        if (other->type == p->type && slice_equal(other->name, p->name)) return old->guards[i];
+    }
+    return NULL;
+}
+
 static struct guard *open_guard(struct auth *a, size_t number, struct error *e) {
     static struct guard *(*const openers[])(const struct guard_host *, const struct guard_policy *, struct error *) = {
         [GUARD_JWT] = guard_jwt_open,   [GUARD_API_KEY] = guard_api_key_open, [GUARD_BASIC] = guard_basic_open,
         [GUARD_HMAC] = guard_hmac_open, [GUARD_HANDLER] = guard_handler_open, [GUARD_ANY] = guard_any_open,
     };
     const struct guard_policy *p = &a->settings->guards[number];
-    const struct guard_host h = {.plugin = &a->host, .realm = a->settings->realm, .guards = a->guards};
+    const struct guard_host h = {
+        .plugin = &a->host, .realm = a->settings->realm, .guards = a->guards, .predecessor = predecessor_of(a, p)};
     return openers[p->type](&h, p, e);
 }
 
@@ -245,6 +255,7 @@ static int auth_open(const struct plugin_host *host, const void *settings, void 
     a->host = *host;
     a->guards = xcalloc(a->settings->guard_count + 1, sizeof(struct guard *));
     if (open_guards(a, false, e) == 0 && open_guards(a, true, e) == 0) {
+        a->host.predecessor = NULL;
         *state = a;
         return 0;
     }

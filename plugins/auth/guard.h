@@ -61,7 +61,8 @@ struct guard {
 struct guard_host {
     const struct plugin_host *plugin;
     struct slice realm;
-    struct guard *const *guards; /* those opened so far, by number */
+    struct guard *const *guards;     /* those opened so far, by number */
+    const struct guard *predecessor; /* of the same name and type, in the generation before; NULL = none */
 };
 
 /* One per type. NULL with the error set on failure. */

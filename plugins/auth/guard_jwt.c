@@ -192,6 +192,10 @@ static void on_key_file_changed(void *context) {
     guard_log_file(&g->guard, g->log, g->policy->key_text.p, set ? NULL : &e);
 }
 
+static const struct key_source *jwt_predecessor_source(const struct guard *old) {
+    return container_of(old, const struct jwt_guard, guard)->source;
+}
+
 struct guard *guard_jwt_open(const struct guard_host *h, const struct guard_policy *p, struct error *e) {
     struct jwt_guard *g = xcalloc(1, sizeof *g);
     guard_init(&g->guard, &jwt_guard_ops, h, p);
@@ -204,6 +208,7 @@ struct guard *guard_jwt_open(const struct guard_host *h, const struct guard_poli
         jwt_guard_free(&g->guard);
         return NULL;
     }
+    if (h->predecessor) key_source_inherit(g->source, jwt_predecessor_source(h->predecessor));
     g->verifier = jws_verifier_new(p->jwt.algorithms);
     g->cache = token_cache_new(CACHE_TOKENS, CACHE_BYTES, g->clock);
     return &g->guard;

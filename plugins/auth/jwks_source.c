@@ -317,6 +317,20 @@ static void source_forget(struct key_source *source, struct key_waiter *w) {
     if (list_empty(&s->waiters)) deadline_disarm(s->host.deadlines, &s->wait_over);
 }
 
+static bool same_place(const struct jwks_source *a, const struct jwks_source *b) {
+    if (a->metadata_count != b->metadata_count || !slice_equal(a->config.issuer, b->config.issuer)) return false;
+    return a->metadata_count > 0 || strcmp(a->keys_url, b->keys_url) == 0;
+}
+
+/* The fetch that has begun goes on; until it ends well, the keys are those that were believed before. */
+static void source_inherit(struct key_source *source, const struct key_source *old) {
+    struct jwks_source *s = of(source);
+    const struct jwks_source *from = container_of(old, const struct jwks_source, source);
+    if (!from->set || s->set || !same_place(s, from)) return;
+    s->set = jwk_set_hold(from->set);
+    s->fresh_until_ms = from->fresh_until_ms;
+}
+
 static void source_free(struct key_source *source) {
     struct jwks_source *s = of(source);
     if (s->fetch) http_client_cancel(s->host.client, s->fetch);
@@ -330,7 +344,12 @@ static void source_free(struct key_source *source) {
 }
 
 static const struct key_source_ops jwks_ops = {
-    .current = source_current, .fetch = source_fetch, .forget = source_forget, .free = source_free};
+    .current = source_current,
+    .fetch = source_fetch,
+    .forget = source_forget,
+    .inherit = source_inherit,
+    .free = source_free,
+};
 
 static struct jwks_times times_or_usual(const struct jwks_times *t) {
     return (struct jwks_times){

@@ -28,7 +28,8 @@ static void static_free(struct key_source *s) {
     free(own);
 }
 
-static const struct key_source_ops static_ops = {static_current, static_fetch, static_forget, static_free};
+static const struct key_source_ops static_ops = {
+    .current = static_current, .fetch = static_fetch, .forget = static_forget, .free = static_free};
 
 struct key_source *key_source_static(struct jwk_set *take_set) {
     struct static_source *own = xcalloc(1, sizeof *own);

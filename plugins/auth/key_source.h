@@ -31,7 +31,10 @@ struct key_source_ops {
     const struct jwk_set *(*current)(struct key_source *s);
     enum key_fetch (*fetch)(struct key_source *s, struct key_waiter *w);
     void (*forget)(struct key_source *s, struct key_waiter *w); /* nothing happens when it does not wait */
-    void (*free)(struct key_source *s);                         /* nobody waits any more */
+    /* Begins with what `old`, of the same kind, has learnt, if it was told to look in the same place; NULL = there is
+     * nothing to learn. */
+    void (*inherit)(struct key_source *s, const struct key_source *old);
+    void (*free)(struct key_source *s); /* nobody waits any more */
 };
 /* Embedded at the start of what implements it. */
 struct key_source {
@@ -50,6 +53,9 @@ static inline enum key_fetch key_source_fetch(struct key_source *s, struct key_w
 }
 static inline void key_source_forget(struct key_source *s, struct key_waiter *w) {
     s->ops->forget(s, w);
+}
+static inline void key_source_inherit(struct key_source *s, const struct key_source *old) {
+    if (s->ops->inherit && s->ops == old->ops) s->ops->inherit(s, old);
 }
 static inline void key_source_free(struct key_source *s) { /* NULL is fine */
     if (s) s->ops->free(s);

@@ -1,3 +1,7 @@
 module execgate.example/counters
 
-go 1.21
+go 1.19
+
+require execgate.example/execgate v0.0.0
+
+replace execgate.example/execgate => ../go-sdk

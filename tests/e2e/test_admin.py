@@ -4,9 +4,11 @@ import contextlib
 import http.client
 import io
 import json
+import os
 import signal
 import socket
 import struct
+import subprocess
 import threading
 import zlib
 
@@ -352,3 +354,14 @@ def test_it_follows_reloads(tmp_path):
         g.process.send_signal(signal.SIGHUP)
         wait_for(lambda: ask(g, "POST", "/2015-03-31/functions/other/invocations", b"{}", {"X-Amz-Invocation-Type": "DryRun"}).status == 204, what="the reload")
         assert ask(g, "POST", INVOKE, b"{}").status == 404
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+def test_no_other_user_may_reach_it(tmp_path):
+    code = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 30); s.sendall(b'GET /health HTTP/1.0\\r\\n\\r\\n'); print(s.recv(100))"
+    with served(tmp_path) as g:
+        words = ["/usr/bin/python3", "-c", code, str(g.admin)]
+        other = subprocess.run(words, user=65534, capture_output=True, text=True, timeout=60)
+        assert "HTTP" not in other.stdout, other
+        g.wait_log("refused a connection to the admin listener")
+        assert "HTTP" in subprocess.run(words, capture_output=True, text=True, timeout=60).stdout

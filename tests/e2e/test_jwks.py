@@ -1,5 +1,6 @@
 """A real issuer behind a jwt guard: there, gone, slow, moved to other keys, and answering badly."""
 import os
+import signal
 import threading
 import time
 
@@ -86,6 +87,21 @@ def test_an_outage_changes_nothing_for_known_keys(gateway, keys):
         issuer.keys = [keys[1]]
         issuer.start()
         wait_for(lambda: ask(g, keys[1].token(issuer.url)).status == 200, 20, "the new key")
+
+
+def test_a_reload_keeps_the_keys_of_an_issuer_that_is_down(gateway, keys):
+    with Issuer(keys[0]) as issuer, gateway(blueprint(issuer)) as g:
+        wait_keys(g)
+        issuer.stop()
+        g.process.send_signal(signal.SIGHUP)
+        g.wait_log("reloaded")
+        assert ask(g, keys[0].token(issuer.url)).status == 200
+        g.wait_log("keys of the issuer not fetched", keys="the old ones stay")
+        # Another issuer's keys are none of them.
+        g.file.write_text(g.file.read_text().replace(issuer.url, issuer.url + "/other"))
+        g.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(g.logs("reloaded")) == 2, what="the second reload")
+        assert ask(g, keys[0].token(issuer.url)).status in (401, 503)
 
 
 def test_rotation(gateway, keys):

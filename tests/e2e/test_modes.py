@@ -479,6 +479,8 @@ def test_answers_without_a_body(server):
             assert a.status == status, (method, path, a)
             if length:
                 assert a["Content-Length"] == length, (method, path, a)
+    line = server.wait_log("request", method="HEAD", path="/web/status/200/1234")
+    assert line["level"] == "info" and line["bytes"] == 0 and "cut" not in line
 
 
 def test_a_chunked_upload_is_passed_on_while_it_arrives(server):

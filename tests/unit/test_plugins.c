@@ -34,7 +34,7 @@ static void world_open(struct world *w) {
     assert_true(plugin_count + 1 <= ARRAY_LEN(w->hooks));
     w->blueprint = blueprint_of_text(one_route, &sections);
     const struct plugin_host host = {.clock = &w->house.clock.clock, .log = w->log, .blueprint = w->blueprint};
-    assert_int_equal(plugins_open(&host, w->hooks + 1, &e), 0);
+    assert_int_equal(plugins_open(&host, NULL, w->hooks + 1, &e), 0);
     w->house.pipeline.hooks = w->hooks;
     w->house.pipeline.hook_count = plugin_count + 1;
 }

@@ -298,6 +298,29 @@ static void failing_disks_lose_nothing(void **state) {
     assert_true(trials > 20 && failures > 50);
 }
 
+static void a_declaration_is_not_lost_with_the_disk(void **state) {
+    struct desk *d = *state;
+    desk_send_text(d, "q", "bad");
+    const struct queue_message *m = desk_take(d, "q", "bad");
+    const struct fault fault = {FAULT_WRITE, ENOSPC, 1, 1000000};
+    struct answer *a = desk_answer(d);
+    fault_arm(&fault);
+    desk_declare_dead(d);
+    d->store->ops->send(d->store, &(struct queue_send){.queue = SLICE("q")}, 1, desk_done(a));
+    assert_int_equal(desk_await(d, a)->result, QUEUE_TRY_AGAIN);
+    assert_non_null(strstr(a->reply.error.message, "free some space"));
+    assert_true(fault_disarm() > 0);
+    assert_int_equal(desk_act(d, "q", m, QUEUE_BURY, 0), QUEUE_SETTLED);
+    fault_arm(&fault); /* and one that never gets anywhere */
+    desk_declare(d, &(struct queue_settings){.name = SLICE("other")});
+    a = desk_answer(d);
+    d->store->ops->send(d->store, &(struct queue_send){.queue = SLICE("q")}, 1, desk_done(a));
+    desk_await(d, a);
+    desk_shut(d);
+    fault_disarm();
+    desk_reopen(d);
+}
+
 /* A call that fails in the middle of a transaction takes nobody with it, and is undone as a whole. */
 static void a_failing_call_fails_alone(void **state) {
     struct desk *d = *state;
@@ -439,11 +462,11 @@ int main(int argc, char **argv) {
     sqlite_yard_init(&y);
     *suite_yard() = &y.yard;
     const struct CMUnitTest tests[] = {
-        STORE_TEST(no_statement_walks_a_table),    STORE_TEST(the_folder_and_the_file_are_private),
-        STORE_TEST(other_files_are_left_alone),    STORE_TEST(damage_is_told),
-        STORE_TEST(a_lock_is_waited_for),          STORE_TEST(a_lock_that_stays_is_told),
-        STORE_TEST(failing_disks_lose_nothing),    STORE_TEST(a_failing_call_fails_alone),
-        STORE_TEST(killed_processes_lose_nothing),
+        STORE_TEST(no_statement_walks_a_table), STORE_TEST(the_folder_and_the_file_are_private),
+        STORE_TEST(other_files_are_left_alone), STORE_TEST(damage_is_told),
+        STORE_TEST(a_lock_is_waited_for),       STORE_TEST(a_lock_that_stays_is_told),
+        STORE_TEST(failing_disks_lose_nothing), STORE_TEST(a_declaration_is_not_lost_with_the_disk),
+        STORE_TEST(a_failing_call_fails_alone), STORE_TEST(killed_processes_lose_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sqlite_yard_end(&y);

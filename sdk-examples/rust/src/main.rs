@@ -1,19 +1,19 @@
-//! Text statistics over execgate's native runtime API, with the standard library only.
+//! Text statistics, on the SDK in ../rust-sdk.
 //!
 //!     POST /statistics    a text in; counts of it as JSON out
 //!     GET  /statistics    how many texts and bytes this process has seen
 //!
-//! `runtime.rs` is the whole client; this file is the handler.
+//! With `concurrency` in the blueprint several threads may call the handler, so what it counts is atomic.
 
-mod runtime;
-
-use runtime::{Answer, Event};
+use execgate::json::Json;
+use execgate::{Context, Error, Request, Response};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Default)]
 struct Seen {
-    texts: u64,
-    bytes: u64,
+    texts: AtomicU64,
+    bytes: AtomicU64,
 }
 
 /// The most frequent word, the first of them in the text when several are.
@@ -32,49 +32,44 @@ fn favourite(text: &str) -> Option<(String, usize)> {
     best.map(|(word, (count, _))| (word, count))
 }
 
-fn statistics(text: &str) -> String {
+fn statistics(text: &str) -> Json {
     let (word, count) = favourite(text).unwrap_or_default();
-    // A word holds nothing but letters and digits, so it needs no escapes.
-    format!(
-        "{{\"lines\":{},\"words\":{},\"characters\":{},\"bytes\":{},\"favourite\":{{\"word\":\"{}\",\"count\":{}}}}}\n",
-        text.lines().count(),
-        text.split_whitespace().count(),
-        text.chars().count(),
-        text.len(),
-        word,
-        count
-    )
+    let favourite = Json::object([("word", Json::from(word)), ("count", Json::from(count))]);
+    Json::object([
+        ("lines", Json::from(text.lines().count())),
+        ("words", Json::from(text.split_whitespace().count())),
+        ("characters", Json::from(text.chars().count())),
+        ("bytes", Json::from(text.len())),
+        ("favourite", favourite),
+    ])
 }
 
-fn handle(event: &Event, seen: &mut Seen) -> Answer {
-    if event.method == "GET" {
-        return Answer::json(
-            200,
-            format!("{{\"texts\":{},\"bytes\":{}}}\n", seen.texts, seen.bytes),
-        );
-    }
-    match std::str::from_utf8(event.body) {
-        Ok(text) => {
-            seen.texts += 1;
-            seen.bytes += text.len() as u64;
-            Answer::json(200, statistics(text))
+impl Seen {
+    fn handle(&self, request: Request) -> Result<Response, Error> {
+        if request.method() == "GET" {
+            let texts = self.texts.load(Ordering::Relaxed).into();
+            let bytes = self.bytes.load(Ordering::Relaxed).into();
+            return Ok(Response::json(
+                200,
+                Json::object([("texts", texts), ("bytes", bytes)]),
+            ));
         }
-        Err(e) => Answer::json(
-            400,
-            format!(
-                "{{\"title\":\"The text is not UTF-8 at byte {}\"}}\n",
-                e.valid_up_to()
-            ),
-        ),
+        let text = match request.text() {
+            Ok(text) => text,
+            Err(e) => {
+                let title = format!("The text is not UTF-8 at byte {}", e.valid_up_to());
+                return Ok(Response::json(400, Json::object([("title", title.into())])));
+            }
+        };
+        self.texts.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(text.len() as u64, Ordering::Relaxed);
+        Ok(Response::json(200, statistics(text)))
     }
 }
 
-fn main() {
-    let mut seen = Seen::default();
-    if let Err(e) = runtime::run(|event| handle(event, &mut seen)) {
-        eprintln!("statistics: {e}");
-        std::process::exit(1);
-    }
+fn main() -> std::io::Result<()> {
+    let seen = Seen::default();
+    execgate::serve(|request: Request, _: Context| seen.handle(request))
 }
 
 #[cfg(test)]
@@ -93,6 +88,10 @@ mod tests {
 
     #[test]
     fn characters_are_not_bytes() {
-        assert!(statistics("é\n").contains("\"characters\":2,\"bytes\":3"));
+        let counted = statistics("é\n");
+        assert_eq!(
+            (&counted["characters"], &counted["bytes"]),
+            (&Json::from(2), &Json::from(3))
+        );
     }
 }

@@ -1,0 +1,3 @@
+module execgate.example/execgate
+
+go 1.19

@@ -1,0 +1,168 @@
+// Be a handler of execgate, with what Node has: serve(handle) takes up to EXECGATE_CONCURRENCY events at a time over the
+// native runtime API.
+//
+// Each event is an HTTP request, each answer an HTTP response. One exchange waits for events and carries there what is
+// ready; what becomes ready while it waits goes in another, so that no answer waits for an event. handle(request) returns
+// {status, headers, body} or a promise of it. What it throws fails that one event, with the stack in the log.
+import http from "node:http";
+
+const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });
+const PATIENCE_MS = 1;
+
+export const text = (status, body) => ({ status, headers: { "Content-Type": "text/plain; charset=utf-8" }, body });
+export const json = (status, value) => ({ status, headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) + "\n" });
+
+class Request {
+    constructor(head, body) {
+        const [start, ...lines] = head.split("\r\n");
+        [this.method, this.target] = start.split(" ");
+        const [path, ...query] = this.target.split("?");
+        this.path = decode(path);
+        this.query = new URLSearchParams(query.join("?"));
+        this.headers = lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]);
+        this.body = body;
+        this.id = this.header("Execgate-Invocation-Id");
+        this.trigger = this.header("Execgate-Trigger"); // "http", "invoke", ...
+        this.route = this.header("Execgate-Route");
+        this.parameters = new URLSearchParams(this.header("Execgate-Parameters") ?? "");
+        this.deadline = new Date(Number(this.header("Execgate-Deadline")));
+        this.requestId = this.header("Execgate-Request-Id");
+        this.clientAddress = this.header("Execgate-Client-Address");
+        this.controller = new AbortController();
+        this.signal = this.controller.signal;
+    }
+    // A field's first value; names match in any case.
+    header(name) {
+        return this.headers.find(([n]) => n.toLowerCase() === name.toLowerCase())?.[1];
+    }
+    // What is known of who sends this; undefined when the route has no guard.
+    get claims() {
+        const claims = this.header("Execgate-Claims");
+        return claims && JSON.parse(Buffer.from(claims, "latin1").toString());
+    }
+    json() {
+        return JSON.parse(this.body.toString());
+    }
+}
+
+function decode(path) {
+    try {
+        return decodeURIComponent(path);
+    } catch {
+        return path;
+    }
+}
+
+function events(pipeline) {
+    const all = [];
+    while (pipeline.length > 0) {
+        const end = pipeline.indexOf("\r\n\r\n");
+        const head = pipeline.toString("latin1", 0, end);
+        const size = Number(/\r\ncontent-length: *(\d+)/i.exec(head)[1]);
+        all.push(new Request(head, pipeline.subarray(end + 4, end + 4 + size)));
+        pipeline = pipeline.subarray(end + 4 + size);
+    }
+    return all;
+}
+
+function message(status, fields, body) {
+    const bytes = Buffer.from(body ?? "");
+    const lines = [`HTTP/1.1 ${status} `];
+    for (const [name, values] of fields) {
+        for (const value of [values].flat()) {
+            http.validateHeaderName(name);
+            http.validateHeaderValue(name, String(value));
+            lines.push(`${name}: ${value}`);
+        }
+    }
+    lines.push(`Content-Length: ${bytes.length}`, "", "");
+    return Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), bytes]);
+}
+
+const isOurs = ([name]) => !/^(content-length|transfer-encoding|execgate-.*)$/i.test(name);
+
+async function answer(handle, request) {
+    const own = [["Execgate-Invocation-Id", request.id]];
+    try {
+        const { status = 200, headers = {}, body } = (await handle(request)) ?? {};
+        return message(status, [...own, ...Object.entries(headers).filter(isOurs)], body);
+    } catch (e) {
+        const type = /^\w+$/.test(e?.name) ? e.name : "Error";
+        return message(500, [...own, ["Execgate-Error", type]], String(e?.stack ?? e));
+    }
+}
+
+function exchange(answers, max) {
+    const body = Buffer.concat(answers);
+    return new Promise((resolve, reject) => {
+        const call = http.request({
+            socketPath: process.env.EXECGATE_RUNTIME_SOCKET, agent, method: "POST", path: `/v1/exchange?max=${max}`,
+            headers: { "Content-Type": "application/http", "Content-Length": body.length },
+        }, (reply) => {
+            const chunks = [];
+            reply.on("data", (chunk) => chunks.push(chunk));
+            reply.on("error", reject);
+            reply.on("end", () => resolve({ status: reply.statusCode, headers: reply.headers, body: Buffer.concat(chunks) }));
+        });
+        call.on("error", reject);
+        call.end(body);
+    });
+}
+
+class Client {
+    constructor(handle) {
+        this.handle = handle;
+        this.max = Number(process.env.EXECGATE_CONCURRENCY) || 1;
+        this.held = new Map();
+        this.ready = [];
+        this.polling = false;
+        this.flushing = null;
+    }
+    async run() {
+        while (await this.poll());
+        await Promise.all([...this.held.values()].map(({ done }) => done));
+        await this.flush();
+    }
+    // False when no more comes.
+    async poll() {
+        this.polling = true;
+        const reply = await exchange(this.ready.splice(0), this.max);
+        this.polling = false;
+        this.note(reply);
+        if (reply.headers["execgate-drain"] === "true") return false;
+        const batch = events(reply.body).map((request) => this.start(request));
+        await Promise.race([Promise.all(batch), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+        return true;
+    }
+    note({ status, headers, body }) {
+        if (status !== 200) throw new Error(`the gateway answered ${status}: ${body}`);
+        if (headers["execgate-refused"]) console.error("answers refused:", headers["execgate-refused"]);
+        for (const id of (headers["execgate-cancelled"] ?? "").split(",")) this.held.get(id.trim())?.request.controller.abort();
+    }
+    start(request) {
+        const done = answer(this.handle, request).then((ready) => {
+            this.held.delete(request.id);
+            this.ready.push(ready);
+            if (this.polling) return this.flush();
+        });
+        this.held.set(request.id, { request, done });
+        return done;
+    }
+    // One at a time; the next takes all that is ready by then.
+    async flush() {
+        await this.flushing;
+        if (this.ready.length === 0) return;
+        this.flushing = exchange(this.ready.splice(0), 0);
+        this.note(await this.flushing);
+    }
+}
+
+// Until the gateway wants no more of this process.
+export async function serve(handle) {
+    if (!process.env.EXECGATE_RUNTIME_SOCKET) {
+        console.error("EXECGATE_RUNTIME_SOCKET is not set; does execgate run this?");
+        process.exit(1);
+    }
+    await new Client(handle).run();
+    agent.destroy();
+}
