@@ -45,6 +45,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->trigger = TRIGGER_HTTP;
     inv->attempts = 0;
     inv->client_context = SLICE_NONE;
+    inv->schedule = NULL;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;
     request_clear(&inv->request);
