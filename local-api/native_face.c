@@ -3,6 +3,7 @@
 #include "gateway/base/json_write.h"
 #include "local-api/lambda_report.h"
 #include "local-api/native_answer.h"
+#include "local-api/native_queue.h"
 #include "local-api/runtime_private.h"
 #include "local-api/stream.h"
 #include <inttypes.h>
@@ -388,6 +389,7 @@ const struct api_route native_routes[] = {
     {"POST", "/v1/invocations/{id}/response", response_begin},
     {"POST", "/v1/invocations/{id}/error", error_begin},
     {"GET", "/v1/invocations/{id}/cancelled", cancelled_begin},
+    {"POST", "/v1/queues/{id}/messages", native_queue_begin},
     {"GET", "/v1/config", config_begin},
 };
 const size_t native_route_count = ARRAY_LEN(native_routes);

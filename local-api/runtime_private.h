@@ -13,6 +13,8 @@ struct runtime_api {
     char *folder; /* of the Unix sockets, 0700 */
     uint64_t next_number;
     uint64_t max_answer;
+    struct queue_store *queue_store;   /* NULL = there are no queues */
+    const struct blueprint *blueprint; /* says which */
     struct list attached;    /* endpoints that processes attach to which are not ours */
     struct list spare_calls; /* used again: the hot path allocates none */
     struct arena scratch;    /* for what does not outlive a callback; reset by whoever filled it */

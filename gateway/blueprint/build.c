@@ -78,6 +78,7 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     d->number = VALUE_UNSET;
     check_trigger_keys(b, d);
     if (d->schedule) build_schedule(b, d, h, out);
+    if (d->queue) build_queue_trigger(d, h, out);
     if (!d->http) return;
     if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
         problems_add(b->problems, d->http->at, "http: %s", e.message);
@@ -89,11 +90,12 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     h->http_triggers[h->http_trigger_count++] = t;
 }
 
-static void build_triggers(const struct composition *c, struct binder *b, const struct handler_document *d,
-                           struct handler_config *h, struct blueprint *out) {
-    h->http_triggers = arena_zalloc(&out->arena, (d->triggers.count + 1) * sizeof *h->http_triggers);
-    h->schedules = arena_zalloc(&out->arena, (d->triggers.count + 1) * sizeof *h->schedules);
-    for (size_t i = 0; i < d->triggers.count; i++) build_trigger(b, composition_trigger(c, d, i), h, out);
+void build_triggers(const struct composition *c, struct binder *b, const struct bound_items *triggers,
+                    struct handler_config *h, struct blueprint *out) {
+    h->http_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->http_triggers);
+    h->queue_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->queue_triggers);
+    h->schedules = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->schedules);
+    for (size_t i = 0; i < triggers->count; i++) build_trigger(b, composition_trigger(c, triggers, i), h, out);
 }
 
 /* What `defaults` says about concurrency is meant for those handlers that can have more than one event at once. */
@@ -150,7 +152,8 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
     out->handler_count = d->handlers.count;
     for (size_t i = 0; i < out->handler_count; i++) {
         build_handler(c, b, d, i, out);
-        build_triggers(c, b, &handlers[i], &out->handlers[i], out);
+        build_triggers(c, b, &handlers[i].triggers, &out->handlers[i], out);
     }
+    build_queues(c, b, d, out);
     check_attach_names(b, c, out);
 }

@@ -17,6 +17,14 @@ void build_schedule(struct binder *b, const struct trigger_document *d, struct h
 void check_schedules(struct problems *p, const struct blueprint *model);
 /* In trigger_keys.c: keys of a trigger that say something about another kind of trigger. */
 void check_trigger_keys(struct binder *b, const struct trigger_document *d);
+/* All triggers of a handler, or of a queue's `send`, into `h`. */
+void build_triggers(const struct composition *c, struct binder *b, const struct bound_items *triggers,
+                    struct handler_config *h, struct blueprint *out);
+/* Its parts in build_queue.c. */
+void build_queue_trigger(const struct trigger_document *d, struct handler_config *h, struct blueprint *out);
+void build_queues(const struct composition *c, struct binder *b, const struct blueprint_document *d,
+                  struct blueprint *out);
+void check_queues(struct problems *p, const struct blueprint *model);
 /* Its parts in build_listen.c. */
 void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
 void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out);

@@ -8,6 +8,8 @@ static const struct {
 } owners[] = {
     {"schedule", "schedule"}, {"timeZone", "schedule"}, {"input", "schedule"},  {"name", "schedule"},
     {"jitter", "schedule"},   {"overlap", "schedule"},  {"missed", "schedule"}, {"maxMissed", "schedule"},
+    {"queue", "queue"},       {"batch", "queue"},       {"window", "queue"},    {"reportFailures", "queue"},
+    {"concurrency", "queue"}, {"filter", "queue"},
 };
 
 static const char *kind_of(struct slice key) {
@@ -18,12 +20,13 @@ static const char *kind_of(struct slice key) {
 
 void check_trigger_keys(struct binder *b, const struct trigger_document *d) {
     const struct node *map = d->origin;
-    const char *kind = d->schedule ? "schedule" : "http";
-    if (!d->schedule && !d->http) return; /* which kind is meant is not known */
+    const char *kind = d->schedule ? "schedule" : d->queue ? "queue" : "http";
+    if (!d->schedule && !d->queue && !d->http) return; /* which kind is meant is not known */
     for (size_t i = 0; map && i < map->count; i++) {
         struct slice key = map->keys[i]->text;
         const char *owner = kind_of(key);
         if (strcmp(owner, kind) == 0 || slice_equal(key, slice_of(owner))) continue; /* two kinds: told already */
-        problems_add(b->problems, map->keys[i]->at, "%s: only a trigger with `%s` has it; remove it", key.p, owner);
+        problems_add(b->problems, map->keys[i]->at, "%s: only %s %s trigger has it; remove it", key.p,
+                     *owner == 'h' ? "an" : "a", owner);
     }
 }

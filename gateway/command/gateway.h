@@ -37,6 +37,8 @@ const char *gateway_admin_address(const struct gateway *g); /* NULL = there is n
 size_t gateway_address_count(const struct gateway *g);
 const char *gateway_address(const struct gateway *g, size_t index);
 enum listener_scheme gateway_scheme(const struct gateway *g, size_t index);
+/* Messages of its queues are taken, by this generation and later ones, once it serves; otherwise none are. */
+void gateway_take_messages(struct gateway *g);
 /* Starts the handlers' processes and serves until stopped by SIGTERM or SIGINT. True when everything in flight was
  * finished. */
 bool gateway_serve(struct gateway *g);

@@ -32,6 +32,7 @@ struct gateway {
     struct http_client *client;
     struct dev_issuer *dev_issuer; /* NULL = none */
     struct pool_set *pools;
+    struct queue_stores *stores;
     struct generation_host host;
     struct generation *current;
     struct generation **retired; /* something of them is in flight */
@@ -47,6 +48,7 @@ struct gateway {
     struct deadline drain_limit;
     enum gateway_stage stage;
     uint64_t most_header; /* what memory was reckoned by */
+    bool takes_messages;  /* of queues */
     bool hurried;         /* the first signal is as good as a second one */
     bool forced;
     void (*on_output)(void *context, const struct worker *w, enum output_stream stream, struct slice line);
@@ -56,6 +58,7 @@ struct gateway {
 /* gateway.c */
 void gateway_look_soon(struct gateway *g);
 size_t gateway_in_flight(const struct gateway *g);
+void gateway_queues_follow(struct gateway *g);
 
 /* gateway_reload.c */
 /* Goes on with what is under way; true while something is. */

@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "gateway/command/pool_set.h"
+#include "gateway/command/queue_stores.h"
 #include "gateway/invocation/pipeline.h"
 
 struct http_client;
@@ -23,6 +24,7 @@ struct generation_host { /* what a gateway lends all its generations */
     struct http_client *client;
     const char *development_keys_url; /* NULL = keys come from the issuers themselves */
     struct pool_set *pools;
+    struct queue_stores *stores;
 };
 
 /* What is to become of handlers' processes, by name, against what their settings and executables say. */
@@ -59,6 +61,12 @@ bool generation_may_keep(const struct generation *g, const struct handler_config
 /* How many pools are not the predecessor's. */
 size_t generation_new_pools(const struct generation *g);
 
-/* Nothing of it is in flight any more. */
+/* That of its queues; NULL when it has none. */
+struct queue_store *generation_store(const struct generation *g);
+/* Its queues' messages are taken and its schedules run from now on; not any more. */
+void generation_fetch(struct generation *g);
+void generation_stop_fetching(struct generation *g);
+
+/* Nothing of it is in flight any more; it has stopped fetching. */
 bool generation_is_over(const struct generation *g);
 void generation_free(struct generation *g); /* must be over; NULL is fine */

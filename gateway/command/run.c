@@ -215,6 +215,7 @@ static int serve(struct run *r, struct blueprint *b) {
     }
     gateway_reload_from(r->gateway, &source);
     announce(r, b);
+    gateway_take_messages(r->gateway);
     bool finished = gateway_serve(r->gateway);
     watcher_free(r->watcher);
     gateway_free(r->gateway);

@@ -46,6 +46,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->attempts = 0;
     inv->client_context = SLICE_NONE;
     inv->schedule = NULL;
+    inv->messages = NULL;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;
     request_clear(&inv->request);

@@ -52,6 +52,7 @@ enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
 
 struct identity;
 struct schedule_event;
+struct queue_event;
 struct invocation;
 struct pipeline;
 struct route;
@@ -84,12 +85,17 @@ struct request {
     struct slice client_fingerprint; /* of that certificate: SHA-256, lower-case hex; absent likewise */
 };
 
+/* Whether the same event is to come again; for those of queues. */
+enum report_retry { REPORT_RETRY_UNSAID, REPORT_RETRY_NEVER, REPORT_RETRY_AFTER };
+
 /* What a handler, or its runtime, says about its own failure. Slices live in the invocation's arena. */
 struct handler_report {
     struct slice type;
     struct slice message;
     struct slice stack;  /* absent when there is none */
     struct slice posted; /* the bytes as they came; absent when it said no more than the type */
+    enum report_retry retry;
+    uint64_t retry_after_ms; /* REPORT_RETRY_AFTER */
 };
 
 /* How it ended: the handler's answer (failure NONE) or a failure. */
@@ -122,6 +128,7 @@ struct invocation {
     struct slice request_id;               /* the client's X-Request-Id if sane, else id */
     struct slice client_context;           /* of an invoke event: a JSON object fit for a header field, or absent */
     const struct schedule_event *schedule; /* of a schedule's event (event.h); in the arena */
+    const struct queue_event *messages;    /* of a queue event (event.h) */
     char trace_id[32];                     /* W3C trace context, hex */
     char parent_id[16];                    /* the span the handler should take as its parent */
     bool trace_sampled;

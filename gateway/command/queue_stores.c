@@ -1,0 +1,82 @@
+#include "gateway/command/queue_stores.h"
+#include "gateway/base/log.h"
+#include "gateway/base/memory.h"
+#include "gateway/queue/sqlite_store.h"
+#include <assert.h>
+#include <stdlib.h>
+
+struct queue_stores {
+    struct loop *loop;
+    struct log *log;
+    struct queue_store *store;
+    char *path;
+    bool closing;
+};
+
+struct queue_stores *queue_stores_new(struct loop *loop, struct log *log) {
+    struct queue_stores *s = xcalloc(1, sizeof *s);
+    s->loop = loop;
+    s->log = log;
+    return s;
+}
+
+static void tell_moved(const struct queue_stores *s, const char *path) {
+    if (strcmp(s->path, path) == 0) return;
+    log_event(s->log, LOG_WARN, "queues move with a restart only", LOG_TEXT("kept", s->path), LOG_TEXT("new", path));
+}
+
+struct queue_store *queue_stores_open(struct queue_stores *s, const struct blueprint *b, struct error *e) {
+    char *path = sqlite_store_path(b->data_directory, slice_of(b->name), e);
+    if (!path) return NULL;
+    if (s->store) {
+        tell_moved(s, path);
+        free(path);
+        return s->store;
+    }
+    s->store = sqlite_store_open(s->loop, path, e);
+    if (!s->store) {
+        free(path);
+        return NULL;
+    }
+    s->path = path;
+    log_event(s->log, LOG_INFO, "queues are kept", LOG_TEXT("path", path));
+    return s->store;
+}
+
+void queue_stores_declare(struct queue_stores *s, const struct blueprint *b) {
+    for (size_t i = 0; s->store && i < b->queue_count; i++) {
+        const struct queue_config *q = &b->queues[i];
+        const struct queue_settings settings = {.name = slice_of(q->name),
+                                                .dead_letter = q->dead_letter ? slice_of(q->dead_letter) : SLICE_NONE,
+                                                .retention_ms = q->retention_ms,
+                                                .dedup_window_ms = q->dedup_window_ms,
+                                                .message_size_bytes = (uint32_t)q->max_message};
+        s->store->ops->declare(s->store, &settings);
+    }
+}
+
+struct queue_store *queue_stores_present(const struct queue_stores *s) {
+    return s->store;
+}
+
+static void on_closed(void *context) {
+    struct queue_stores *s = context;
+    s->store = NULL;
+}
+
+void queue_stores_close(struct queue_stores *s) {
+    if (s->closing || !s->store) return;
+    s->closing = true;
+    s->store->ops->close(s->store, on_closed, s);
+}
+
+bool queue_stores_are_closed(const struct queue_stores *s) {
+    return s->store == NULL;
+}
+
+void queue_stores_free(struct queue_stores *s) {
+    if (!s) return;
+    assert(!s->store);
+    free(s->path);
+    free(s);
+}
