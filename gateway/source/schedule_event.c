@@ -1,15 +1,9 @@
 #include "gateway/source/schedule_event.h"
-
-#define SECONDS_SIZE 19 /* of "2026-11-20T12:00:00.123Z" what comes before the fraction */
-
-static struct slice time_text(struct arena *a, uint64_t due_ms) {
-    char text[25];
-    clock_iso_time(due_ms, text);
-    return arena_printf(a, "%.*sZ", SECONDS_SIZE, text);
-}
+#include "gateway/schedule/moment.h"
 
 void schedule_event_fill(struct invocation *inv, const struct schedule_event *event) {
     struct arena *a = &inv->arena;
+    char time[MOMENT_SIZE];
     struct schedule_event *own = arena_alloc(a, sizeof *own);
     *own = (struct schedule_event){.schedule = arena_copy(a, event->schedule),
                                    .id = arena_copy(a, event->id),
@@ -19,6 +13,7 @@ void schedule_event_fill(struct invocation *inv, const struct schedule_event *ev
     inv->schedule = own;
     invocation_request_post(inv, arena_printf(a, "/schedule/" SLICE_FMT, SLICE_ARG(own->schedule)).p);
     fields_add(&inv->request.headers, a, SLICE("Content-Type"), SLICE("application/json"));
-    fields_add(&inv->request.headers, a, SLICE("Execgate-Scheduled-Time"), time_text(a, event->due_ms));
+    moment_text_utc(time, (int64_t)(event->due_ms / 1000));
+    fields_add(&inv->request.headers, a, SLICE("Execgate-Scheduled-Time"), arena_copy(a, slice_of(time)));
     inv->body = body_of_chunk(chunk_copy(own->input));
 }

@@ -1,8 +1,8 @@
 #include "gateway/source/schedule_source.h"
 #include "gateway/base/memory.h"
+#include "gateway/schedule/moment.h"
 #include "gateway/source/schedule_private.h"
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define LOOK_MS 15000        /* well below SCHEDULE_BREAK_S */
@@ -19,17 +19,11 @@ void source_wake(struct schedule_source *s, uint64_t after_ms) {
 
 /* --- telling --- */
 
-/* "2026-11-20T12:00:00Z" */
-static void time_text(int64_t at_s, char text[25]) {
-    clock_iso_time(at_s < 0 ? 0 : (uint64_t)at_s * 1000, text);
-    snprintf(text + 19, 2, "Z");
-}
-
 static void leave_out(struct schedule_source *s, int64_t first_s, int64_t last_s, const char *why) {
-    char first[25], last[25];
+    char first[MOMENT_SIZE], last[MOMENT_SIZE];
     s->counts.left_out++;
-    time_text(first_s, first);
-    time_text(last_s, last);
+    moment_text_utc(first, first_s);
+    moment_text_utc(last, last_s);
     log_event(s->pipeline->log, LOG_WARN, "runs of a schedule are left out", LOG_TEXT("schedule", s->config->name),
               LOG_TEXT("from", first), LOG_TEXT("to", last), LOG_TEXT("why", why));
 }
