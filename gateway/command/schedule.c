@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define RUNS_PRESET 5
-#define RUNS_MOST 1000
+#define RUNS_MOST 100000
 
 static const struct option_row schedule_options[] = {
     {"count", 'n', "N", "Of next: so many runs of each schedule (default 5)"},

@@ -1,9 +1,7 @@
 #include "gateway/source/schedule_event.h"
-#include "gateway/schedule/moment.h"
 
 void schedule_event_fill(struct invocation *inv, const struct schedule_event *event) {
     struct arena *a = &inv->arena;
-    char time[MOMENT_SIZE];
     struct schedule_event *own = arena_alloc(a, sizeof *own);
     *own = (struct schedule_event){.schedule = arena_copy(a, event->schedule),
                                    .id = arena_copy(a, event->id),
@@ -13,7 +11,5 @@ void schedule_event_fill(struct invocation *inv, const struct schedule_event *ev
     inv->schedule = own;
     invocation_request_post(inv, arena_printf(a, "/schedule/" SLICE_FMT, SLICE_ARG(own->schedule)).p);
     fields_add(&inv->request.headers, a, SLICE("Content-Type"), SLICE("application/json"));
-    moment_text_utc(time, (int64_t)(event->due_ms / 1000));
-    fields_add(&inv->request.headers, a, SLICE("Execgate-Scheduled-Time"), arena_copy(a, slice_of(time)));
     inv->body = body_of_chunk(chunk_copy(own->input));
 }

@@ -3,6 +3,5 @@
 #include "gateway/invocation/event.h"
 #include "gateway/invocation/invocation.h"
 
-/* Copies the event into the arena and makes it the invocation's: POST /schedule/NAME with the input as its body, and
- * Execgate-Scheduled-Time, the moment that is meant. */
+/* Copies the event into the arena and makes it the invocation's: POST /schedule/NAME with the input as its body. */
 void schedule_event_fill(struct invocation *inv, const struct schedule_event *event);
