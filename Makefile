@@ -17,7 +17,7 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb \
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb tzdata \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev

@@ -248,7 +248,7 @@ static const struct schema_field trigger_fields[] = {
      .least = 0,
      .most = DAY_MS,
      .preset_note = "0s",
-     .about = "Of a schedule: each run starts at random up to so much later.",
+     .about = "Of a schedule: each run begins at random up to so much later, but before the next one's time.",
      .example = "30s"},
     {.name = "overlap",
      .kind = FIELD_ENUM,
@@ -264,8 +264,8 @@ static const struct schema_field trigger_fields[] = {
      .choices = schedule_misses,
      .preset_note = "skip",
      .about =
-         "Of a schedule: what becomes of runs whose time came while the gateway was down. `skip`: nothing. `once`: "
-         "one run for all of them. `all`: each, one after the other, up to `maxMissed`.",
+         "Of a schedule: what becomes of runs whose time came while the gateway was down or the machine slept. `skip`: "
+         "nothing. `once`: the latest runs, for all of them. `all`: each, one after the other, up to `maxMissed`.",
      .example = "once"},
     {.name = "maxMissed",
      .kind = FIELD_INTEGER,

@@ -1,6 +1,5 @@
 #include "gateway/command/generation.h"
 #include "gateway/base/memory.h"
-#include "gateway/command/schedules.h"
 #include "gateway/observe/access_log.h"
 #include "gateway/source/invoke_source.h"
 #include "gateway/source/queue_sender.h"
@@ -173,6 +172,10 @@ static bool queues_are_idle(const struct generation *g) {
 
 struct queue_store *generation_store(const struct generation *g) {
     return g->store;
+}
+
+const struct schedules *generation_schedules(const struct generation *g) {
+    return g->schedules;
 }
 
 static struct executor *executor_of(void *context, const char *handler_name) {

@@ -14,6 +14,7 @@
 #pragma once
 #include "gateway/command/pool_set.h"
 #include "gateway/command/queue_stores.h"
+#include "gateway/command/schedules.h"
 #include "gateway/invocation/pipeline.h"
 
 struct http_client;
@@ -63,6 +64,8 @@ size_t generation_new_pools(const struct generation *g);
 
 /* That of its queues; NULL when it has none. */
 struct queue_store *generation_store(const struct generation *g);
+/* NULL while none are at work. */
+const struct schedules *generation_schedules(const struct generation *g);
 /* Its queues' messages are taken and its schedules run from now on; not any more. */
 void generation_fetch(struct generation *g);
 void generation_stop_fetching(struct generation *g);

@@ -50,6 +50,13 @@ void schedules_stop(struct schedules *s) {
     for (size_t i = 0; s && i < s->count; i++) schedule_source_stop(s->sources[i]);
 }
 
+bool schedules_show(const struct schedules *s, size_t index, struct admin_schedule *out) {
+    if (!s || index >= s->count) return false;
+    *out = (struct admin_schedule){.name = schedule_source_name(s->sources[index]),
+                                   .counts = schedule_source_counts(s->sources[index])};
+    return true;
+}
+
 bool schedules_are_idle(const struct schedules *s) {
     for (size_t i = 0; s && i < s->count; i++)
         if (!schedule_source_is_idle(s->sources[i])) return false;

@@ -6,6 +6,7 @@
 #pragma once
 #include "gateway/command/queue_stores.h"
 #include "gateway/invocation/pipeline.h"
+#include "gateway/observe/admin.h"
 
 struct schedules;
 struct schedules_host {
@@ -20,5 +21,7 @@ struct schedules_host {
 struct schedules *schedules_start(const struct schedules_host *host);
 /* NULL is fine for all that follow. Runs go on. */
 void schedules_stop(struct schedules *s);
+/* The one at an index; false after the last. */
+bool schedules_show(const struct schedules *s, size_t index, struct admin_schedule *out);
 bool schedules_are_idle(const struct schedules *s);
 void schedules_free(struct schedules *s); /* must be idle */

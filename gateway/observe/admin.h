@@ -14,7 +14,12 @@
 #pragma once
 #include "gateway/pool/pool.h"
 #include "gateway/source/http_server.h"
+#include "gateway/source/schedule_source.h"
 
+struct admin_schedule {
+    const char *name;
+    struct schedule_counts counts;
+};
 struct admin_host {
     struct loop *loop;
     struct log *log;
@@ -24,6 +29,8 @@ struct admin_host {
     const struct route *(*route)(void *context, struct slice handler);
     /* The pools in order; NULL after the last. */
     const struct pool *(*pool)(void *context, size_t index);
+    /* The schedules likewise; false after the last. */
+    bool (*schedule)(void *context, size_t index, struct admin_schedule *out);
 };
 
 struct admin;

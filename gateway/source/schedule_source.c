@@ -206,6 +206,10 @@ void schedule_source_stop(struct schedule_source *s) {
     runs_stop(s);
 }
 
+const char *schedule_source_name(const struct schedule_source *s) {
+    return s->config->name;
+}
+
 struct schedule_counts schedule_source_counts(const struct schedule_source *s) {
     return s->counts;
 }

@@ -35,6 +35,7 @@ struct schedule_source *schedule_source_new(struct pipeline *p, struct queue_sto
                                             const struct schedule_config *config, const struct route *route);
 void schedule_source_start(struct schedule_source *s);
 void schedule_source_stop(struct schedule_source *s); /* idempotent */
+const char *schedule_source_name(const struct schedule_source *s);
 struct schedule_counts schedule_source_counts(const struct schedule_source *s);
 /* Stopped or never started, and nothing runs or is on its way to the store. */
 bool schedule_source_is_idle(const struct schedule_source *s);

@@ -3,11 +3,12 @@ import contextlib
 import datetime
 import json
 import signal
+import socket
 import sqlite3
 import zoneinfo
 
 import pytest
-from execgate import Gateway, run_cli, wait_for
+from execgate import Gateway, read_all, run_cli, wait_for
 from native import Native, message
 from puppet import SCRIPT, Api, environment
 
@@ -48,6 +49,13 @@ def listed(folder):
     answer = run_cli("schedule", "list", "--json", "-b", folder / "blueprint.yaml")
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
+
+
+def admin_status(folder):
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+        s.connect(f"{folder}/admin")
+        s.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return json.loads(read_all(s).partition(b"\r\n\r\n")[2])
 
 
 def moment(text):
@@ -128,13 +136,16 @@ def test_runs_are_those_that_a_walk_through_the_year_finds(tmp_path, year, name)
 # --- that they run ---
 
 def test_a_schedule_runs_its_handler_with_its_input(tmp_path):
-    with job(tmp_path, "{schedule: rate(1 second), input: {days: 1, text: \"1\", list: [true, null]}}") as g:
+    trigger = "{schedule: rate(1 second), input: {days: 1, text: \"1\", list: [true, null]}}"
+    with job(tmp_path, trigger, args=["--admin", f"unix:{tmp_path}/admin"]) as g:
         seen = wait_runs(tmp_path, 3)
         times = [moment(t) for t, _ in seen]
         assert all(b > a for a, b in zip(times, times[1:]))
         assert all(json.loads(body) == {"days": 1, "text": "1", "list": [True, None]} for _, body in seen)
         entry = g.wait_log("request", route="POST /schedule/job")
         assert entry["status"] == 200 and entry["handler"] == "job"
+        counts, = admin_status(tmp_path)["schedules"]
+        assert counts["name"] == "job" and counts["begun"] >= counts["succeeded"] >= 2 and counts["failed"] == 0
     item, = listed(tmp_path)
     assert item["name"] == "job" and item["outcome"] == "succeeded"
     assert item["last"]["utc"] == runs(tmp_path)[-1][0]
