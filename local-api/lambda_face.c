@@ -3,6 +3,7 @@
 #include "local-api/answer_http.h"
 #include "local-api/event.h"
 #include "local-api/extension.h"
+#include "local-api/held_sends.h"
 #include "local-api/lambda_report.h"
 #include "local-api/runtime_private.h"
 #include "local-api/stream.h"
@@ -68,9 +69,10 @@ static const struct call_ops next_ops = {.add = next_add, .send = next_send};
 static void next_begin(struct call *c) {
     struct endpoint *ep = c->endpoint;
     endpoint_greet(ep);
-    struct list_node *held = list_first(&ep->worker->running);
-    if (held && !is_concurrent(ep))
-        next_reply(c, list_entry(held, struct invocation, node));
+    struct list_node *first = list_first(&ep->worker->running);
+    struct invocation *held = first ? list_entry(first, struct invocation, node) : NULL;
+    if (held && !is_concurrent(ep) && !held_sends_are_sending(held))
+        next_reply(c, held);
     else
         endpoint_park(c, 1, &next_ops);
 }

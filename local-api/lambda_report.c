@@ -1,6 +1,7 @@
 #include "local-api/lambda_report.h"
 #include "gateway/base/json_read.h"
 #include "local-api/lambda_face.h"
+#include "local-api/report_retry.h"
 #include "local-api/runtime_private.h"
 
 #define LOGGED_BYTES 4096
@@ -34,6 +35,7 @@ static void take_member(struct handler_report *r, struct arena *a, struct slice 
     if (slice_equal(name, SLICE("errorMessage"))) r->message = text;
     if (slice_equal(name, SLICE("errorType")) && is_type_name(text)) r->type = text;
     if (slice_equal(name, SLICE("stackTrace")) && value.kind == JSON_ARRAY) r->stack = value.raw;
+    if (slice_equal(name, SLICE("retry")) && !report_retry_read(r, a, value)) r->retry = REPORT_RETRY_UNSAID;
 }
 
 static bool read_object(struct handler_report *r, struct arena *a, struct slice body) {

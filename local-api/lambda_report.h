@@ -1,4 +1,5 @@
-/* lambda_report.h - the error that a handler or its runtime reports: {errorMessage, errorType, stackTrace}. */
+/* lambda_report.h - the error that a handler or its runtime reports: {errorMessage, errorType, stackTrace}, and
+ * `retry` (report_retry.h), which is ours; what cannot be understood of it is left aside. */
 #pragma once
 #include "local-api/endpoint.h"
 

@@ -102,9 +102,8 @@ void runtime_api_limit(struct runtime_api *r, const struct limits_config *limits
     http_server_limit(r->server, MAX_CONNECTIONS, &own);
 }
 
-void runtime_api_queues(struct runtime_api *r, struct queue_store *store, const struct blueprint *b) {
-    r->queue_store = store;
-    r->blueprint = b;
+void runtime_api_calls(struct runtime_api *r, const struct invoke_host *host) {
+    r->calls = *host;
 }
 
 bool runtime_api_is_idle(const struct runtime_api *r) {

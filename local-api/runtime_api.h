@@ -9,8 +9,7 @@
 #include "gateway/loop/loop.h"
 #include "gateway/pool/transport.h"
 
-struct blueprint;
-struct queue_store;
+struct invoke_host;
 struct runtime_api;
 /* Makes the private folder (0700) for the Unix sockets. `max_answer`: bytes of a whole answer. */
 struct runtime_api *runtime_api_new(struct loop *l, struct log *log, const struct limits_config *limits,
@@ -18,8 +17,8 @@ struct runtime_api *runtime_api_new(struct loop *l, struct log *log, const struc
 void runtime_api_free(struct runtime_api *r); /* removes the folder; all workers must have been closed; NULL is fine */
 /* For answers and connections from now on. */
 void runtime_api_limit(struct runtime_api *r, const struct limits_config *limits);
-/* Where the messages go that handlers send, and which queues there are, from now on; a NULL store = none. */
-void runtime_api_queues(struct runtime_api *r, struct queue_store *store, const struct blueprint *b);
+/* For handlers that send to queues or call others; without it they cannot. What it points to outlives the API. */
+void runtime_api_calls(struct runtime_api *r, const struct invoke_host *host);
 /* True when no connection of a handler is open any more. */
 bool runtime_api_is_idle(const struct runtime_api *r);
 /* The transport of handlers with `mode: runtime`; its pool's transport context is the struct runtime_api. */

@@ -155,5 +155,6 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
         build_triggers(c, b, &handlers[i].triggers, &out->handlers[i], out);
     }
     build_queues(c, b, d, out);
+    build_async(d, out);
     check_attach_names(b, c, out);
 }

@@ -24,7 +24,11 @@ void build_triggers(const struct composition *c, struct binder *b, const struct 
 void build_queue_trigger(const struct trigger_document *d, struct handler_config *h, struct blueprint *out);
 void build_queues(const struct composition *c, struct binder *b, const struct blueprint_document *d,
                   struct blueprint *out);
+struct queue_retry_config build_retry(const struct retry_document *d, uint64_t max_attempts);
 void check_queues(struct problems *p, const struct blueprint *model);
+/* Its parts in build_async.c; after the queues. */
+void build_async(const struct blueprint_document *d, struct blueprint *out);
+void check_async(struct problems *p, const struct blueprint *model);
 /* Its parts in build_listen.c. */
 void build_listeners(struct binder *b, const struct blueprint_document *d, struct blueprint *out);
 void build_admin(struct binder *b, const struct blueprint_document *d, struct blueprint *out);

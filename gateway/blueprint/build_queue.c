@@ -32,6 +32,14 @@ void build_queue_trigger(const struct trigger_document *d, struct handler_config
 
 /* --- queues --- */
 
+struct queue_retry_config build_retry(const struct retry_document *d, uint64_t max_attempts) {
+    return (struct queue_retry_config){.max_attempts = max_attempts,
+                                       .base_ms = d->base_ms,
+                                       .factor = d->factor,
+                                       .max_ms = d->max_ms,
+                                       .jitter = (enum queue_jitter)d->jitter};
+}
+
 static void build_queue(const struct composition *c, struct binder *b, const struct blueprint_document *d, size_t i,
                         struct blueprint *out) {
     const struct queue_document *document = &((const struct queue_document *)d->queues.items)[i];
@@ -39,11 +47,7 @@ static void build_queue(const struct composition *c, struct binder *b, const str
     const struct node *key = d->queues.keys[i];
     *q = (struct queue_config){.name = key->text.p,
                                .visibility_ms = document->visibility_ms,
-                               .max_attempts = document->max_attempts,
-                               .retry_base_ms = document->retry.base_ms,
-                               .retry_factor = document->retry.factor,
-                               .retry_max_ms = document->retry.max_ms,
-                               .retry_jitter = (enum queue_jitter)document->retry.jitter,
+                               .retry = build_retry(&document->retry, document->max_attempts),
                                .dead_letter = document->dead_letter ? document->dead_letter->text.p : NULL,
                                .retention_ms = or_else(document->retention_ms, 0),
                                .delay_ms = document->delay_ms,

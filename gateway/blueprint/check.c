@@ -101,6 +101,7 @@ void check_consistency(struct problems *p, const struct blueprint_document *d, c
     check_routes(p, model);
     check_schedules(p, model);
     check_queues(p, model);
+    check_async(p, model);
 }
 
 static void check_bare_name(struct problems *p, const struct node *word, const struct blueprint *model) {

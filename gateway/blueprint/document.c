@@ -363,12 +363,15 @@ const struct object_schema trigger_schema = {
         .name = "processes", .kind = FIELD_OBJECT, .offset = HANDLER(processes), .object = &processes_schema,          \
         .about = "How many processes, and how long they live.", .example = "{min: 1, max: 8}"                          \
     }
+#define FIELD_ROW_ASYNC                                                                                                \
+    {                                                                                                                  \
+        .name = "async", .kind = FIELD_OBJECT, .offset = HANDLER(async), .object = &async_schema,                      \
+        .about = "Invocations that nobody waits for: how often they are tried, and who is told of their end.",         \
+        .example = "{maxAttempts: 3, onFailure: {queue: failed}}"                                                      \
+    }
 
 static const struct schema_field defaults_fields[] = {
-    FIELD_ROW_TIMEOUT,
-    FIELD_ROW_QUEUE_LIMIT,
-    FIELD_ROW_ENVIRONMENT,
-    FIELD_ROW_PROCESSES,
+    FIELD_ROW_TIMEOUT, FIELD_ROW_QUEUE_LIMIT, FIELD_ROW_ENVIRONMENT, FIELD_ROW_PROCESSES, FIELD_ROW_ASYNC,
 };
 const struct object_schema defaults_schema = {
     .name = "defaults",
@@ -445,6 +448,7 @@ static const struct schema_field handler_fields[] = {
     FIELD_ROW_TIMEOUT,
     FIELD_ROW_QUEUE_LIMIT,
     FIELD_ROW_PROCESSES,
+    FIELD_ROW_ASYNC,
     {.name = "triggers",
      .kind = FIELD_LIST,
      .offset = HANDLER(triggers),

@@ -69,6 +69,16 @@ struct retry_document {
     uint64_t base_ms, factor, max_ms;
     uint64_t jitter; /* index of full, none */
 };
+struct destination_document {
+    struct node *origin;
+    struct node *queue, *handler;
+};
+struct async_document {
+    struct node *origin;
+    uint64_t max_attempts, max_age_ms;
+    struct retry_document retry;
+    struct destination_document on_success, on_failure;
+};
 struct queue_document {
     struct node *origin;
     struct bound_items send; /* of struct trigger_document */
@@ -91,6 +101,7 @@ struct handler_document {
     uint64_t timeout_ms;
     uint64_t queue_limit;
     struct processes_document processes;
+    struct async_document async;
     struct bound_items triggers; /* of struct trigger_document */
 };
 struct blueprint_document {
@@ -117,6 +128,7 @@ extern const struct object_schema handler_schema;
 extern const struct object_schema trigger_schema;
 extern const struct object_schema listener_schema;
 extern const struct object_schema queue_schema;
+extern const struct object_schema async_schema;
 /* What `defaults` shares with a handler. */
 extern const struct object_schema defaults_schema;
 /* Only `variables:`, which is read before everything else. */

@@ -48,6 +48,86 @@ static const struct object_schema retry_schema = {
     .origin_offset = offsetof(struct retry_document, origin),
 };
 
+/* --- invocations that nobody waits for --- */
+
+static const struct schema_field destination_fields[] = {
+    {.name = "queue",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_ALTERNATIVE | FIELD_SHOWN,
+     .offset = offsetof(struct destination_document, queue),
+     .rule = &rule_name,
+     .about = "A queue that is sent a message.",
+     .example = "failed"},
+    {.name = "handler",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_ALTERNATIVE | FIELD_SHOWN,
+     .offset = offsetof(struct destination_document, handler),
+     .rule = &rule_name,
+     .about = "A handler that is invoked, asynchronously too.",
+     .example = "alarm"},
+};
+static const struct object_schema destination_schema = {
+    .name = "destination",
+    .title = "a destination",
+    .about = "Who is told how an invocation that nobody waited for has ended: a JSON object with what was asked, what "
+             "came of it and after how many attempts.",
+    .fields = destination_fields,
+    .count = ARRAY_LEN(destination_fields),
+    .size = sizeof(struct destination_document),
+    .origin_offset = offsetof(struct destination_document, origin),
+};
+
+#define ASYNC(member) offsetof(struct async_document, member)
+static const struct schema_field async_fields[] = {
+    {.name = "maxAttempts",
+     .kind = FIELD_INTEGER,
+     .offset = ASYNC(max_attempts),
+     .least = 1,
+     .most = 1000,
+     .preset = "3",
+     .about = "After so many failures it is given up."},
+    {.name = "retry",
+     .kind = FIELD_OBJECT,
+     .offset = ASYNC(retry),
+     .object = &retry_schema,
+     .about = "When one that failed is tried again.",
+     .example = "{base: 1s, factor: 2, max: 5m, jitter: full}"},
+    {.name = "maxAge",
+     .kind = FIELD_DURATION,
+     .offset = ASYNC(max_age_ms),
+     .least = SECOND_MS,
+     .most = 366 * DAY_MS,
+     .preset = "6h",
+     .about = "How long after it was accepted an attempt may begin; then it is given up."},
+    {.name = "onSuccess",
+     .kind = FIELD_OBJECT,
+     .offset = ASYNC(on_success),
+     .object = &destination_schema,
+     .preset_note = "nobody",
+     .about = "Who is told of a success.",
+     .example = "{handler: bookkeeping}"},
+    {.name = "onFailure",
+     .kind = FIELD_OBJECT,
+     .offset = ASYNC(on_failure),
+     .object = &destination_schema,
+     .preset_note = "nobody; it is kept in the queue `async/NAME/failed`",
+     .about = "Who is told when it is given up.",
+     .example = "{queue: failed}"},
+};
+const struct object_schema async_schema = {
+    .name = "async",
+    .title = "`async`",
+    .about =
+        "Invocations that nobody waits for (`Event` on the admin listener, `wait=false` in the native API) are kept "
+        "on disk until their handler has succeeded.",
+    .fields = async_fields,
+    .count = ARRAY_LEN(async_fields),
+    .size = sizeof(struct async_document),
+    .origin_offset = ASYNC(origin),
+};
+
+/* --- queues --- */
+
 #define QUEUE(member) offsetof(struct queue_document, member)
 static const struct schema_field queue_fields[] = {
     {.name = "visibilityTimeout",

@@ -121,6 +121,28 @@ struct queue_trigger_config {
     int line, column;
 };
 
+/* When what failed is tried again. */
+enum queue_jitter { QUEUE_JITTER_FULL, QUEUE_JITTER_NONE };
+struct queue_retry_config {
+    uint64_t max_attempts;
+    uint64_t base_ms, factor, max_ms;
+    enum queue_jitter jitter;
+};
+
+/* A handler's invocations that nobody waits for, and who is told of their end. */
+struct destination_config {
+    const char *queue; /* a handler's is that of its invocations; NULL = nobody */
+    uint64_t max_message;
+    int line, column;
+};
+struct queue_config;
+struct async_config {
+    bool said; /* the blueprint has a word about it */
+    const struct queue_config *queue; /* of its own: "async/NAME"; its dead letter queue is for those without onFailure */
+    uint64_t max_age_ms;
+    struct destination_config on_success, on_failure;
+};
+
 struct handler_config {
     const char *name;
     size_t index; /* position in blueprint.handlers */
@@ -145,16 +167,14 @@ struct handler_config {
     size_t schedule_count;
     struct queue_trigger_config *queue_triggers;
     size_t queue_trigger_count;
+    struct async_config async;
     int line, column;
 };
 
-enum queue_jitter { QUEUE_JITTER_FULL, QUEUE_JITTER_NONE };
 struct queue_config {
     const char *name;
     uint64_t visibility_ms;
-    uint64_t max_attempts;
-    uint64_t retry_base_ms, retry_factor, retry_max_ms;
-    enum queue_jitter retry_jitter;
+    struct queue_retry_config retry;
     const char *dead_letter; /* NULL = none */
     uint64_t retention_ms;   /* 0 = for ever */
     uint64_t delay_ms;

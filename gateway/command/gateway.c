@@ -210,6 +210,8 @@ static int build(struct gateway *g, struct blueprint *b, struct clock *clock, en
     if (!g->loop || build_client(g, issuers, e) < 0) return -1;
     g->stores = queue_stores_new(g->loop, g->log);
     if (build_pools(g, &b->limits, e) < 0 || build_generation(g, b, e) < 0) return -1;
+    const struct invoke_host calls = gateway_calls(g);
+    runtime_api_calls(g->runtime_api, &calls);
     g->http = http_source_new(g->loop, generation_pipeline(g->current), &b->limits, e);
     if (!g->http) return -1;
     g->most_header = b->limits.max_header;
@@ -260,14 +262,6 @@ enum listener_scheme gateway_scheme(const struct gateway *g, size_t index) {
 
 const char *gateway_dev_issuer(const struct gateway *g) {
     return g->dev_issuer ? dev_issuer_url(g->dev_issuer) : NULL;
-}
-
-/* What the serving generation says of its queues holds from now on. */
-void gateway_queues_follow(struct gateway *g) {
-    const struct blueprint *b = generation_blueprint(g->current);
-    queue_stores_declare(g->stores, b);
-    runtime_api_queues(g->runtime_api, generation_store(g->current), b);
-    if (g->takes_messages) generation_fetch(g->current);
 }
 
 void gateway_take_messages(struct gateway *g) {

@@ -11,6 +11,7 @@
 #include "gateway/command/generation.h"
 #include "gateway/observe/admin.h"
 #include "gateway/source/http_source.h"
+#include "gateway/source/invoke_host.h"
 
 enum gateway_stage { GATEWAY_SERVING, GATEWAY_DRAINING, GATEWAY_STOPPING, GATEWAY_STOPPED };
 
@@ -58,6 +59,10 @@ struct gateway {
 /* gateway.c */
 void gateway_look_soon(struct gateway *g);
 size_t gateway_in_flight(const struct gateway *g);
+
+/* gateway_calls.c */
+struct invoke_host gateway_calls(struct gateway *g);
+/* What the serving generation says of its queues holds from now on. */
 void gateway_queues_follow(struct gateway *g);
 
 /* gateway_reload.c */

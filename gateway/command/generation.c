@@ -88,9 +88,8 @@ static void fill_posts(struct generation *g, const struct generation *previous,
 /* --- routes and plugins --- */
 
 static int open_store(struct generation *g, struct error *e) {
-    if (g->blueprint->queue_count == 0) return 0;
-    g->store = queue_stores_open(g->host->stores, g->blueprint, e);
-    return g->store ? 0 : -1;
+    if (!queue_stores_are_needed(g->host->stores, g->blueprint)) return 0;
+    return generation_open_store(g, e) ? 0 : -1;
 }
 
 static int add_routes(struct generation *g, const struct handler_config *h, struct executor *executor, size_t *next,
@@ -150,17 +149,29 @@ static size_t collect_queue_triggers(struct generation *g, const struct queue_co
     return count;
 }
 
+static void add_source(struct generation *g, const struct queue_config *q, const struct queue_source_trigger *triggers,
+                       size_t count) {
+    if (count) g->queues[g->queue_count++] = queue_source_new(&g->pipeline, g->store, q, triggers, count);
+}
+
+/* That of a handler's invocations that nobody waits for. */
+static void add_async_source(struct generation *g, size_t handler) {
+    static const struct queue_trigger_config one_by_one = {.batch = 1};
+    const struct handler_config *h = &g->blueprint->handlers[handler];
+    const struct queue_source_trigger trigger = {
+        .config = &one_by_one, .route = g->posts[handler].invoke_route, .async = &h->async};
+    add_source(g, h->async.queue, &trigger, 1);
+}
+
 static void build_queues(struct generation *g) {
     const struct blueprint *b = g->blueprint;
     size_t most = 0;
     for (size_t i = 0; i < b->handler_count; i++) most += b->handlers[i].queue_trigger_count;
     struct queue_source_trigger *triggers = xcalloc(most + 1, sizeof *triggers);
-    g->queues = xcalloc(b->queue_count + 1, sizeof *g->queues);
-    for (size_t i = 0; i < b->queue_count; i++) {
-        size_t count = collect_queue_triggers(g, &b->queues[i], triggers);
-        if (count)
-            g->queues[g->queue_count++] = queue_source_new(&g->pipeline, g->store, &b->queues[i], triggers, count);
-    }
+    g->queues = xcalloc(b->queue_count + b->handler_count + 1, sizeof *g->queues);
+    for (size_t i = 0; i < b->queue_count; i++)
+        add_source(g, &b->queues[i], triggers, collect_queue_triggers(g, &b->queues[i], triggers));
+    for (size_t i = 0; i < b->handler_count; i++) add_async_source(g, i);
     free(triggers);
 }
 
@@ -178,6 +189,12 @@ const struct schedules *generation_schedules(const struct generation *g) {
     return g->schedules;
 }
 
+struct queue_store *generation_open_store(struct generation *g, struct error *e) {
+    g->store = queue_stores_open(g->host->stores, g->blueprint, e);
+    if (g->store) build_queues(g);
+    return g->store;
+}
+
 static struct executor *executor_of(void *context, const char *handler_name) {
     struct pool *pool = generation_pool(context, handler_name);
     return pool ? pool_executor(pool) : NULL;
@@ -187,10 +204,11 @@ void generation_fetch(struct generation *g) {
     for (size_t i = 0; i < g->queue_count; i++) queue_source_start(g->queues[i]);
     const struct schedules_host host = {.pipeline = &g->pipeline,
                                         .blueprint = g->blueprint,
+                                        .store = g->store,
                                         .stores = g->host->stores,
                                         .executor_of = executor_of,
                                         .context = g};
-    g->schedules = schedules_start(&host);
+    if (!g->schedules) g->schedules = schedules_start(&host);
 }
 
 void generation_stop_fetching(struct generation *g) {
@@ -233,10 +251,7 @@ struct generation *generation_new(const struct generation_host *host, struct blu
     pipeline_init(&g->pipeline, loop_clock(loop), host->log, loop_deadlines(loop), loop_turn(loop));
     g->pipeline.in_flight_limit = b->limits.in_flight;
     fill_posts(g, previous, wishes);
-    if (open_store(g, e) == 0 && build_routes(g, e) == 0 && build_hooks(g, previous, e) == 0) {
-        build_queues(g);
-        return g;
-    }
+    if (open_store(g, e) == 0 && build_routes(g, e) == 0 && build_hooks(g, previous, e) == 0) return g;
     generation_free(g);
     return NULL;
 }

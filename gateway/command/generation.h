@@ -62,11 +62,14 @@ bool generation_may_keep(const struct generation *g, const struct handler_config
 /* How many pools are not the predecessor's. */
 size_t generation_new_pools(const struct generation *g);
 
-/* That of its queues; NULL when it has none. */
+/* Where its queues are kept; NULL while it needs none. */
 struct queue_store *generation_store(const struct generation *g);
+/* From now on it does. NULL when that cannot be. */
+struct queue_store *generation_open_store(struct generation *g, struct error *e);
 /* NULL while none are at work. */
 const struct schedules *generation_schedules(const struct generation *g);
-/* Its queues' messages are taken and its schedules run from now on; not any more. */
+/* Messages, and invocations that nobody waits for, are taken and schedules run from now on; not any more. Idempotent.
+ */
 void generation_fetch(struct generation *g);
 void generation_stop_fetching(struct generation *g);
 

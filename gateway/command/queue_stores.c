@@ -43,20 +43,29 @@ struct queue_store *queue_stores_open(struct queue_stores *s, const struct bluep
     return s->store;
 }
 
-void queue_stores_declare(struct queue_stores *s, const struct blueprint *b) {
-    for (size_t i = 0; s->store && i < b->queue_count; i++) {
-        const struct queue_config *q = &b->queues[i];
-        const struct queue_settings settings = {.name = slice_of(q->name),
-                                                .dead_letter = q->dead_letter ? slice_of(q->dead_letter) : SLICE_NONE,
-                                                .retention_ms = q->retention_ms,
-                                                .dedup_window_ms = q->dedup_window_ms,
-                                                .message_size_bytes = (uint32_t)q->max_message};
-        s->store->ops->declare(s->store, &settings);
-    }
+static bool says_async(const struct blueprint *b) {
+    for (size_t i = 0; i < b->handler_count; i++)
+        if (b->handlers[i].async.said) return true;
+    return false;
 }
 
-struct queue_store *queue_stores_present(const struct queue_stores *s) {
-    return s->store;
+bool queue_stores_are_needed(const struct queue_stores *s, const struct blueprint *b) {
+    return s->store || b->queue_count > 0 || says_async(b) || sqlite_store_exists(b->data_directory, slice_of(b->name));
+}
+
+static void declare(struct queue_stores *s, const struct queue_config *q) {
+    const struct queue_settings settings = {.name = slice_of(q->name),
+                                            .dead_letter = q->dead_letter ? slice_of(q->dead_letter) : SLICE_NONE,
+                                            .retention_ms = q->retention_ms,
+                                            .dedup_window_ms = q->dedup_window_ms,
+                                            .message_size_bytes = (uint32_t)q->max_message};
+    s->store->ops->declare(s->store, &settings);
+}
+
+void queue_stores_declare(struct queue_stores *s, const struct blueprint *b) {
+    if (!s->store) return;
+    for (size_t i = 0; i < b->queue_count; i++) declare(s, &b->queues[i]);
+    for (size_t i = 0; i < b->handler_count; i++) declare(s, b->handlers[i].async.queue);
 }
 
 static void on_closed(void *context) {

@@ -16,6 +16,7 @@ static size_t count_all(const struct blueprint *b) {
 
 static struct queue_store *open_store(const struct schedules_host *host) {
     struct error e;
+    if (host->store) return host->store;
     struct queue_store *store = queue_stores_open(host->stores, host->blueprint, &e);
     if (!store)
         log_event(host->pipeline->log, LOG_WARN, "schedules run without memory: missed runs will not be noticed",

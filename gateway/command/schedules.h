@@ -12,6 +12,7 @@ struct schedules;
 struct schedules_host {
     struct pipeline *pipeline;
     const struct blueprint *blueprint;
+    struct queue_store *store; /* NULL = it is opened now */
     struct queue_stores *stores;
     struct executor *(*executor_of)(void *context, const char *handler_name);
     void *context;

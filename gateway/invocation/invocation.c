@@ -47,6 +47,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->client_context = SLICE_NONE;
     inv->schedule = NULL;
     inv->messages = NULL;
+    inv->held_sends = NULL;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;
     request_clear(&inv->request);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #define BATCH_FIRST_BLOCK 1024
-#define ANSWER_LIMIT (1024 * 1024)
-#define ERROR_KEPT 1000 /* of a failure's text, for a dead letter */
+#define ANSWER_LIMIT (6 * 1024 * 1024) /* of a streamed one; others are bounded by maxAnswer */
+#define ERROR_KEPT 1000                /* of a failure's text, for a dead letter */
 
 struct batch *batch_new(struct queue_source *s, struct consumer *c) {
     struct batch *b = xcalloc(1, sizeof *b);
@@ -64,6 +64,7 @@ static void batch_note_report(struct batch *b, const struct handler_report *r) {
     if (!r) return;
     b->wish = wishes[r->retry];
     b->after_ms = r->retry_after_ms < QUEUE_DELAY_MS_MAX ? r->retry_after_ms : QUEUE_DELAY_MS_MAX;
+    b->error_type = arena_copy(&b->arena, r->type);
     if (r->message.n == 0) return;
     size_t n = r->message.n < ERROR_KEPT ? r->message.n : ERROR_KEPT;
     b->error = arena_printf(&b->arena, SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(r->type), r->type.n ? ": " : "", (int)n,
@@ -74,6 +75,7 @@ static void batch_note_report(struct batch *b, const struct handler_report *r) {
 static void batch_finish(struct invocation *inv) {
     struct batch *b = inv->source_context;
     const struct outcome *o = &inv->outcome;
+    b->invocation = NULL;
     b->end = o->failure == FAILURE_NONE ? BATCH_ANSWERED : inv->started_us ? BATCH_FAILED : BATCH_NEVER_RAN;
     if (o->failure != FAILURE_NONE) {
         const char *title = failure_row(o->failure)->title;
@@ -106,7 +108,6 @@ static struct queue_record record_of(const struct queue_message *m, struct arena
 static void batch_write_event(struct batch *b) {
     size_t i = 0;
     struct queue_record *records = arena_alloc(&b->arena, b->messages.length * sizeof *records);
-    b->failed = arena_zalloc(&b->arena, b->messages.length * sizeof *b->failed);
     list_each (&b->messages, node) records[i++] = record_of(list_entry(node, struct held, node)->message, &b->arena);
     b->event = (struct queue_event){.queue = b->source->name, .messages = records, .count = i};
 }
@@ -119,21 +120,34 @@ static struct body *frame_body(const struct queue_event *event) {
     return body;
 }
 
+static void batch_prepare(struct batch *b, struct invocation *inv) {
+    char path[QUEUE_NAME_SIZE_MAX + 16];
+    batch_write_event(b);
+    inv->trigger = TRIGGER_QUEUE;
+    inv->messages = &b->event;
+    inv->body = frame_body(&b->event);
+    snprintf(path, sizeof path, "/queue/%s", b->source->queue->name);
+    invocation_request_post(inv, path);
+    fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"), SLICE("application/http"));
+}
+
 void batch_run(struct batch *b) {
     struct queue_source *s = b->source;
-    char path[QUEUE_NAME_SIZE_MAX + 16];
     list_remove(&b->node);
     list_push(&s->running, &b->node);
     b->consumer->running++;
+    b->failed = arena_zalloc(&b->arena, b->messages.length * sizeof *b->failed);
     collector_init(&b->collector, s->pipeline, on_collected);
-    batch_write_event(b);
     struct invocation *inv = invocation_new(s->pipeline, &queue_ops, b);
-    inv->trigger = TRIGGER_QUEUE;
+    b->invocation = inv;
     inv->route = &b->consumer->route;
-    inv->messages = &b->event;
-    inv->body = frame_body(&b->event);
-    snprintf(path, sizeof path, "/queue/%s", s->queue->name);
-    invocation_request_post(inv, path);
-    fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"), SLICE("application/http"));
+    if (b->consumer->async)
+        async_prepare(b, inv);
+    else
+        batch_prepare(b, inv);
     pipeline_run(inv); /* may end it; the batch lives until the turn */
+}
+
+void batch_withdraw(struct batch *b) {
+    if (b->invocation && b->invocation->state == INVOCATION_QUEUED) invocation_cancel(b->invocation, CANCEL_SHUTDOWN);
 }

@@ -28,7 +28,7 @@ static void write_encoded(struct buf *out, const char *name, struct slice value)
 
 static void write_attributes(struct buf *out, const struct fields *attributes) {
     if (attributes->count == 0) return;
-    buf_append_text(out, "Execgate-Attributes: ");
+    buf_append_text(out, "Queue-Attributes: ");
     for (size_t i = 0; i < attributes->count; i++) {
         if (i) buf_append_char(out, '&');
         url_append_form(out, attributes->items[i].name);
@@ -46,8 +46,8 @@ static void write_message(struct buf *out, struct slice queue, const struct queu
     write_field(out, "Execgate-Message-Id", m->id);
     write_number(out, "Execgate-Receive-Count", m->receive_count);
     write_number(out, "Execgate-Sent", m->sent_ms);
-    write_encoded(out, "Execgate-Group-Id", m->group_id);
-    write_encoded(out, "Execgate-Dedup-Id", m->deduplication_id);
+    write_encoded(out, "Queue-Group-Id", m->group_id);
+    write_encoded(out, "Queue-Dedup-Id", m->deduplication_id);
     write_attributes(out, &m->attributes);
     write_field(out, "Content-Type", m->content_type);
     write_number(out, "Content-Length", m->body.n);

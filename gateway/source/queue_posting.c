@@ -47,11 +47,11 @@ static int read_single(struct queue_send *send, const struct fields *headers, st
                        struct error *e) {
     send->body = body.n ? body : SLICE("");
     send->content_type = fields_get(headers, SLICE("Content-Type"));
-    send->group_id = decoded_field(headers, SLICE("Execgate-Group-Id"), a);
-    send->dedup_id = decoded_field(headers, SLICE("Execgate-Dedup-Id"), a);
-    int status = read_delay(fields_get(headers, SLICE("Execgate-Delay")), &send->delay_ms, e);
+    send->group_id = decoded_field(headers, SLICE("Queue-Group-Id"), a);
+    send->dedup_id = decoded_field(headers, SLICE("Queue-Dedup-Id"), a);
+    int status = read_delay(fields_get(headers, SLICE("Queue-Delay")), &send->delay_ms, e);
     if (status < 0) return status;
-    return read_form_attributes(send, fields_get(headers, SLICE("Execgate-Attributes")), a, e);
+    return read_form_attributes(send, fields_get(headers, SLICE("Queue-Attributes")), a, e);
 }
 
 /* --- a list of them --- */

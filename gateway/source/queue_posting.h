@@ -3,8 +3,8 @@
  *
  * One message is the body as it is, with its Content-Type, and in fields:
  *
- *   Execgate-Delay: 30s            Execgate-Group-Id: TEXT      (both ids form-encoded)
- *   Execgate-Dedup-Id: TEXT        Execgate-Attributes: name=value&name=value
+ *   Queue-Delay: 30s            Queue-Group-Id: TEXT      (both ids form-encoded)
+ *   Queue-Dedup-Id: TEXT        Queue-Attributes: name=value&name=value
  *
  * Several are JSON of the type application/vnd.execgate.messages+json, all sent or none:
  *

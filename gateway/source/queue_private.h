@@ -2,6 +2,7 @@
  *
  * queue_source.c  fetching, gathering, waiting, stopping
  * queue_batch.c   a batch from its run to the end of its answer
+ * queue_async.c   what is different about invocations that nobody waits for
  * queue_settle.c  what its messages are told, and telling the store
  */
 #pragma once
@@ -25,6 +26,7 @@ struct held {
 struct consumer { /* a trigger at work */
     struct queue_source *source;
     const struct queue_trigger_config *config;
+    const struct async_config *async; /* NULL = messages for a trigger */
     struct route route;
     struct list gathering; /* of struct held */
     struct deadline window;
@@ -37,8 +39,9 @@ enum batch_end { BATCH_ANSWERED, BATCH_FAILED, BATCH_NEVER_RAN };
 struct batch {
     struct list_node node; /* of consumer.waiting, source.running, or source.unsettled */
     struct queue_source *source;
-    struct consumer *consumer; /* NULL = no trigger wanted them */
-    struct list messages;      /* of struct held */
+    struct consumer *consumer;     /* NULL = no trigger wanted them */
+    struct list messages;          /* of struct held */
+    struct invocation *invocation; /* while it is under way */
     struct collector collector;
     struct arena arena; /* holds what follows */
     struct queue_event event;
@@ -48,7 +51,10 @@ struct batch {
     struct slice error;
     enum retry_wish wish;
     uint64_t after_ms;
+    struct slice error_type;
     struct queue_settlement *settlements;
+    const char *told; /* the queue that is sent the record first; NULL = none, or it is there */
+    struct slice record;
 };
 
 struct queue_source {
@@ -87,6 +93,8 @@ struct queue_done source_done(struct queue_source *s, void (*on_done)(void *cont
 struct batch *batch_new(struct queue_source *s, struct consumer *c);
 void batch_add(struct batch *b, struct held *h);
 void batch_run(struct batch *b);
+/* Takes it back if no process has it yet. */
+void batch_withdraw(struct batch *b);
 void batch_free(struct batch *b);
 
 /* queue_settle.c */
@@ -95,3 +103,12 @@ void batch_settle(struct batch *b);
 /* Asks the store once more for what it could not do. */
 void source_settle_again(struct queue_source *s);
 void source_complain(struct queue_source *s, const struct queue_reply *reply);
+
+/* queue_async.c */
+#define ASYNC_CONTEXT "client-context" /* attributes of the message */
+#define ASYNC_TRACE "traceparent"
+#define ASYNC_TOO_OLD "too old"
+bool async_is_too_old(const struct consumer *c, const struct queue_message *m, uint64_t delay_ms);
+void async_prepare(struct batch *b, struct invocation *inv);
+/* Who is told of the end, which may change what the message is told. */
+void async_conclude(struct batch *b, struct queue_settlement *item);

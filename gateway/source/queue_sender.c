@@ -28,7 +28,7 @@ static enum failure on_room(struct executor *e, uint32_t *retry_after_s) {
 }
 
 enum failure queue_sender_failure(const struct queue_reply *reply) {
-    if (reply->result != QUEUE_REFUSED) return FAILURE_UNAVAILABLE;
+    if (reply->result != QUEUE_REFUSED) return FAILURE_NOT_KEPT;
     return reply->error.code == ERROR_LIMIT ? FAILURE_BODY_TOO_LARGE : FAILURE_BAD_REQUEST;
 }
 
@@ -45,10 +45,10 @@ static struct outcome accepted(struct invocation *inv, const struct queue_postin
 /* What the store says of its own troubles is for the operator. */
 static struct outcome refused(struct invocation *inv, const struct queue_reply *reply) {
     enum failure f = queue_sender_failure(reply);
-    if (f != FAILURE_UNAVAILABLE) return outcome_failure(inv, f, "%s", reply->error.message);
+    if (f != FAILURE_NOT_KEPT) return outcome_failure(inv, f, "%s", reply->error.message);
     log_event(inv->pipeline->log, LOG_ERROR, "a message could not be kept",
               LOG_TEXT("queue", inv->route->handler->name), LOG_TEXT("why", reply->error.message));
-    struct outcome o = outcome_failure(inv, f, "the message could not be kept; try again");
+    struct outcome o = outcome_failure(inv, f, "try again");
     o.retry_after_s = 1;
     return o;
 }

@@ -21,8 +21,9 @@ static struct queue_settlement settle_bury(const struct batch *b, const struct q
     struct queue_settlement item = settlement_of(b, m, can ? QUEUE_BURY : QUEUE_RETRY);
     item.reason = slice_of(reason);
     item.delay_ms = can ? 0 : s->policy.max_ms;
+    if (b->consumer && b->consumer->async) return item; /* async_conclude tells */
     log_event(s->pipeline->log, LOG_WARN, can ? "message moved to the dead letter queue" : "message put off",
-              LOG_SLICE("queue", s->name), LOG_SLICE("message", slice_of(m->id)), LOG_TEXT("reason", reason),
+              LOG_SLICE("queue", s->name), LOG_SLICE("message_id", slice_of(m->id)), LOG_TEXT("reason", reason),
               LOG_SLICE("error", b->error), LOG_INT("attempts", m->receive_count));
     return item;
 }
@@ -68,15 +69,20 @@ static void tell_stale(const struct batch *b, const struct queue_reply *reply) {
 
 /* What the store cannot do now it is asked again, while anybody is here to ask; otherwise the messages come back when
  * their visibility is over. */
+static void batch_put_off(struct batch *b, const struct queue_reply *reply) {
+    struct queue_source *s = b->source;
+    source_complain(s, reply);
+    list_remove(&b->node);
+    list_push(&s->unsettled, &b->node);
+    source_try_again(s, STORE_RETRY_MS);
+}
+
 static void on_settled(void *context, struct queue_reply *reply) {
     struct batch *b = context;
     struct queue_source *s = b->source;
     s->calls--;
     if (reply->result == QUEUE_TRY_AGAIN && !s->stopped) {
-        source_complain(s, reply);
-        list_remove(&b->node);
-        list_push(&s->unsettled, &b->node);
-        source_try_again(s, STORE_RETRY_MS);
+        batch_put_off(b, reply);
         return;
     }
     if (reply->result == QUEUE_OK) {
@@ -89,12 +95,42 @@ static void on_settled(void *context, struct queue_reply *reply) {
     source_pump_soon(s);
 }
 
+static void batch_tell(struct batch *b);
+
+/* The record comes before the message goes: told twice, perhaps, but not never. */
+static void on_record_sent(void *context, struct queue_reply *reply) {
+    struct batch *b = context;
+    struct queue_source *s = b->source;
+    s->calls--;
+    if (reply->result == QUEUE_TRY_AGAIN && !s->stopped) {
+        batch_put_off(b, reply);
+        return;
+    }
+    if (reply->result != QUEUE_OK) {
+        source_complain(s, reply);
+        b->settlements->action = QUEUE_BURY;
+        b->settlements->reason = SLICE("its destination did not take the record");
+    }
+    b->told = NULL;
+    batch_tell(b);
+}
+
+static void batch_send_record(struct batch *b) {
+    struct queue_source *s = b->source;
+    const struct queue_send send = {
+        .queue = slice_of(b->told), .body = b->record, .content_type = SLICE("application/json")};
+    s->store->ops->send(s->store, &send, 1, (struct queue_done){on_record_sent, b});
+}
+
 static void batch_tell(struct batch *b) {
     struct queue_source *s = b->source;
     list_remove(&b->node);
     list_push(&s->settling, &b->node);
     s->calls++;
-    s->store->ops->settle(s->store, b->settlements, b->messages.length, (struct queue_done){on_settled, b});
+    if (b->told)
+        batch_send_record(b);
+    else
+        s->store->ops->settle(s->store, b->settlements, b->messages.length, (struct queue_done){on_settled, b});
 }
 
 void batch_settle(struct batch *b) {
@@ -105,6 +141,7 @@ void batch_settle(struct batch *b) {
         b->settlements[i] = settle_one(b, h->message, i);
         i++;
     }
+    if (b->consumer && b->consumer->async) async_conclude(b, b->settlements);
     batch_tell(b);
 }
 

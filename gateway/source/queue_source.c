@@ -129,6 +129,8 @@ static void source_take(struct queue_source *s, struct held *h) {
         settle_alone(s, NULL, h, "no trigger takes it");
     else if (s->queue->dead_letter && retry_is_spent(&s->policy, h->message->receive_count))
         settle_alone(s, c, h, retry_verdict_text(RETRY_EXHAUSTED));
+    else if (c->async && async_is_too_old(c, h->message, 0))
+        settle_alone(s, c, h, ASYNC_TOO_OLD);
     else
         consumer_take(c, h);
 }
@@ -146,6 +148,7 @@ static void consumer_release(struct consumer *c) {
 
 static void source_release(struct queue_source *s) {
     for (size_t i = 0; i < s->consumer_count; i++) consumer_release(&s->consumers[i]);
+    list_each (&s->running, node) batch_withdraw(list_entry(node, struct batch, node));
 }
 
 /* --- fetching --- */
@@ -310,16 +313,16 @@ static void on_look(struct deadline *d) {
 
 /* --- life --- */
 
-static struct retry_policy policy_of(const struct queue_config *q) {
-    return (struct retry_policy){.base_ms = q->retry_base_ms,
-                                 .factor = (double)q->retry_factor,
-                                 .max_ms = q->retry_max_ms,
-                                 .jitter = q->retry_jitter == QUEUE_JITTER_FULL ? RETRY_JITTER_FULL : RETRY_JITTER_NONE,
-                                 .max_attempts = q->max_attempts};
+static struct retry_policy policy_of(const struct queue_retry_config *r) {
+    return (struct retry_policy){.base_ms = r->base_ms,
+                                 .factor = (double)r->factor,
+                                 .max_ms = r->max_ms,
+                                 .jitter = r->jitter == QUEUE_JITTER_FULL ? RETRY_JITTER_FULL : RETRY_JITTER_NONE,
+                                 .max_attempts = r->max_attempts};
 }
 
 static void consumer_init(struct consumer *c, struct queue_source *s, const struct queue_source_trigger *t) {
-    *c = (struct consumer){.source = s, .config = t->config, .route = t->route};
+    *c = (struct consumer){.source = s, .config = t->config, .route = t->route, .async = t->async};
     c->window.on_due = on_window;
     list_init(&c->gathering);
     list_init(&c->waiting);
@@ -332,7 +335,7 @@ struct queue_source *queue_source_new(struct pipeline *p, struct queue_store *st
                                .store = store,
                                .queue = queue,
                                .name = slice_of(queue->name),
-                               .policy = policy_of(queue),
+                               .policy = policy_of(&queue->retry),
                                .consumer_count = count,
                                .pausing = true,
                                .pump = {.phase = TURN_DISPATCH, .run = on_pump},
@@ -349,9 +352,13 @@ struct queue_source *queue_source_new(struct pipeline *p, struct queue_store *st
 }
 
 void queue_source_start(struct queue_source *s) {
+    if (s->watch || s->stopped) return;
     s->watch = s->store->ops->watch(s->store, s->name, on_ready, s);
     arm(s, &s->beat, s->queue->visibility_ms / 3);
-    on_look(&s->look);
+    if (s->consumers->async)
+        s->pausing = false;
+    else
+        on_look(&s->look);
 }
 
 void queue_source_stop(struct queue_source *s) {

@@ -268,13 +268,14 @@ def notes(folder):
 
 
 def test_a_store_that_cannot_be_used_does_not_stop_schedules(tmp_path):
-    folder = tmp_path / ".execgate/clockwork"
-    folder.mkdir(parents=True)
-    (folder / "queues.db").write_text("this is no database, whatever its name says " * 100)
+    (tmp_path / ".execgate").write_text("no folder")
     with job(tmp_path, "schedule: rate(1 second)") as g:
         entry = g.wait_log("without memory")
-        assert "queues.db" in entry["why"]
+        assert f"{tmp_path}/.execgate/clockwork" in entry["why"]
         wait_runs(tmp_path, 2)
+    (tmp_path / ".execgate").unlink()
+    (tmp_path / ".execgate/clockwork").mkdir(parents=True)
+    (tmp_path / ".execgate/clockwork/queues.db").write_text("this is no database, whatever its name says " * 100)
     answer = run_cli("schedule", "list", "-b", tmp_path / "blueprint.yaml")
     assert answer.returncode == 3 and "queues.db" in answer.stderr
 
