@@ -1,5 +1,8 @@
 /* Expressions: what schedule_parse accepts has runs that come one after the other, in every kind of zone; what it
- * refuses is refused in words, at a column inside the text. Zone files: whatever zone_parse accepts answers. */
+ * refuses is refused in words, at a column inside the text. Zone files: whatever zone_parse accepts answers. Notes and
+ * moments: what is read and written again reads the same. */
+#include "gateway/schedule/moment.h"
+#include "gateway/schedule/note.h"
 #include "gateway/schedule/schedule.h"
 #include <stdlib.h>
 
@@ -38,6 +41,25 @@ static void check_zone(struct slice bytes, struct arena *a) {
     if (zone_rule_parse(&r, bytes)) must(zone_rule_next_change(&r, FROM_S) > FROM_S);
 }
 
+static void check_note(struct slice text, struct arena *a) {
+    struct schedule_note note, again;
+    struct buf written = {0};
+    if (!schedule_note_read(&note, text, a)) return;
+    schedule_note_write(&written, &note);
+    must(schedule_note_read(&again, buf_slice(&written), a));
+    must(again.handled_s == note.handled_s && again.ran_s == note.ran_s && again.outcome == note.outcome);
+    must(slice_equal(again.schedule, note.schedule) && slice_equal(again.time_zone, note.time_zone));
+    buf_free(&written);
+}
+
+static void check_moment(struct slice text) {
+    char written[MOMENT_SIZE];
+    int64_t at_s, again_s;
+    if (!moment_read(text, &at_s) || at_s < 0) return;
+    moment_text_local(written, at_s, 3600);
+    must(moment_read(slice_of(written), &again_s) && again_s == at_s);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const zones[] = {"UTC", "Europe/Paris", "Australia/Lord_Howe", "America/Santiago"};
     struct slice text = {(const char *)data, size};
@@ -54,6 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         must(e.message[0] && e.column >= 1 && (size_t)e.column <= size + 1);
     }
     check_zone(text, &a);
+    check_note(text, &a);
+    check_moment(text);
     arena_free(&a);
     return 0;
 }
