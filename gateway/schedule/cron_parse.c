@@ -206,7 +206,7 @@ static int read_item(struct parser *p) {
     bool taken = false;
     if (take(p, '*')) {
         int status = read_step(p, &step);
-        add_range(p, p->row->least, p->row->most, step);
+        if (status == 0) add_range(p, p->row->least, p->row->most, step);
         return status;
     }
     if ((p->kind == FIELD_DAY || p->kind == FIELD_WEEKDAY) && take(p, 'L')) return read_last(p, start);

@@ -3,6 +3,9 @@
 #include "gateway/schedule/calendar.h"
 #include <stdlib.h>
 
+#define YEAR_LEAST 1970
+#define YEAR_MOST 9998 /* so that it has four digits in every zone */
+
 /* "2026-03-29T01:00:00" */
 static char *write_clock(char *at, int64_t local_s) {
     int64_t day = calendar_floor(local_s, CALENDAR_DAY_S);
@@ -51,7 +54,9 @@ static bool take_date(struct slice *rest, int64_t *at_s) {
     int year, month, day;
     if (!take_number(rest, '\0', 4, &year) || !take_number(rest, '-', 2, &month) || !take_number(rest, '-', 2, &day))
         return false;
-    if (month < 1 || month > 12 || day < 1 || day > calendar_month_days(year, month)) return false;
+    if (year < YEAR_LEAST || year > YEAR_MOST || month < 1 || month > 12 || day < 1 ||
+        day > calendar_month_days(year, month))
+        return false;
     *at_s = calendar_day_of(year, month, day) * CALENDAR_DAY_S;
     return true;
 }

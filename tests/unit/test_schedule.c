@@ -138,6 +138,8 @@ static void mistakes_are_shown_where_they_are(void **state) {
         {"cron(0 22-2 * * ? *)", 8, "22-23,0-2"},
         {"cron(0/0 * * * ? *)", 8, "a step is from 1"},
         {"cron(0/61 * * * ? *)", 8, "a step is from 1"},
+        {"*/0 * * * *", 3, "a step is from 1"},
+        {"1-5/0 * * * *", 5, "a step is from 1"},
         {"cron(0 0 ? * 3#6 *)", 16, "a first to a fifth"},
         {"cron(0 0 1 1 ? 1969)", 16, "1970 to 2199"},
         {"cron(? 0 1 1 ? *)", 6, "one of the two days"},
