@@ -57,8 +57,10 @@ static void build_queue(const struct composition *c, struct binder *b, const str
                                .line = key->at.line,
                                .column = key->at.column};
     q->route_text = arena_printf(&out->arena, "POST /queue/%s%c", q->name, 0).p;
-    q->sender = (struct handler_config){
-        .name = q->name, .timeout_ms = d->limits.values.body_timeout_ms, .line = q->line, .column = q->column};
+    q->sender = (struct handler_config){.name = arena_printf(&out->arena, "queue %s%c", q->name, 0).p,
+                                        .timeout_ms = d->limits.values.body_timeout_ms,
+                                        .line = q->line,
+                                        .column = q->column};
     build_triggers(c, b, &document->send, &q->sender, out);
 }
 

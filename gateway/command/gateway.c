@@ -1,6 +1,7 @@
 #include "gateway/base/memory.h"
 #include "gateway/command/attach_notice.h"
 #include "gateway/command/gateway_private.h"
+#include "gateway/observe/recorder.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -250,6 +251,13 @@ int gateway_listen(struct gateway *g, const struct listener_config *listeners, s
     return 0;
 }
 
+int gateway_record(struct gateway *g, const struct recorder_config *c, struct error *e) {
+    g->host.recorder = recorder_new(g->loop, g->log, c, e);
+    if (!g->host.recorder) return -ERROR_SYSTEM;
+    generation_record(g->current);
+    return 0;
+}
+
 size_t gateway_address_count(const struct gateway *g) {
     return http_source_listener_count(g->http);
 }
@@ -364,6 +372,7 @@ void gateway_free(struct gateway *g) {
     runtime_api_free(g->runtime_api);
     supervisor_free(g->supervisor);
     attacher_free(g->attacher);
+    if (g->loop) recorder_free(g->host.recorder);
     http_client_free(g->client);
     dev_issuer_free(g->dev_issuer);
     disarm(g);

@@ -1,6 +1,7 @@
 #include "gateway/command/generation.h"
 #include "gateway/base/memory.h"
 #include "gateway/observe/access_log.h"
+#include "gateway/observe/recorder.h"
 #include "gateway/source/invoke_source.h"
 #include "gateway/source/queue_sender.h"
 #include "gateway/source/queue_source.h"
@@ -23,7 +24,8 @@ struct generation {
     struct pipeline pipeline;
     struct router *router;
     struct route *routes;
-    struct hook *hooks; /* the access log, then the plugins */
+    struct hook *hooks;                  /* the access log, the recorder's, the plugins, the recorder's again */
+    struct recorder_view *recorder_view; /* NULL = nothing is recorded */
     bool plugged;
     struct post *posts;            /* by handler */
     struct queue_store *store;     /* NULL = there are no queues */
@@ -32,6 +34,8 @@ struct generation {
     size_t queue_count;
     struct schedules *schedules; /* NULL = none, or not yet */
 };
+
+#define FIRST_PLUGIN 2
 
 static struct pool *pool_at(const struct generation *g, size_t i) {
     return shared_pool_pool(g->posts[i].shared);
@@ -229,14 +233,21 @@ static int build_hooks(struct generation *g, const struct generation *previous, 
                                      .blueprint = g->blueprint,
                                      .executor_of = executor_of,
                                      .context = g};
-    g->hooks = xcalloc(plugin_count + 1, sizeof *g->hooks);
+    g->hooks = xcalloc(FIRST_PLUGIN + plugin_count + 1, sizeof *g->hooks);
     g->hooks[0] = access_log_hook(g->host->log);
-    int status = plugins_open(&host, previous ? previous->hooks + 1 : NULL, g->hooks + 1, e);
+    int status = plugins_open(&host, previous ? previous->hooks + FIRST_PLUGIN : NULL, g->hooks + FIRST_PLUGIN, e);
     if (status < 0) return status;
     g->plugged = true;
     g->pipeline.hooks = g->hooks;
-    g->pipeline.hook_count = plugin_count + 1;
+    g->pipeline.hook_count = FIRST_PLUGIN + plugin_count + 1;
+    if (g->host->recorder) generation_record(g);
     return 0;
+}
+
+void generation_record(struct generation *g) {
+    g->recorder_view = recorder_view_new(g->host->recorder, g->blueprint);
+    g->hooks[1] = recorder_client_hook(g->recorder_view);
+    g->hooks[FIRST_PLUGIN + plugin_count] = recorder_handler_hook(g->recorder_view);
 }
 
 /* --- life --- */
@@ -321,15 +332,16 @@ size_t generation_new_pools(const struct generation *g) {
 
 bool generation_is_over(const struct generation *g) {
     return g->pipeline.in_flight == 0 && queues_are_idle(g) && schedules_are_idle(g->schedules) &&
-           (!g->plugged || plugins_are_idle(g->hooks + 1));
+           (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
 }
 
 void generation_free(struct generation *g) {
     if (!g) return;
-    if (g->plugged) plugins_close(g->hooks + 1);
+    if (g->plugged) plugins_close(g->hooks + FIRST_PLUGIN);
     for (size_t i = 0; i < g->queue_count; i++) queue_source_free(g->queues[i]);
     free(g->queues);
     schedules_free(g->schedules);
+    recorder_view_free(g->recorder_view);
     pipeline_close(&g->pipeline);
     for (size_t i = 0; g->senders && i < g->blueprint->queue_count; i++) queue_sender_free(g->senders[i]);
     free(g->senders);

@@ -18,6 +18,7 @@
 #include "gateway/invocation/pipeline.h"
 
 struct http_client;
+struct recorder;
 
 struct generation_host { /* what a gateway lends all its generations */
     struct loop *loop;
@@ -26,6 +27,7 @@ struct generation_host { /* what a gateway lends all its generations */
     const char *development_keys_url; /* NULL = keys come from the issuers themselves */
     struct pool_set *pools;
     struct queue_stores *stores;
+    struct recorder *recorder; /* NULL = nothing is recorded */
 };
 
 /* What is to become of handlers' processes, by name, against what their settings and executables say. */
@@ -49,6 +51,8 @@ struct pipeline *generation_pipeline(struct generation *g);
 /* A handler's; NULL for an unknown name. The route is that of invocations by name (invoke_source.h). */
 struct pool *generation_pool(const struct generation *g, const char *handler_name);
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name);
+/* For the first one, when the host has got its recorder only afterwards; nothing may be in flight. */
+void generation_record(struct generation *g);
 /* Starts `min` processes in each of its own pools, without waiting for any. */
 void generation_start(struct generation *g);
 

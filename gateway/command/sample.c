@@ -8,8 +8,8 @@
 #include "local-api/event_schedule.h"
 #include "local-api/event_websocket.h"
 #include "plugins/auth/auth.h"
-#include "plugins/auth/auth_policy.h"
 #include "plugins/auth/guard.h"
+#include "plugins/auth/guard_places.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -82,7 +82,7 @@ static int find_route(struct invocation *inv, const struct router *router, const
     if (status < 0) return status;
     router_match(router, inv->request.method, &inv->request.url, &inv->arena, &match);
     inv->route = match.route;
-    const struct auth_settings *auth = command_auth_settings(s->blueprint);
+    const struct auth_settings *auth = auth_settings_of(s->blueprint);
     if (auth && inv->identity) auth_name_identity(auth, inv->route->trigger, inv->identity);
     return 0;
 }

@@ -56,6 +56,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->identity = NULL;
     inv->guarding = NULL;
     inv->limiting = NULL;
+    inv->recording = NULL;
     inv->timeout_ms = 0;
     inv->whole_body = false;
     inv->worker = NULL;

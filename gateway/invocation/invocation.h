@@ -144,6 +144,7 @@ struct invocation {
                                 * vouches for somebody sets it: no guard is asked then. */
     void *guarding;            /* of plugins/auth, while it looks at this invocation */
     void *limiting;            /* of plugins/limits; NULL = nothing to count */
+    void *recording;           /* of observe/recorder.h; NULL = it is not kept */
     uint64_t timeout_ms;       /* the source's, or else the route's own; 0 = the handler's (invocation_timeout_ms) */
 
     struct worker *worker; /* while RUNNING */

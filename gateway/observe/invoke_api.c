@@ -127,19 +127,22 @@ static struct invoke_order order_for(struct admin_request *r, const struct invok
 
 /* --- nobody waits --- */
 
+static void reply_nothing(struct admin_request *r, int status, struct slice id) {
+    struct fields fields = {0};
+    fields_add(&fields, &r->arena, SLICE("x-amzn-RequestId"), arena_copy(&r->arena, id));
+    admin_reply_body(r, status, &fields, NULL);
+}
+
 static void event_cancel(struct admin_request *r) {
     struct invoke_work *work = r->work;
     work->request = NULL; /* the store will answer all the same */
 }
 
 static void event_reply(struct admin_request *r, const struct queue_reply *reply) {
-    struct fields fields = {0};
-    if (reply->result != QUEUE_OK) {
+    if (reply->result == QUEUE_OK)
+        reply_nothing(r, 202, slice_of(reply->sent->id));
+    else
         refuse(r, reply->result == QUEUE_REFUSED ? &api_bad_content : &api_unavailable, reply->error.message);
-        return;
-    }
-    fields_add(&fields, &r->arena, SLICE("x-amzn-RequestId"), slice_of(reply->sent->id));
-    admin_reply_body(r, 202, &fields, NULL);
 }
 
 static void on_event_kept(void *context, struct queue_reply *reply) {
@@ -173,8 +176,9 @@ static void answer_event(struct admin_request *r, const struct route *route, con
 }
 
 static void answer_dry_run(struct admin_request *r) {
-    struct fields fields = {0};
-    admin_reply_body(r, 204, &fields, NULL);
+    char id[UUID_TEXT_SIZE];
+    clock_uuid(loop_clock(r->admin->host.loop), id);
+    reply_nothing(r, 204, slice_make(id, sizeof id));
 }
 
 /* --- somebody waits --- */

@@ -192,7 +192,7 @@ def test_an_event_is_not_waited_for(tmp_path):
         assert answer.status == 202 and answer.body == b""
         api = Api(environment(tmp_path))
         event = api.next()
-        assert event.json() == {"later": True}
+        assert event.json() == {"later": True} and answer["x-amzn-RequestId"] == id_of(event)
         assert api.respond(id_of(event), b"1").status == 202
         g.wait_log("request", path="/invoke", status=200)
 
