@@ -141,7 +141,17 @@ static void begin(struct schedule_source *s) {
     settle(s);
 }
 
+/* The gateway has begun to stop meanwhile, and would refuse the run: it is left to whoever comes next. */
+static void give_back(struct schedule_source *s) {
+    s->note_is_behind = true;
+    settle(s);
+}
+
 void source_claimed(struct schedule_source *s) {
+    if (s->plan.move == SCHEDULE_RUN && s->pipeline->draining) {
+        give_back(s);
+        return;
+    }
     tell_left_out(s, &s->plan);
     if (s->plan.at_s > s->watch.handled_s) s->watch.handled_s = s->plan.at_s;
     if (s->plan.move != SCHEDULE_RUN)

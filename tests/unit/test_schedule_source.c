@@ -286,6 +286,24 @@ static void waiting_runs_that_a_stop_leaves_behind_were_missed(void **state) {
     world_close(&w);
 }
 
+static void a_run_that_a_stop_forestalls_is_left_to_the_next(void **state) {
+    (void)state;
+    struct world w;
+    world_open(&w, "0 * * * *", "2026-01-01T00:59:58");
+    struct house_of_schedules *g = world_gateway(&w, 0, &w.shelf.store);
+    world_pass(&w, 1);
+    w.shelf.mood = SHELF_SILENT;
+    world_pass(&w, 2);
+    schedule_source_stop(g->source);
+    g->pipeline.draining = true;
+    w.shelf.mood = SHELF_WELL;
+    world_settle(&w);
+    world_expect(&w, "");
+    come_back(&w, 5);
+    world_expect(&w, "a:01:00");
+    world_close(&w);
+}
+
 /* --- several gateways --- */
 
 static void one_of_two_gateways_runs(void **state) {
@@ -483,6 +501,7 @@ int main(void) {
         cmocka_unit_test(a_clock_put_forward_over_a_run_by_seconds_does_not_lose_it),
         cmocka_unit_test(a_run_while_one_goes_on_is_left_out_waits_or_runs),
         cmocka_unit_test(waiting_runs_that_a_stop_leaves_behind_were_missed),
+        cmocka_unit_test(a_run_that_a_stop_forestalls_is_left_to_the_next),
         cmocka_unit_test(one_of_two_gateways_runs),
         cmocka_unit_test(a_run_elsewhere_counts_as_one_that_goes_on),
         cmocka_unit_test(a_gateway_that_died_in_a_run_is_waited_for_shortly),
