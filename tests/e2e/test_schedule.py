@@ -327,6 +327,7 @@ def test_from_is_a_moment(tmp_path, start, first):
 @pytest.mark.parametrize("trigger,position,expected", [
     ("schedule: cron(0 25 * * ? *)", (9, 26), "the hour: 25 is not from 0 to 23"),
     ("schedule: cron(0 0 31 2 ? *)", (9, 24), "it never fires"),
+    ("schedule: */5 * * * *", (9, 20), "put a value that begins with '*'"),
     ("schedule: rate(5 minuts)", (9, 26), 'did you mean "minutes"?'),
     ("{schedule: rate(5 minutes), timeZone: Europe/Paris}", None, "a rate is the same everywhere"),
     ("{schedule: 0 0 * * *, timeZone: Europe/Pariss}", None, 'did you mean "Europe/Paris"?'),
