@@ -52,7 +52,6 @@ void source_claimed(struct schedule_source *s);
 /* Another gateway has dealt with everything up to this moment. */
 void source_forestalled(struct schedule_source *s, int64_t handled_s);
 void source_run_ended(struct schedule_source *s);
-void source_wake(struct schedule_source *s, uint64_t after_ms);
 
 /* schedule_memory.c */
 void memory_init(struct schedule_source *s, struct queue_store *store);

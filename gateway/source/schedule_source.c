@@ -12,7 +12,7 @@ static int64_t now_s(const struct schedule_source *s) {
     return (int64_t)(clock_wall_ms(s->pipeline->clock) / 1000);
 }
 
-void source_wake(struct schedule_source *s, uint64_t after_ms) {
+static void source_wake(struct schedule_source *s, uint64_t after_ms) {
     if (s->stopped) return;
     deadline_arm(s->pipeline->deadlines, &s->look, clock_now_ms(s->pipeline->clock) + after_ms);
 }

@@ -286,6 +286,24 @@ static void waiting_runs_that_a_stop_leaves_behind_were_missed(void **state) {
     world_close(&w);
 }
 
+static void at_most_a_hundred_wait(void **state) {
+    (void)state;
+    struct world w;
+    world_open(&w, "* * * * *", "2026-01-01T00:00:30");
+    w.config.overlap = SCHEDULE_OVERLAP_QUEUE;
+    struct house_of_schedules *g = world_gateway(&w, 0, &w.shelf.store);
+    g->pool = POOL_HOLDS;
+    world_pass(&w, 150 * 60); /* the first goes on, 149 wait */
+    world_expect(&w, "a:00:01");
+    g->pool = POOL_ANSWERS;
+    world_complete(g);
+    struct schedule_counts counts = schedule_source_counts(g->source);
+    assert_int_equal(counts.begun, 101);
+    assert_int_equal(counts.left_out, 1);
+    assert_memory_equal(w.trace, "a:00:51 a:00:52", 15);
+    world_close(&w);
+}
+
 static void a_run_that_a_stop_forestalls_is_left_to_the_next(void **state) {
     (void)state;
     struct world w;
@@ -446,6 +464,19 @@ static void what_no_process_takes_is_tried_until_the_next(void **state) {
     world_close(&w);
 }
 
+static void what_no_process_takes_is_given_up_after_an_hour(void **state) {
+    (void)state;
+    struct world w;
+    world_open(&w, "0 2 * * *", "2026-01-01T01:59:59");
+    struct house_of_schedules *g = world_gateway(&w, 0, &w.shelf.store);
+    g->pool = POOL_REFUSES;
+    world_pass(&w, 3600);
+    assert_int_equal(schedule_source_counts(g->source).failed, 0);
+    world_pass(&w, 60);
+    assert_int_equal(schedule_source_counts(g->source).failed, 1);
+    world_close(&w);
+}
+
 static void jitter_begins_later_but_before_the_next(void **state) {
     (void)state;
     struct world w;
@@ -501,6 +532,7 @@ int main(void) {
         cmocka_unit_test(a_clock_put_forward_over_a_run_by_seconds_does_not_lose_it),
         cmocka_unit_test(a_run_while_one_goes_on_is_left_out_waits_or_runs),
         cmocka_unit_test(waiting_runs_that_a_stop_leaves_behind_were_missed),
+        cmocka_unit_test(at_most_a_hundred_wait),
         cmocka_unit_test(a_run_that_a_stop_forestalls_is_left_to_the_next),
         cmocka_unit_test(one_of_two_gateways_runs),
         cmocka_unit_test(a_run_elsewhere_counts_as_one_that_goes_on),
@@ -509,6 +541,7 @@ int main(void) {
         cmocka_unit_test(a_store_that_keeps_silent_holds_up_for_seconds),
         cmocka_unit_test(without_a_store_nothing_is_remembered),
         cmocka_unit_test(what_no_process_takes_is_tried_until_the_next),
+        cmocka_unit_test(what_no_process_takes_is_given_up_after_an_hour),
         cmocka_unit_test(jitter_begins_later_but_before_the_next),
         cmocka_unit_test(the_event_is_what_the_blueprint_says),
     };
