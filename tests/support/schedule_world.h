@@ -259,6 +259,23 @@ static inline void world_leave(struct house_of_schedules *g) {
     pipeline_close(&g->pipeline);
 }
 
+/* It stops, and is there again after a time. */
+static inline void world_come_back(struct world *w, int64_t after_s) {
+    world_leave(&w->gateways[0]);
+    world_jump(w, after_s);
+    world_gateway(w, 0, &w->shelf.store);
+    world_settle(w);
+}
+
+static inline void world_check_note(struct world *w, const char *ran, enum schedule_outcome outcome) {
+    struct schedule_note note;
+    assert_true(schedule_note_read(&note, buf_slice(&w->shelf.note), &w->arena));
+    assert_slice_is(note.schedule, slice_of(w->config.text), __FILE__, __LINE__);
+    assert_slice(note.time_zone, "UTC");
+    assert_int_equal(note.ran_s, world_moment(ran));
+    assert_int_equal(note.outcome, outcome);
+}
+
 static inline void world_close(struct world *w) {
     for (size_t i = 0; i < WORLD_GATEWAYS; i++)
         if (w->gateways[i].source) world_leave(&w->gateways[i]);

@@ -21,13 +21,6 @@ static void runs_begin_when_their_hour_comes(void **state) {
 
 /* --- what is remembered --- */
 
-static void come_back(struct world *w, int64_t after_s) {
-    world_leave(&w->gateways[0]);
-    world_jump(w, after_s);
-    world_gateway(w, 0, &w->shelf.store);
-    world_settle(w);
-}
-
 static void nothing_runs_twice_over_a_restart(void **state) {
     (void)state;
     struct world w;
@@ -36,8 +29,8 @@ static void nothing_runs_twice_over_a_restart(void **state) {
     world_gateway(&w, 0, &w.shelf.store);
     world_pass(&w, 61);
     world_expect(&w, "a:01:00");
-    come_back(&w, 5);
-    come_back(&w, 0);
+    world_come_back(&w, 5);
+    world_come_back(&w, 0);
     world_pass(&w, 1800);
     world_expect(&w, "");
     world_close(&w);
@@ -60,7 +53,7 @@ static void missed_runs_are_left_out_made_up_for_once_or_all(void **state) {
         w.config.max_missed = rows[i].max_missed;
         world_gateway(&w, 0, &w.shelf.store);
         world_settle(&w); /* that it is there is noted at once: no run was needed */
-        come_back(&w, 5 * 3600);
+        world_come_back(&w, 5 * 3600);
         world_expect(&w, rows[i].expected);
         world_pass(&w, 1800);
         world_expect(&w, "a:06:00");
@@ -76,7 +69,7 @@ static void missed_runs_come_one_after_the_other(void **state) {
     w.config.overlap = SCHEDULE_OVERLAP_QUEUE;
     world_gateway(&w, 0, &w.shelf.store)->pool = POOL_HOLDS;
     world_settle(&w);
-    come_back(&w, 2 * 3600 + 1770); /* 02:59:30 */
+    world_come_back(&w, 2 * 3600 + 1770); /* 02:59:30 */
     world_expect(&w, "a:01:00");
     world_pass(&w, 40);
     world_expect(&w, "");
@@ -94,7 +87,7 @@ static void a_restart_in_the_minute_of_a_run_misses_nothing(void **state) {
     world_open(&w, "0 * * * *", "2026-01-01T00:59:30");
     world_gateway(&w, 0, &w.shelf.store);
     world_settle(&w);
-    come_back(&w, 59);
+    world_come_back(&w, 59);
     world_expect(&w, "a:01:00");
     world_close(&w);
 }
@@ -115,15 +108,6 @@ static void another_schedule_of_the_name_has_missed_nothing(void **state) {
     world_close(&w);
 }
 
-static void check_note(struct world *w, const char *ran, enum schedule_outcome outcome) {
-    struct schedule_note note;
-    assert_true(schedule_note_read(&note, buf_slice(&w->shelf.note), &w->arena));
-    assert_slice(note.schedule, "0 * * * *");
-    assert_slice(note.time_zone, "UTC");
-    assert_int_equal(note.ran_s, world_moment(ran));
-    assert_int_equal(note.outcome, outcome);
-}
-
 static void the_note_tells_how_the_last_run_ended(void **state) {
     (void)state;
     struct world w;
@@ -131,18 +115,18 @@ static void the_note_tells_how_the_last_run_ended(void **state) {
     struct house_of_schedules *g = world_gateway(&w, 0, &w.shelf.store);
     g->pool = POOL_HOLDS;
     world_pass(&w, 3600);
-    check_note(&w, "2026-01-01T01:00", SCHEDULE_BEGUN);
+    world_check_note(&w, "2026-01-01T01:00", SCHEDULE_BEGUN);
     world_complete(g);
-    check_note(&w, "2026-01-01T01:00", SCHEDULE_SUCCEEDED);
+    world_check_note(&w, "2026-01-01T01:00", SCHEDULE_SUCCEEDED);
     g->pool = POOL_FAILS;
     world_pass(&w, 3600);
-    check_note(&w, "2026-01-01T02:00", SCHEDULE_FAILED);
+    world_check_note(&w, "2026-01-01T02:00", SCHEDULE_FAILED);
     world_expect(&w, "a:01:00 a:02:00"); /* a failure is not repeated */
     assert_int_equal(schedule_source_counts(g->source).failed, 1);
     world_leave(g);
     world_gateway(&w, 0, &w.shelf.store);
     world_settle(&w);
-    check_note(&w, "2026-01-01T02:00", SCHEDULE_FAILED);
+    world_check_note(&w, "2026-01-01T02:00", SCHEDULE_FAILED);
     world_close(&w);
 }
 
@@ -160,7 +144,7 @@ static void notes_that_are_none_are_written_anew(void **state) {
         world_gateway(&w, 0, &w.shelf.store);
         world_pass(&w, 3600);
         world_expect(&w, "a:01:00");
-        check_note(&w, "2026-01-01T01:00", SCHEDULE_SUCCEEDED);
+        world_check_note(&w, "2026-01-01T01:00", SCHEDULE_SUCCEEDED);
         world_close(&w);
     }
 }
@@ -195,7 +179,7 @@ static void a_clock_that_was_hours_ahead_is_forgotten(void **state) {
     world_jump(&w, world_moment("2026-05-01T08:05") - world_moment("2030-01-01T12:05"));
     world_pass(&w, 900);
     world_expect(&w, "a:08:10 a:08:20");
-    come_back(&w, 0);
+    world_come_back(&w, 0);
     world_pass(&w, 600);
     world_expect(&w, "a:08:30");
     world_close(&w);
@@ -276,7 +260,7 @@ static void waiting_runs_that_a_stop_leaves_behind_were_missed(void **state) {
     assert_false(schedule_source_is_idle(g->source));
     world_complete(g);
     world_expect(&w, "a:01:00");
-    come_back(&w, 0);
+    world_come_back(&w, 0);
     world_gateway(&w, 1, &w.shelf.store);
     world_settle(&w);
     world_expect(&w, "a:02:00");
@@ -317,126 +301,8 @@ static void a_run_that_a_stop_forestalls_is_left_to_the_next(void **state) {
     w.shelf.mood = SHELF_WELL;
     world_settle(&w);
     world_expect(&w, "");
-    come_back(&w, 5);
+    world_come_back(&w, 5);
     world_expect(&w, "a:01:00");
-    world_close(&w);
-}
-
-/* --- several gateways --- */
-
-static void one_of_two_gateways_runs(void **state) {
-    (void)state;
-    for (int overlap = SCHEDULE_OVERLAP_SKIP; overlap <= SCHEDULE_OVERLAP_ALLOW; overlap++) {
-        struct world w;
-        world_open(&w, "0 * * * *", "2026-01-01T00:30");
-        w.config.overlap = (enum schedule_overlap)overlap;
-        world_gateway(&w, 0, &w.shelf.store);
-        world_gateway(&w, 1, &w.shelf.store);
-        world_pass(&w, 12 * 3600);
-        uint64_t begun = 0;
-        for (int i = 0; i < 2; i++) {
-            struct schedule_counts counts = schedule_source_counts(w.gateways[i].source);
-            begun += counts.begun;
-            assert_int_equal(counts.left_out, 0);
-        }
-        assert_int_equal(begun, 12);
-        assert_int_equal(strlen(w.trace), 12 * 8 - 1);
-        world_close(&w);
-    }
-}
-
-static void a_run_elsewhere_counts_as_one_that_goes_on(void **state) {
-    (void)state;
-    static const enum schedule_overlap overlaps[] = {SCHEDULE_OVERLAP_SKIP, SCHEDULE_OVERLAP_QUEUE};
-    for (size_t i = 0; i < ARRAY_LEN(overlaps); i++) {
-        struct world w;
-        world_open(&w, "0 * * * *", "2026-01-01T00:30");
-        w.config.overlap = overlaps[i];
-        struct house_of_schedules *a = world_gateway(&w, 0, &w.shelf.store);
-        a->pool = POOL_HOLDS;
-        world_pass(&w, 3000);
-        world_gateway(&w, 1, &w.shelf.store);
-        world_pass(&w, 3600); /* the lease is renewed all the time */
-        world_expect(&w, "a:01:00");
-        schedule_source_stop(a->source);
-        world_pass(&w, 120);
-        world_complete(a);
-        world_pass(&w, 2);
-        world_expect(&w, overlaps[i] == SCHEDULE_OVERLAP_QUEUE ? "b:02:00" : "");
-        world_pass(&w, 3600);
-        world_expect(&w, "b:03:00");
-        world_close(&w);
-    }
-}
-
-static void a_gateway_that_died_in_a_run_is_waited_for_shortly(void **state) {
-    (void)state;
-    struct world w;
-    world_open(&w, "* * * * *", "2026-01-01T00:00:50");
-    snprintf(w.shelf.holder, sizeof w.shelf.holder, "the dead");
-    w.shelf.held_until_ms = clock_now_ms(&w.clock.clock) + 30000;
-    world_gateway(&w, 0, &w.shelf.store);
-    world_pass(&w, 130);
-    world_expect(&w, "a:00:02 a:00:03");
-    world_close(&w);
-}
-
-/* --- a store that does not work --- */
-
-static void a_store_that_fails_holds_nothing_up(void **state) {
-    (void)state;
-    struct world w;
-    world_open(&w, "0 * * * *", "2026-01-01T00:30");
-    w.shelf.mood = SHELF_FAILS;
-    world_gateway(&w, 0, &w.shelf.store);
-    world_pass(&w, 2 * 3600);
-    world_expect(&w, "a:01:00 a:02:00");
-    w.shelf.mood = SHELF_WELL;
-    world_pass(&w, 3600);
-    world_expect(&w, "a:03:00");
-    check_note(&w, "2026-01-01T03:00", SCHEDULE_SUCCEEDED);
-    come_back(&w, 5);
-    world_pass(&w, 1);
-    world_expect(&w, "");
-    world_close(&w);
-}
-
-static void a_store_that_keeps_silent_holds_up_for_seconds(void **state) {
-    (void)state;
-    struct world w;
-    world_open(&w, "0 * * * *", "2026-01-01T00:30");
-    world_gateway(&w, 0, &w.shelf.store);
-    world_pass(&w, 60);
-    w.shelf.mood = SHELF_SILENT;
-    world_pass(&w, 29 * 60 + 4);
-    world_expect(&w, "");
-    world_pass(&w, 11);
-    world_expect(&w, "a:01:00");
-    world_pass(&w, 3600);
-    world_expect(&w, "a:02:00");
-    w.shelf.mood = SHELF_WELL; /* it answers after all, late */
-    world_pass(&w, 3600);
-    world_expect(&w, "a:03:00");
-    check_note(&w, "2026-01-01T03:00", SCHEDULE_SUCCEEDED);
-    assert_string_equal(w.shelf.holder, "");
-    world_close(&w);
-}
-
-static void without_a_store_nothing_is_remembered(void **state) {
-    (void)state;
-    struct world w;
-    world_open(&w, "0 * * * *", "2026-01-01T00:30");
-    w.config.missed = SCHEDULE_MISSED_ALL;
-    world_gateway(&w, 0, NULL);
-    world_pass(&w, 3600);
-    world_jump(&w, 7200); /* it is awake, though */
-    world_pass(&w, 20);
-    world_expect(&w, "a:01:00 a:02:00 a:03:00");
-    world_leave(&w.gateways[0]);
-    world_jump(&w, 7200);
-    world_gateway(&w, 0, NULL);
-    world_settle(&w);
-    world_expect(&w, "");
     world_close(&w);
 }
 
@@ -534,12 +400,6 @@ int main(void) {
         cmocka_unit_test(waiting_runs_that_a_stop_leaves_behind_were_missed),
         cmocka_unit_test(at_most_a_hundred_wait),
         cmocka_unit_test(a_run_that_a_stop_forestalls_is_left_to_the_next),
-        cmocka_unit_test(one_of_two_gateways_runs),
-        cmocka_unit_test(a_run_elsewhere_counts_as_one_that_goes_on),
-        cmocka_unit_test(a_gateway_that_died_in_a_run_is_waited_for_shortly),
-        cmocka_unit_test(a_store_that_fails_holds_nothing_up),
-        cmocka_unit_test(a_store_that_keeps_silent_holds_up_for_seconds),
-        cmocka_unit_test(without_a_store_nothing_is_remembered),
         cmocka_unit_test(what_no_process_takes_is_tried_until_the_next),
         cmocka_unit_test(what_no_process_takes_is_given_up_after_an_hour),
         cmocka_unit_test(jitter_begins_later_but_before_the_next),
