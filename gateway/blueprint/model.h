@@ -138,7 +138,8 @@ struct destination_config {
 struct queue_config;
 struct async_config {
     bool said; /* the blueprint has a word about it */
-    const struct queue_config *queue; /* of its own: "async/NAME"; its dead letter queue is for those without onFailure */
+    const struct queue_config
+        *queue; /* of its own: "async/NAME"; its dead letter queue is for those without onFailure */
     uint64_t max_age_ms;
     struct destination_config on_success, on_failure;
 };
