@@ -3,9 +3,9 @@
 #include "gateway/command/load.h"
 #include <errno.h>
 
-const struct command *const command_table[] = {&command_new,   &command_run,    &command_build, &command_invoke,
-                                               &command_event, &command_replay, &command_check, &command_routes,
-                                               &command_token, &command_schema};
+const struct command *const command_table[] = {&command_new,      &command_run,    &command_build, &command_invoke,
+                                               &command_event,    &command_replay, &command_check, &command_routes,
+                                               &command_schedule, &command_token,  &command_schema};
 const size_t command_count = ARRAY_LEN(command_table);
 
 static void print_overview(FILE *out) {
