@@ -91,6 +91,8 @@ $(BUILD)/%.o: %.c | $(BUILD)/.need-build
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# Its .incbin lines name these, which the compiler's dependency files do not.
+$(BUILD)/gateway/queue/redis_script.o: $(wildcard gateway/queue/redis/*.lua)
 $(BUILD)/templates.c: gateway/command/embed.sh $(TEMPLATES)
 	@mkdir -p $(@D)
 	@echo "  EMBED $@"

@@ -12,9 +12,10 @@ static int bad(struct error *e, const char *what) {
 static int scheme_cut(struct slice *rest, struct error *e) {
     static const struct slice plain = {"redis://", 8}, tls = {"rediss://", 9};
     if (slice_starts_with_nocase(*rest, tls))
-        return error_set(e, ERROR_FORMAT,
-                         "rediss:// (TLS) cannot be used: Debian's hiredis has no TLS. Keep Redis on a private network, "
-                         "or give the address of a local stunnel with redis://");
+        return error_set(
+            e, ERROR_FORMAT,
+            "rediss:// (TLS) cannot be used: Debian's hiredis has no TLS. Keep Redis on a private network, "
+            "or give the address of a local stunnel with redis://");
     if (!slice_starts_with_nocase(*rest, plain)) return bad(e, "does not begin with redis://");
     *rest = slice_make(rest->p + plain.n, rest->n - plain.n);
     return 0;
@@ -42,7 +43,8 @@ static int database_cut(struct redis_address *address, struct slice *rest, struc
     struct slice database = *rest;
     *rest = host;
     if (database.n == 0) return 0;
-    if (!slice_to_u64(database, &number) || number > DATABASE_MAX) return bad(e, "has no number of a database at its end");
+    if (!slice_to_u64(database, &number) || number > DATABASE_MAX)
+        return bad(e, "has no number of a database at its end");
     address->database = (unsigned)number;
     return 0;
 }
@@ -63,14 +65,13 @@ static int host_read(struct redis_address *address, struct arena *a, struct slic
     uint64_t port = REDIS_PORT_DEFAULT;
     struct slice host = host_cut(&rest);
     if (host.n == 0 || memchr(host.p, '\0', host.n)) return bad(e, "names no host");
-    if (rest.n && (rest.p[0] != ':' || !slice_to_u64(slice_make(rest.p + 1, rest.n - 1), &port) || port == 0 ||
-                   port > 65535))
+    if (rest.n &&
+        (rest.p[0] != ':' || !slice_to_u64(slice_make(rest.p + 1, rest.n - 1), &port) || port == 0 || port > 65535))
         return bad(e, "has no valid port");
     address->host = arena_text(a, host);
     address->port = (int)port;
     const char *brackets = slice_find(host, ':') < 0 ? "" : "[]";
-    address->where =
-        arena_printf(a, "%.1s%s%s:%d", brackets, address->host, brackets[0] ? "]" : "", address->port).p;
+    address->where = arena_printf(a, "%.1s%s%s:%d", brackets, address->host, brackets[0] ? "]" : "", address->port).p;
     return 0;
 }
 

@@ -1,11 +1,12 @@
 /* redis_store.h - queues in Redis or Valkey: the store that several machines share.
  *
- * A queue is a stream with a consumer group; delays and visibility times are sorted sets. Each call is one script inside
- * Redis, so it is done whole or not at all, for every gateway alike (redis/common.lua tells of the keys). Needs
+ * A queue is a stream with a consumer group; delays and visibility times are sorted sets. Each call is one script
+ * inside Redis, so it is done whole or not at all, for every gateway alike (redis/common.lua tells of the keys). Needs
  * Redis 6.2 or Valkey; one server, not a cluster's many.
  *
  * An answer QUEUE_OK to a send means that Redis has it. Whether it survives Redis' own end is Redis' setting: with
- * appendonly yes and appendfsync always it is on the disk, with everysec the last second may be lost to a power failure.
+ * appendonly yes and appendfsync always it is on the disk, with everysec the last second may be lost to a power
+ * failure.
  *
  * Store time is the gateway's monotonic clock, begun at what Redis says; Redis keeps the latest that any gateway has
  * brought and a gateway that lags behind follows, so that neither skew between machines nor a wall clock that jumps

@@ -182,19 +182,29 @@ local function find(q, position)
     return e and adopt(position, e[2])
 end
 
--- A page of what has expired; what is in flight is looked at again when it comes back.
+local function sweep_one(q, position)
+    local until_ms = call('ZSCORE', q.flight, position)
+    if until_ms and tonumber(until_ms) > now then return false end
+    local f = find(q, position)
+    if f then
+        expire(q, position, f)
+    else
+        call('ZREM', q.expiry, position)
+    end
+    return true
+end
+
+-- Some pages of what has expired. What is in flight is passed over: it may still be acknowledged.
+local SWEEP_PAGE, SWEEP_PAGES = 256, 4
 local function sweep(q)
     if not expires(q) then return end
-    for _, position in ipairs(call('ZRANGEBYSCORE', q.expiry, '-inf', now, 'LIMIT', 0, 256)) do
-        local until_ms = call('ZSCORE', q.flight, position)
-        local f = find(q, position)
-        if not f then
-            call('ZREM', q.expiry, position)
-        elseif until_ms and tonumber(until_ms) > now then
-            call('ZADD', q.expiry, until_ms, position)
-        else
-            expire(q, position, f)
+    local kept = 0
+    for _ = 1, SWEEP_PAGES do
+        local page = call('ZRANGEBYSCORE', q.expiry, '-inf', now, 'LIMIT', kept, SWEEP_PAGE)
+        for _, position in ipairs(page) do
+            if not sweep_one(q, position) then kept = kept + 1 end
         end
+        if #page < SWEEP_PAGE then return end
     end
 end
 
