@@ -7,6 +7,8 @@
  * done again. */
 #define PATIENCE 5
 #define PATIENCE_SETTLE 30
+/* Small calls in one script cost a fraction of as many scripts. */
+#define BATCH_MAX 64
 
 static struct redis_store *store_of(struct queue_store *s) {
     return container_of(s, struct redis_store, store);
@@ -29,7 +31,7 @@ static void touch_queue(struct redis_call *c, struct slice name) {
 
 /* --- declare --- */
 
-static const struct redis_kind kind_declare = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, PATIENCE};
+static const struct redis_kind kind_declare = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, PATIENCE, 1};
 
 static void put_unless_zero(struct redis_call *c, uint64_t number) {
     if (number)
@@ -39,7 +41,7 @@ static void put_unless_zero(struct redis_call *c, uint64_t number) {
 }
 
 struct redis_call *redis_declare_call(struct redis_store *s, const struct redis_declaration *d) {
-    struct redis_call *c = redis_call_new(s, &kind_declare, 8, 512, (struct queue_done){0});
+    struct redis_call *c = redis_call_new(s, &kind_declare, 512, (struct queue_done){0});
     redis_put(c, SLICE("declare"));
     redis_put(c, d->settings.name);
     redis_put(c, d->settings.dead_letter);
@@ -80,7 +82,7 @@ static void store_declare(struct queue_store *store, const struct queue_settings
 
 /* --- send --- */
 
-static const struct redis_kind kind_send = {REDIS_SCRIPT_SEND, redis_read_sent, REDIS_ONCE, PATIENCE};
+static const struct redis_kind kind_send = {REDIS_SCRIPT_SEND, redis_read_sent, REDIS_ONCE, PATIENCE, BATCH_MAX};
 
 static size_t attributes_size(const struct queue_send *send) {
     size_t size = 0;
@@ -139,12 +141,11 @@ static void store_send(struct queue_store *store, const struct queue_send *sends
     struct error e;
     int status = sends_check(sends, count, &e);
     if (status < 0) count = 0;
-    struct redis_call *c = redis_call_new(store_of(store), &kind_send, 1 + 10 * count, sends_size(sends, count), done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_send, sends_size(sends, count), done);
     c->asked = count;
     c->send.ids = arena_alloc(&c->arena, count * sizeof *c->send.ids);
     c->send.sizes = arena_alloc(&c->arena, count * sizeof *c->send.sizes);
     c->queues = arena_alloc(&c->arena, count * sizeof *c->queues);
-    redis_put_number(c, count);
     for (size_t i = 0; i < count; i++) put_send(c, &sends[i], i);
     if (status < 0) c->reply.error = e;
     submit(c, status);
@@ -152,11 +153,11 @@ static void store_send(struct queue_store *store, const struct queue_send *sends
 
 /* --- receive --- */
 
-static const struct redis_kind kind_receive = {REDIS_SCRIPT_RECEIVE, redis_read_messages, REDIS_ONCE, PATIENCE};
+static const struct redis_kind kind_receive = {REDIS_SCRIPT_RECEIVE, redis_read_messages, REDIS_ONCE, PATIENCE, 1};
 
 static void store_receive(struct queue_store *store, const struct queue_receive *receive, struct queue_done done) {
     struct redis_store *s = store_of(store);
-    struct redis_call *c = redis_call_new(s, &kind_receive, 4, 128, done);
+    struct redis_call *c = redis_call_new(s, &kind_receive, 128, done);
     c->asked = receive->max;
     c->queues = arena_alloc(&c->arena, sizeof *c->queues);
     touch_queue(c, receive->queue);
@@ -172,7 +173,8 @@ static void store_receive(struct queue_store *store, const struct queue_receive 
 
 /* --- settle --- */
 
-static const struct redis_kind kind_settle = {REDIS_SCRIPT_SETTLE, redis_read_settled, REDIS_REPEATS, PATIENCE_SETTLE};
+static const struct redis_kind kind_settle = {REDIS_SCRIPT_SETTLE, redis_read_settled, REDIS_REPEATS, PATIENCE_SETTLE,
+                                              BATCH_MAX};
 
 static bool is_number(struct slice text) {
     uint64_t number;
@@ -214,10 +216,9 @@ static void store_settle(struct queue_store *store, const struct queue_settlemen
     struct error e;
     int status = settle_check(items, count, &e);
     if (status < 0) count = 0;
-    struct redis_call *c = redis_call_new(store_of(store), &kind_settle, 1 + 8 * count, count * 128, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_settle, count * 128, done);
     c->asked = count;
     c->queues = arena_alloc(&c->arena, count * sizeof *c->queues);
-    redis_put_number(c, count);
     for (size_t i = 0; i < count; i++) put_settlement(c, &items[i]);
     if (status < 0) c->reply.error = e;
     submit(c, status);
@@ -225,12 +226,12 @@ static void store_settle(struct queue_store *store, const struct queue_settlemen
 
 /* --- looking after queues --- */
 
-static const struct redis_kind kind_stats = {REDIS_SCRIPT_UPKEEP, redis_read_stats, REDIS_ONCE, PATIENCE};
-static const struct redis_kind kind_browse = {REDIS_SCRIPT_UPKEEP, redis_read_messages, REDIS_ONCE, PATIENCE};
-static const struct redis_kind kind_count = {REDIS_SCRIPT_UPKEEP, redis_read_count, REDIS_ONCE, PATIENCE};
+static const struct redis_kind kind_stats = {REDIS_SCRIPT_UPKEEP, redis_read_stats, REDIS_ONCE, PATIENCE, 1};
+static const struct redis_kind kind_browse = {REDIS_SCRIPT_UPKEEP, redis_read_messages, REDIS_ONCE, PATIENCE, 1};
+static const struct redis_kind kind_count = {REDIS_SCRIPT_UPKEEP, redis_read_count, REDIS_ONCE, PATIENCE, 1};
 
 static void store_stats(struct queue_store *store, struct slice queue, struct queue_done done) {
-    struct redis_call *c = redis_call_new(store_of(store), &kind_stats, 2, 64 + queue.n, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_stats, 64 + queue.n, done);
     redis_put(c, SLICE("stats"));
     redis_put(c, queue);
     submit(c, 0);
@@ -250,7 +251,7 @@ static int browse_check(const struct queue_browse *browse, struct error *e) {
 }
 
 static void store_browse(struct queue_store *store, const struct queue_browse *browse, struct queue_done done) {
-    struct redis_call *c = redis_call_new(store_of(store), &kind_browse, 4, 256, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_browse, 256, done);
     c->asked = browse->max;
     redis_put(c, SLICE("browse"));
     redis_put(c, browse->queue);
@@ -260,7 +261,7 @@ static void store_browse(struct queue_store *store, const struct queue_browse *b
 }
 
 static void store_purge(struct queue_store *store, struct slice queue, unsigned max, struct queue_done done) {
-    struct redis_call *c = redis_call_new(store_of(store), &kind_count, 3, 64 + queue.n, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_count, 64 + queue.n, done);
     c->queues = arena_alloc(&c->arena, sizeof *c->queues);
     touch_queue(c, queue);
     redis_put(c, SLICE("purge"));
@@ -282,7 +283,7 @@ static void store_redrive(struct queue_store *store, const struct queue_redrive 
     struct error e;
     int status = redrive_check(redrive, &e);
     size_t count = status < 0 ? 0 : redrive->position_count;
-    struct redis_call *c = redis_call_new(store_of(store), &kind_count, 4 + count, 256 + count * 48, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_count, 256 + count * 48, done);
     c->queues = arena_alloc(&c->arena, sizeof *c->queues);
     if (redrive->to.n) touch_queue(c, redrive->to);
     redis_put(c, SLICE("redrive"));
@@ -297,10 +298,10 @@ static void store_redrive(struct queue_store *store, const struct queue_redrive 
 
 /* --- notes --- */
 
-static const struct redis_kind kind_note = {REDIS_SCRIPT_NOTES, redis_read_note, REDIS_ONCE, PATIENCE};
+static const struct redis_kind kind_note = {REDIS_SCRIPT_NOTES, redis_read_note, REDIS_ONCE, PATIENCE, 1};
 
 static void store_recall(struct queue_store *store, struct slice key, struct queue_done done) {
-    struct redis_call *c = redis_call_new(store_of(store), &kind_note, 2, 64 + key.n, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_note, 64 + key.n, done);
     redis_put(c, SLICE("recall"));
     redis_put(c, key);
     submit(c, queue_key_check(key, "a note's key", &c->reply.error));
@@ -313,7 +314,7 @@ static void put_optional(struct redis_call *c, struct slice value) {
 
 static void store_swap(struct queue_store *store, const struct queue_swap *swap, struct queue_done done) {
     size_t size = 128 + swap->key.n + swap->expected.n + swap->value.n;
-    struct redis_call *c = redis_call_new(store_of(store), &kind_note, 6, size, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_note, size, done);
     redis_put(c, SLICE("swap"));
     redis_put(c, swap->key);
     put_optional(c, swap->expected);
@@ -326,7 +327,7 @@ static void store_swap(struct queue_store *store, const struct queue_swap *swap,
 }
 
 static void store_lease(struct queue_store *store, const struct queue_lease *lease, struct queue_done done) {
-    struct redis_call *c = redis_call_new(store_of(store), &kind_note, 4, 128 + lease->key.n + lease->owner.n, done);
+    struct redis_call *c = redis_call_new(store_of(store), &kind_note, 128 + lease->key.n + lease->owner.n, done);
     redis_put(c, SLICE("lease"));
     redis_put(c, lease->key);
     redis_put(c, lease->owner);

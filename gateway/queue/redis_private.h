@@ -1,9 +1,9 @@
 /* redis_private.h - inside the Redis store: calls on their way to Redis and back.
  *
- * A struct redis_call is one EVALSHA: written into `command` when it is asked for, with the store's time filled in when
- * it is sent. It is in one place: `waiting` (not sent yet), `sent`, `again` (to be sent once more when the connection
- * is back), or `failed` (to be answered at the end of the turn). Its reply is read into its arena, which the caller
- * gets.
+ * A struct redis_call is written into `arguments` when it is asked for. Those of one kind that stand next to each other
+ * are sent as a struct redis_batch: one EVALSHA, with the store's time of that moment, whose reply has a part for each.
+ * A call is in one place: `waiting` (not sent yet), its batch, `again` (to be sent once more when the connection is
+ * back), or `failed` (to be answered at the end of the turn). Its reply is read into its arena, which the caller gets.
  */
 #pragma once
 #include "gateway/base/list.h"
@@ -24,16 +24,16 @@ struct redis_kind {
     void (*read)(struct redis_call *c, const redisReply *r);
     enum redis_repeat { REDIS_ONCE, REDIS_REPEATS } repeat; /* after a connection that broke under it */
     unsigned patience_ticks;                                /* of waiting for a connection */
+    size_t batch_max;                                       /* calls */
 };
 
 struct redis_call {
-    struct redis_wait wait;
     struct list_node node;
     struct redis_store *store;
     const struct redis_kind *kind;
-    struct arena arena; /* holds the call itself and its reply */
-    struct buf command;
-    size_t stamp; /* where in it the times go */
+    struct arena arena;   /* holds the call itself and its reply */
+    struct buf arguments; /* in Redis' protocol */
+    size_t argument_count;
     unsigned waited_ticks;
     struct queue_done done;
     struct slice *queues; /* whose watchers are told; consecutive ones differ */
@@ -49,7 +49,13 @@ struct redis_call {
     struct queue_reply reply;
 };
 
-struct redis_look;
+struct redis_batch {
+    struct redis_wait wait;
+    struct list_node node;
+    struct redis_store *store;
+    struct list calls; /* at least one; all of a kind */
+};
+
 struct redis_store {
     struct queue_store store;
     struct loop *loop;
@@ -65,9 +71,11 @@ struct redis_store {
     bool up;           /* the connection has been greeted: calls may be sent */
     bool scripts_lost; /* Redis was emptied of them: they are loaded anew once all that was sent is answered */
     bool leaving;      /* the last call is under way */
-    struct redis_wait loading;
-    struct list waiting, sent, again, failed;
-    size_t pending_bytes; /* of all commands */
+    struct redis_wait loading, hello;
+    struct list waiting, again, failed; /* of calls */
+    struct list sent;                   /* of batches */
+    size_t pending_bytes;               /* of all calls */
+    struct buf command;                 /* the one that is being written */
     struct turn_task start;
     struct turn_task finish;
     bool has_time;
@@ -88,14 +96,14 @@ struct redis_declaration {
 };
 
 /* --- redis_command.c: what is sent --- */
-/* `arguments` follow the two times. `size` is a guess of the bytes. */
-struct redis_call *redis_call_new(struct redis_store *s, const struct redis_kind *kind, size_t arguments, size_t size,
+/* `size` is a guess of the arguments' bytes. */
+struct redis_call *redis_call_new(struct redis_store *s, const struct redis_kind *kind, size_t size,
                                   struct queue_done done);
 void redis_call_free(struct redis_call *c);
 void redis_put(struct redis_call *c, struct slice argument); /* absent = empty */
 void redis_put_number(struct redis_call *c, uint64_t number);
-void redis_call_stamp(struct redis_call *c, uint64_t now_ms, uint64_t wall_ms);
-/* One more argument that is not a script's. */
+/* The calls of a batch as one command in s->command, with the times of now. */
+void redis_batch_write(struct redis_store *s, const struct list *calls);
 void redis_bulk(struct buf *out, struct slice argument);
 
 /* --- redis_store.c --- */

@@ -29,10 +29,10 @@ static size_t count_from(const redisReply *r, size_t first) {
     return r->type == REDIS_REPLY_ARRAY && r->elements > first ? r->elements - first : 0;
 }
 
-/* The reply's second element: how soon there may be more in the call's queues. */
+/* The reply's first element: how soon there may be more in the call's queues. */
 static void soon_tell(struct redis_call *c, const redisReply *r) {
-    if (is_negative(r, 1)) return;
-    for (size_t i = 0; i < c->queue_count; i++) redis_ready_in(c->store, c->queues[i], redis_number(r, 1));
+    if (is_negative(r, 0)) return;
+    for (size_t i = 0; i < c->queue_count; i++) redis_ready_in(c->store, c->queues[i], redis_number(r, 0));
 }
 
 /* --- errors --- */
@@ -100,12 +100,12 @@ void redis_read_sent(struct redis_call *c, const redisReply *r) {
         read_refusal(c, r);
         return;
     }
-    if (count_from(r, 2) != c->asked) {
+    if (count_from(r, 1) != c->asked) {
         answer_is_odd(c);
         return;
     }
     for (size_t i = 0; i < c->asked; i++) {
-        struct slice first = redis_text(r, i + 2);
+        struct slice first = redis_text(r, i + 1);
         if (slice_is_none(first) || first.n > UUID_TEXT_SIZE) continue;
         c->send.ids[i].duplicate = true;
         memcpy(c->send.ids[i].id, first.p, first.n);
@@ -164,22 +164,15 @@ static const struct queue_death *death_read(const struct slice values[ENTRY_FIEL
     return death;
 }
 
-/* position, place, ready in, receive count, first and last received, fields */
-static int message_read(const redisReply *r, struct queue_message *m, struct arena *a, struct error *e) {
+static int entry_read(const redisReply *fields, struct queue_message *m, struct arena *a, struct error *e) {
     struct slice values[ENTRY_FIELDS];
-    fields_read(element(r, 6), values, a);
+    fields_read(fields, values, a);
     *m = (struct queue_message){
         .body = slice_is_none(values[ENTRY_BODY]) ? SLICE("") : values[ENTRY_BODY],
         .content_type = values[ENTRY_TYPE],
         .dedup_id = values[ENTRY_DEDUP],
         .group_id = values[ENTRY_GROUP],
         .sent_ms = value_number(values[ENTRY_SENT]),
-        .position = arena_copy(a, redis_text(r, 0)),
-        .place = (enum queue_place)(redis_number(r, 1) & 3),
-        .ready_in_ms = redis_number(r, 2),
-        .receive_count = redis_number(r, 3),
-        .first_received_ms = redis_number(r, 4),
-        .last_received_ms = redis_number(r, 5),
         .death = death_read(values, a),
     };
     struct slice id = values[ENTRY_ID];
@@ -188,37 +181,67 @@ static int message_read(const redisReply *r, struct queue_message *m, struct are
     return queue_attributes_unpack(values[ENTRY_ATTRIBUTES], m, a, e);
 }
 
+/* position, place, ready in, receive count, first and last received, fields */
+static int message_read(const redisReply *r, struct queue_message *m, struct arena *a, struct error *e) {
+    int status = entry_read(element(r, 6), m, a, e);
+    m->position = arena_copy(a, redis_text(r, 0));
+    m->place = (enum queue_place)(redis_number(r, 1) & 3);
+    m->ready_in_ms = redis_number(r, 2);
+    m->receive_count = redis_number(r, 3);
+    m->first_received_ms = redis_number(r, 4);
+    m->last_received_ms = redis_number(r, 5);
+    return status;
+}
+
+/* A stream's entry, received for the first time. */
+static int message_read_new(const redisReply *r, uint64_t wall_ms, struct queue_message *m, struct arena *a,
+                            struct error *e) {
+    int status = entry_read(element(r, 1), m, a, e);
+    m->position = redis_text(r, 0);
+    m->receive_count = 1;
+    m->first_received_ms = m->last_received_ms = wall_ms;
+    return status;
+}
+
 /* A receive's messages have receipts, a browse's have places. */
+static void receipt_write(struct queue_message *m, struct arena *a) {
+    m->receipt = arena_printf(a, SLICE_FMT ".%llu", SLICE_ARG(m->position), (unsigned long long)m->receive_count);
+    m->position = SLICE_NONE;
+}
+
 void redis_read_messages(struct redis_call *c, const redisReply *r) {
-    const redisReply *list = element(r, 2);
-    size_t count = count_from(list, 0);
-    if (count > c->asked) count = c->asked;
+    const redisReply *known = element(r, 2), *fresh = element(r, 3);
+    size_t known_count = count_from(known, 0), count = known_count + count_from(fresh, 0);
+    uint64_t wall_ms = redis_number(r, 1);
     struct queue_message *messages = arena_alloc(&c->arena, count * sizeof *messages);
-    for (size_t i = 0; i < count; i++) {
+    int status = count > c->asked ? -1 : 0;
+    for (size_t i = 0; status == 0 && i < count; i++) {
         struct queue_message *m = &messages[i];
-        if (message_read(element(list, i), m, &c->arena, &c->reply.error) < 0) {
-            c->reply.result = QUEUE_BROKEN;
-            return;
-        }
-        if (c->kind->script != REDIS_SCRIPT_RECEIVE) continue;
-        m->receipt = arena_printf(&c->arena, SLICE_FMT ".%llu", SLICE_ARG(m->position),
-                                  (unsigned long long)m->receive_count);
-        m->position = SLICE_NONE;
+        if (i < known_count)
+            status = message_read(element(known, i), m, &c->arena, &c->reply.error);
+        else
+            status = message_read_new(element(fresh, i - known_count), wall_ms, m, &c->arena, &c->reply.error);
+        if (c->kind->script == REDIS_SCRIPT_RECEIVE) receipt_write(m, &c->arena);
     }
     c->reply.messages = messages;
     c->reply.count = count;
-    soon_tell(c, r);
+    if (count > c->asked)
+        answer_is_odd(c);
+    else if (status < 0)
+        c->reply.result = QUEUE_BROKEN;
+    else
+        soon_tell(c, r);
 }
 
 /* --- the others --- */
 
 void redis_read_settled(struct redis_call *c, const redisReply *r) {
-    if (count_from(r, 2) != c->asked) {
+    if (count_from(r, 1) != c->asked) {
         answer_is_odd(c);
         return;
     }
     enum queue_settled *settled = arena_alloc(&c->arena, c->asked * sizeof *settled);
-    for (size_t i = 0; i < c->asked; i++) settled[i] = (enum queue_settled)(redis_number(r, i + 2) % 3);
+    for (size_t i = 0; i < c->asked; i++) settled[i] = (enum queue_settled)(redis_number(r, i + 1) % 3);
     c->reply.settled = settled;
     c->reply.count = c->asked;
     soon_tell(c, r);
@@ -255,7 +278,7 @@ void redis_read_stats(struct redis_call *c, const redisReply *r) {
 }
 
 void redis_read_count(struct redis_call *c, const redisReply *r) {
-    c->reply.count = redis_number(r, 2);
+    c->reply.count = redis_number(r, 1);
     soon_tell(c, r);
 }
 

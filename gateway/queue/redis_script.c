@@ -11,12 +11,14 @@
             "redis_lua_" #name ":\n.incbin \"gateway/queue/redis/" #name ".lua\"\nredis_lua_" #name "_end:\n"          \
             ".popsection\n")
 EMBEDDED(common);
+EMBEDDED(add);
 EMBEDDED(message);
 EMBEDDED(send);
 EMBEDDED(receive);
 EMBEDDED(settle);
 EMBEDDED(upkeep);
 EMBEDDED(notes);
+EMBEDDED(finish);
 
 struct part {
     const char *start;
@@ -24,13 +26,13 @@ struct part {
 };
 #define PART(name)                                                                                                     \
     { redis_lua_##name, redis_lua_##name##_end }
-#define PARTS_MAX 3
+#define PARTS_MAX 5
 static const struct part parts[REDIS_SCRIPTS][PARTS_MAX] = {
-    [REDIS_SCRIPT_SEND] = {PART(common), PART(message), PART(send)},
-    [REDIS_SCRIPT_RECEIVE] = {PART(common), PART(message), PART(receive)},
-    [REDIS_SCRIPT_SETTLE] = {PART(common), PART(message), PART(settle)},
-    [REDIS_SCRIPT_UPKEEP] = {PART(common), PART(message), PART(upkeep)},
-    [REDIS_SCRIPT_NOTES] = {PART(common), PART(notes)},
+    [REDIS_SCRIPT_SEND] = {PART(common), PART(add), PART(send), PART(finish)},
+    [REDIS_SCRIPT_RECEIVE] = {PART(common), PART(add), PART(message), PART(receive), PART(finish)},
+    [REDIS_SCRIPT_SETTLE] = {PART(common), PART(add), PART(message), PART(settle), PART(finish)},
+    [REDIS_SCRIPT_UPKEEP] = {PART(common), PART(add), PART(message), PART(upkeep), PART(finish)},
+    [REDIS_SCRIPT_NOTES] = {PART(common), PART(notes), PART(finish)},
 };
 
 static void digest_text(struct slice text, char digest[REDIS_DIGEST_SIZE + 1]) {

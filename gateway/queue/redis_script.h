@@ -1,8 +1,8 @@
 /* redis_script.h - what the Redis store runs inside Redis.
  *
- * The scripts are the Lua files in redis/: each kind of call is common.lua, perhaps message.lua, and a file of its own,
- * joined. Redis knows a script by the SHA-1 of its text (EVALSHA) once it was loaded over any connection, until it
- * restarts; so the text travels once for each connection, and the digest with each call.
+ * The scripts are the Lua files in redis/: each kind of call is common.lua, what it needs of add.lua and message.lua, a
+ * file of its own, and finish.lua, joined. Redis knows a script by the SHA-1 of its text (EVALSHA) once it was loaded
+ * over any connection, until it restarts; so the text travels once for each connection, and the digest with each call.
  */
 #pragma once
 #include "gateway/base/buf.h"

@@ -8,6 +8,8 @@
 
 /* Of all that is not answered: above, calls fail at once. */
 #define PENDING_BYTES_MAX (128u << 20)
+/* Of one script: it is carried out whole while others wait. */
+#define BATCH_SIZE_MAX (256u << 10)
 
 uint64_t redis_now_ms(const struct redis_store *s) {
     return s->base_ms + clock_now_ms(s->clock);
@@ -18,8 +20,8 @@ uint64_t redis_now_ms(const struct redis_store *s) {
 /* The call itself is in its arena, and goes with it wherever on_done takes that. */
 static void call_answer(struct redis_call *c) {
     struct arena memory = c->arena;
-    c->store->pending_bytes -= c->command.n;
-    buf_free(&c->command);
+    c->store->pending_bytes -= c->arguments.n;
+    buf_free(&c->arguments);
     c->reply.memory = &memory;
     if (c->reply.result != QUEUE_OK) c->reply.count = 0;
     if (c->done.on_done) c->done.on_done(c->done.context, &c->reply);
@@ -33,7 +35,7 @@ static void call_fail(struct redis_call *c) {
 }
 
 void redis_call_refuse(struct redis_call *c) {
-    c->store->pending_bytes += c->command.n;
+    c->store->pending_bytes += c->arguments.n;
     call_fail(c);
 }
 
@@ -60,14 +62,14 @@ static void declare_report(struct redis_call *c) {
     log_event(c->store->log, LOG_ERROR, "a queue could not be declared", LOG_TEXT("why", c->reply.error.message));
 }
 
-static void call_read(struct redis_call *c, const redisReply *reply) {
-    if (reply->type == REDIS_REPLY_ERROR) {
-        redis_error_explain(c->store, reply->str, &c->reply);
+static void call_read(struct redis_call *c, const redisReply *part) {
+    if (part->type == REDIS_REPLY_ERROR) {
+        redis_error_explain(c->store, part->str, &c->reply);
         declare_report(c);
-        return;
+    } else if (c->kind->read) {
+        c->kind->read(c, part);
     }
-    time_follow(c->store, redis_number(reply, 0));
-    if (c->kind->read) c->kind->read(c, reply);
+    call_answer(c);
 }
 
 static void call_lost(struct redis_call *c) {
@@ -83,21 +85,38 @@ static void call_lost(struct redis_call *c) {
     call_fail(c);
 }
 
+/* Of a script's reply, the part of each call; what is no such reply is an error of the whole. */
+static const redisReply *part_of(const redisReply *reply, size_t at) {
+    static char odd[] = "ERR the reply is not one of a script";
+    static const redisReply error = {.type = REDIS_REPLY_ERROR, .str = odd, .len = sizeof odd - 1};
+    if (reply->type == REDIS_REPLY_ERROR) return reply;
+    return reply->type == REDIS_REPLY_ARRAY && at < reply->elements ? reply->element[at] : &error;
+}
+
+/* NULL: the connection broke. */
+static void batch_answer(struct redis_batch *b, const redisReply *reply) {
+    struct redis_store *s = b->store;
+    bool unknown_script = reply && reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "NOSCRIPT");
+    if (reply && reply->type == REDIS_REPLY_ARRAY) time_follow(s, redis_number(reply, 0));
+    s->scripts_lost |= unknown_script;
+    for (size_t i = 1; !list_empty(&b->calls); i++) {
+        struct redis_call *c = list_entry(list_first(&b->calls), struct redis_call, node);
+        list_remove(&c->node);
+        if (!reply)
+            call_lost(c);
+        else if (unknown_script)
+            list_push(&s->again, &c->node);
+        else
+            call_read(c, part_of(reply, i));
+    }
+}
+
 static void on_reply(struct redis_wait *w, const redisReply *reply) {
-    struct redis_call *c = container_of(w, struct redis_call, wait);
-    struct redis_store *s = c->store;
-    list_remove(&c->node);
-    if (!reply) {
-        call_lost(c);
-        return;
-    }
-    if (reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "NOSCRIPT")) {
-        s->scripts_lost = true;
-        list_push(&s->again, &c->node);
-    } else {
-        call_read(c, reply);
-        call_answer(c);
-    }
+    struct redis_batch *b = container_of(w, struct redis_batch, wait);
+    struct redis_store *s = b->store;
+    list_remove(&b->node);
+    batch_answer(b, reply);
+    free(b);
     turn_add(loop_turn(s->loop), &s->start);
 }
 
@@ -141,18 +160,17 @@ static void declarations_send(struct redis_store *s) {
     }
 }
 
-static const struct redis_kind kind_hello = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, 0};
+static const struct redis_kind kind_hello = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, 0, 1};
 
 static void on_hello(struct redis_wait *w, const redisReply *reply) {
-    struct redis_call *c = container_of(w, struct redis_call, wait);
-    struct redis_store *s = c->store;
-    redis_call_free(c);
-    if (!reply) return;
-    if (reply->type == REDIS_REPLY_ERROR) {
-        redis_link_fail(s->link, reply->str);
+    struct redis_store *s = container_of(w, struct redis_store, hello);
+    const redisReply *part = reply ? part_of(reply, 1) : NULL;
+    if (!part) return;
+    if (part->type == REDIS_REPLY_ERROR) {
+        redis_link_fail(s->link, part->str);
         return;
     }
-    time_follow(s, redis_number(reply, 0));
+    time_follow(s, redis_number(part, 1));
     redis_link_settled(s->link);
     if (s->why[0]) log_event(s->log, LOG_INFO, "connected to Redis", LOG_TEXT("redis", s->address.where));
     s->why[0] = '\0';
@@ -164,8 +182,8 @@ static void on_hello(struct redis_wait *w, const redisReply *reply) {
 
 /* A gateway that has a store time already keeps it, whatever Redis' clock has done meanwhile. */
 static void hello_send(struct redis_store *s) {
-    struct redis_call *c = redis_call_new(s, &kind_hello, 2, 64, (struct queue_done){0});
-    c->wait.on_reply = on_hello;
+    struct list alone;
+    struct redis_call *c = redis_call_new(s, &kind_hello, 64, (struct queue_done){0});
     redis_put(c, SLICE("hello"));
     if (s->has_time)
         redis_put_number(c, redis_now_ms(s));
@@ -173,7 +191,11 @@ static void hello_send(struct redis_store *s) {
         redis_put_number(c, clock_wall_ms(s->clock));
     else
         redis_put(c, SLICE_NONE);
-    redis_link_send(s->link, buf_slice(&c->command), &c->wait);
+    list_init(&alone);
+    list_push(&alone, &c->node);
+    redis_batch_write(s, &alone);
+    redis_call_free(c);
+    redis_link_send(s->link, buf_slice(&s->command), &s->hello);
 }
 
 static void on_open(void *context) {
@@ -210,12 +232,24 @@ static void on_down(void *context, const char *why) {
 
 /* --- sending --- */
 
-static void call_send(struct redis_call *c) {
-    struct redis_store *s = c->store;
-    list_remove(&c->node);
-    list_push(&s->sent, &c->node);
-    redis_call_stamp(c, redis_now_ms(s), clock_wall_ms(s->clock));
-    redis_link_send(s->link, buf_slice(&c->command), &c->wait);
+/* The first of those that wait, and more of its kind right behind it. */
+static void batch_send(struct redis_store *s) {
+    struct redis_batch *b = xcalloc(1, sizeof *b);
+    const struct redis_kind *kind = list_entry(list_first(&s->waiting), struct redis_call, node)->kind;
+    size_t size = 0;
+    b->wait.on_reply = on_reply;
+    b->store = s;
+    list_init(&b->calls);
+    while (!list_empty(&s->waiting) && b->calls.length < kind->batch_max && size < BATCH_SIZE_MAX) {
+        struct redis_call *c = list_entry(list_first(&s->waiting), struct redis_call, node);
+        if (c->kind != kind) break;
+        list_remove(&c->node);
+        list_push(&b->calls, &c->node);
+        size += c->arguments.n;
+    }
+    list_push(&s->sent, &b->node);
+    redis_batch_write(s, &b->calls);
+    redis_link_send(s->link, buf_slice(&s->command), &b->wait);
 }
 
 static void calls_send(struct redis_store *s) {
@@ -224,8 +258,7 @@ static void calls_send(struct redis_store *s) {
         again_take(s);
         on_open(s);
     }
-    while (s->up && !s->scripts_lost && !list_empty(&s->waiting) && redis_link_has_room(s->link))
-        call_send(list_entry(list_first(&s->waiting), struct redis_call, node));
+    while (s->up && !s->scripts_lost && !list_empty(&s->waiting) && redis_link_has_room(s->link)) batch_send(s);
 }
 
 static void call_refuse_now(struct redis_call *c, enum queue_result result, const char *why) {
@@ -236,8 +269,7 @@ static void call_refuse_now(struct redis_call *c, enum queue_result result, cons
 
 void redis_call_submit(struct redis_call *c) {
     struct redis_store *s = c->store;
-    c->wait.on_reply = on_reply;
-    s->pending_bytes += c->command.n;
+    s->pending_bytes += c->arguments.n;
     if (s->on_closed && !s->leaving)
         call_refuse_now(c, QUEUE_BROKEN, "the connection to Redis is being closed");
     else if (s->pending_bytes > PENDING_BYTES_MAX)
@@ -275,19 +307,20 @@ static void store_free(struct redis_store *s) {
     turn_remove(&s->start);
     turn_remove(&s->finish);
     map_free(s->declared);
+    buf_free(&s->command);
     redis_scripts_free(&s->scripts);
     arena_free(&s->memory);
     free(s);
 }
 
-static const struct redis_kind kind_leave = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, 0};
+static const struct redis_kind kind_leave = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, 0, 1};
 
 /* The last call, so that no consumer is left behind that has nothing to do. */
 static void leave(struct redis_store *s) {
     size_t cursor = 0;
     struct slice name;
     void *value;
-    struct redis_call *c = redis_call_new(s, &kind_leave, 2 + map_count(s->declared), 256, (struct queue_done){0});
+    struct redis_call *c = redis_call_new(s, &kind_leave, 256, (struct queue_done){0});
     redis_put(c, SLICE("leave"));
     redis_put(c, slice_of(s->consumer));
     while (map_next(s->declared, &cursor, &name, &value)) redis_put(c, name);
@@ -337,6 +370,7 @@ static struct redis_store *store_new(struct loop *loop, const struct redis_store
     redis_scripts_init(&s->scripts);
     consumer_name(s);
     s->loading.on_reply = on_loaded;
+    s->hello.on_reply = on_hello;
     s->start = (struct turn_task){.phase = TURN_LAST, .run = on_start};
     s->finish = (struct turn_task){.phase = TURN_DISPATCH, .run = on_finish};
     return s;

@@ -48,7 +48,7 @@ static void read_look(struct redis_call *c, const redisReply *r) {
             redis_ready_in(c->store, c->queues[i], (uint64_t)in->integer);
     }
 }
-static const struct redis_kind kind_look = {REDIS_SCRIPT_UPKEEP, read_look, REDIS_ONCE, 1};
+static const struct redis_kind kind_look = {REDIS_SCRIPT_UPKEEP, read_look, REDIS_ONCE, 1, 1};
 
 static void on_looked(void *context, struct queue_reply *reply) {
     (void)reply; /* the next look is the answer to a failed one */
@@ -57,7 +57,7 @@ static void on_looked(void *context, struct queue_reply *reply) {
 
 static void look(struct redis_store *s) {
     bool round = s->looks++ % LOOKS_PER_ROUND == 0;
-    struct redis_call *c = redis_call_new(s, &kind_look, 4 + s->watches.length, 256, (struct queue_done){on_looked, s});
+    struct redis_call *c = redis_call_new(s, &kind_look, 256, (struct queue_done){on_looked, s});
     c->queues = arena_alloc(&c->arena, s->watches.length * sizeof *c->queues);
     redis_put(c, SLICE("look"));
     redis_put(c, slice_of(s->consumer));

@@ -1,8 +1,9 @@
 -- What every script begins with: the time, the queues it touches, and what it says about them in the end.
 --
 -- KEYS[1] is the prefix of every key, with the hash tag that keeps a whole store on one node. ARGV[1] is store time as
--- the gateway knows it, ARGV[2] the wall clock, which is only shown. Redis runs a script whole, so what one
--- changes is one change to everybody else, and one transaction in the append-only file.
+-- the gateway knows it, ARGV[2] the wall clock, which is only shown, ARGV[3] how many calls follow: each is the number of
+-- its arguments and these. A script defines run(arguments), which carries out one call; finish.lua calls it. Redis runs
+-- a script whole, so what one changes is one change to everybody else, and one transaction in the append-only file.
 --
 -- A queue has: `stream`, the entries that are ready or were received; `parked`, a stream of those that must not be
 -- received yet (delayed, or behind another of their group); `flight` and `late`, sorted sets of when an
@@ -57,7 +58,7 @@ local function count(q, counter, n)
     q.counts[counter] = (q.counts[counter] or 0) + n
 end
 
--- How soon what this script changes can be received; negative: nothing.
+-- How soon what the running call changes can be received; negative: nothing.
 local soon = -1
 local function ready_in(q, ms)
     if ms == 0 then q.ready = true end
@@ -65,11 +66,13 @@ local function ready_in(q, ms)
 end
 
 -- Counters are written once; other gateways are told of queues that may have something for them.
-local function finish()
+local function tell()
     for name, q in pairs(queues) do
         for counter, n in pairs(q.counts) do
             if call('HINCRBY', P .. 'stats:' .. name, counter, n) == n then call('SADD', P .. 'queues', name) end
         end
+        q.counts = {}
         if q.ready then call('PUBLISH', P .. 'ready', name) end
+        q.ready = false
     end
 end

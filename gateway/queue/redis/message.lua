@@ -1,8 +1,5 @@
--- One message: how it enters a queue, moves within it, and leaves. Whatever moves is added to its new place before it
--- is taken from the old one, so that no error in between can lose it.
---
--- A message's fields are those of its stream entry, in this order: id, sent, due, body, then those it has of type,
--- attributes, dedup, group, and, once it died, died_in, reason, error, attempts, died.
+-- How a message moves within a queue, and leaves. Whatever moves is added to its new place before it is taken from the
+-- old one, so that no error in between can lose it.
 local function is_ours(f)
     return f[1] == 'id' and f[3] == 'sent' and f[5] == 'due' and f[7] == 'body'
 end
@@ -28,43 +25,6 @@ local function adopt(id, f)
     return adopted
 end
 
-local function field(f, name)
-    for i = 9, #f, 2 do
-        if f[i] == name then return f[i + 1] end
-    end
-end
-
-local function group_key(q, group)
-    return P .. 'group:' .. #q.name .. ':' .. q.name .. ':' .. group
-end
-
--- Queues without retention, now or earlier, need not be asked when messages expire.
-local function expires(q)
-    if q.expires == nil then q.expires = q.retention > 0 or call('EXISTS', q.expiry) == 1 end
-    return q.expires
-end
-
-local function add(q, f, due)
-    local group, position = field(f, 'group'), nil
-    local behind = group and call('HEXISTS', q.heads, group) == 1
-    if behind or due > now then
-        local id = call('XADD', q.parked, '*', unpack(f))
-        position = 'p' .. id
-        if behind then
-            call('RPUSH', group_key(q, group), id)
-            count(q, 'blocked', 1)
-        else
-            call('ZADD', q.late, due, position)
-            ready_in(q, math.max(0, due - now))
-        end
-    else
-        position = call('XADD', q.stream, '*', unpack(f))
-        ready_in(q, 0)
-    end
-    if group and not behind then call('HSET', q.heads, group, 1) end
-    if q.retention > 0 then call('ZADD', q.expiry, now + q.retention, position) end
-end
-
 -- From `parked` to the stream's end.
 local function unpark(q, id, f)
     local position = call('XADD', q.stream, '*', unpack(f))
@@ -80,7 +40,7 @@ end
 
 -- After the first of a group is gone, the next one is due when it would have been on its own.
 local function advance(q, group)
-    if not group or group == '' then return end
+    if not group then return end
     local id = call('LPOP', group_key(q, group))
     while id do
         count(q, 'blocked', -1)
@@ -153,17 +113,21 @@ local function bury(q, position, f, reason, why, attempts)
         {'died_in', q.name, 'reason', reason, 'error', why, 'attempts', attempts, 'died', wall})
 end
 
+-- F (in flight) or W (waits), receive count, first and last received, group. Messages of one receive mostly share it.
+local parsed = {}
 local function state_read(state)
-    return string.match(state, '^(%a) (%d+) (%d+) (%d+) (.*)$')
+    local p = parsed[state]
+    if not p then
+        local place, received, first, last, group = string.match(state, '^(%a) (%d+) (%d+) (%d+) (.*)$')
+        p = {place = place, received = received, first = first, last = last, group = group ~= '' and group}
+        parsed[state] = p
+    end
+    return p
 end
 
 local function expire(q, position, f)
     local state = call('HGET', q.state, position)
-    local attempts = '0'
-    if state then
-        local _, received = state_read(state)
-        attempts = received
-    end
+    local attempts = state and state_read(state).received or '0'
     count(q, 'expired', 1)
     if q.dead_letter then
         bury(q, position, f, 'expired', '', attempts)

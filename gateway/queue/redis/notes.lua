@@ -1,15 +1,14 @@
--- ARGV: what, key, and what it needs. Reply: time, granted, and what stands there now or false.
-local what, key = ARGV[3], ARGV[4]
+-- One call: what, key, and what it needs. Reply: -1, granted, and what stands there now or false.
 local steps = {}
 
-function steps.recall()
+function steps.recall(key)
     return 1, call('HGET', P .. 'notes', key)
 end
 
 -- expected?, expected, value?, value
-function steps.swap()
+function steps.swap(key, a)
     local present = call('HGET', P .. 'notes', key)
-    local expected, value = ARGV[5] == '1' and ARGV[6], ARGV[7] == '1' and ARGV[8]
+    local expected, value = a[3] == '1' and a[4], a[5] == '1' and a[6]
     if present ~= expected then return 0, present end
     if value then
         call('HSET', P .. 'notes', key, value)
@@ -20,8 +19,8 @@ function steps.swap()
 end
 
 -- owner, ttl
-function steps.lease()
-    local name, owner, ttl = P .. 'lease:' .. key, ARGV[5], tonumber(ARGV[6])
+function steps.lease(key, a)
+    local name, owner, ttl = P .. 'lease:' .. key, a[3], tonumber(a[4])
     local until_ms, holder = string.match(call('GET', name) or '', '^(%d+) (.*)$')
     if until_ms and tonumber(until_ms) <= now then holder = nil end
     if holder and holder ~= owner then return 0, holder end
@@ -34,5 +33,7 @@ function steps.lease()
     return 1, owner
 end
 
-local granted, value = steps[what]()
-return {now, granted, value}
+local function run(a)
+    local granted, value = steps[a[1]](a[2], a)
+    return {-1, granted, value}
+end

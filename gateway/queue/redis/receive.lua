@@ -1,7 +1,9 @@
--- ARGV: queue, max, visibility, consumer. Reply: time, milliseconds until there may be more (-1: unknown), messages;
--- each is position, place, ready in, receive count, first and last received, fields.
-local q, max, visibility, consumer = queue(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local taken, flights, states, size = {}, {}, {}, 0
+-- One call: queue, max, visibility, consumer. Reply: milliseconds until there may be more (-1: unknown), the wall clock,
+-- those that were received before, each as position, place, ready in, receive count, first and last received, fields, and
+-- those that were not, as entries of the stream.
+local q, max, visible_at, consumer
+local known, new, flights, states, size = {}, {}, {}, {}, 0
+local NEW_STATE = 'F 1 ' .. wall .. ' ' .. wall .. ' '
 
 -- A group is made when it is first missed; without a stream there is nothing to read.
 local function with_group(...)
@@ -13,24 +15,34 @@ local function with_group(...)
     return call(...)
 end
 
+local function has_expired(id)
+    local at = call('ZSCORE', q.expiry, id)
+    return at and tonumber(at) <= now
+end
+
 local function take(id, f, state)
-    local received, first, group = 0, wall, field(f, 'group') or ''
-    if state then
-        local _, so_far, since = state_read(state)
-        received = tonumber(so_far)
-        if since ~= '0' then first = since end
-    end
-    if expires(q) then
-        local at = call('ZSCORE', q.expiry, id)
-        if at and tonumber(at) <= now then return expire(q, id, f) end
-    end
-    received = received + 1
-    flights[#flights + 1] = now + visibility
+    flights[#flights + 1] = visible_at
     flights[#flights + 1] = id
     states[#states + 1] = id
-    states[#states + 1] = 'F ' .. received .. ' ' .. first .. ' ' .. wall .. ' ' .. group
-    taken[#taken + 1] = {id, 0, 0, received, first, wall, f}
+    states[#states + 1] = state
     size = size + #f[8]
+end
+
+local function take_known(id, f, state)
+    if expires(q) and has_expired(id) then return expire(q, id, f) end
+    local p = state_read(state)
+    local received, first = p.received + 1, p.first ~= '0' and p.first or wall
+    take(id, f, 'F ' .. received .. ' ' .. first .. ' ' .. wall .. ' ' .. (p.group or ''))
+    known[#known + 1] = {id, 0, 0, received, first, wall, f}
+end
+
+local function take_new(e)
+    local id, f = e[1], adopt(e[1], e[2])
+    if expires(q) and has_expired(id) then return expire(q, id, f) end
+    local group = f[9] and field(f, 'group')
+    take(id, f, group and NEW_STATE .. group or NEW_STATE)
+    e[2] = f
+    new[#new + 1] = e
 end
 
 -- Entries that were received before and are due again; what was parked and is due joins the stream.
@@ -54,22 +66,20 @@ end
 
 local function reclaim(id)
     local claimed = with_group('XCLAIM', q.stream, q.group, consumer, 0, id, 'FORCE')
-    local e, state = claimed and claimed[1], call('HGET', q.state, id)
+    local e, state = claimed and claimed[1], call('HGET', q.state, id) or 'W 0 0 0 '
     call('ZREM', q.late, id)
-    if e and e[2] then return take(id, adopt(id, e[2]), state) end
-    -- Somebody has trimmed it away.
-    local _, _, _, _, group = state_read(state or 'W 0 0 0 ')
-    remove(q, id, group)
+    if e and e[2] then return take_known(id, adopt(id, e[2]), state) end
+    remove(q, id, state_read(state).group) -- somebody has trimmed it away
 end
 
 local function read_new()
     local step = math.max(1, math.floor(PAGE_SIZE_MAX / q.size_limit))
-    while #taken < max and size < PAGE_SIZE_MAX do
-        local wanted = math.min(step, max - #taken)
+    while #known + #new < max and size < PAGE_SIZE_MAX do
+        local wanted = math.min(step, max - #known - #new)
         local reply = with_group('XREADGROUP', 'GROUP', q.group, consumer, 'COUNT', wanted, 'STREAMS', q.stream, '>')
         if not reply or not reply[1] then return end
         local entries = reply[1][2]
-        for i = 1, #entries do take(entries[i][1], adopt(entries[i][1], entries[i][2])) end
+        for i = 1, #entries do take_new(entries[i]) end
         if #entries < wanted then return end
     end
 end
@@ -80,7 +90,7 @@ local function receive()
     local head = due[1] and undelivered(q)
     local head_due = head and tonumber(adopt(head[1], head[2])[6])
     local function reclaim_until(at)
-        while due[next_due] and #taken < max and size < PAGE_SIZE_MAX and (not at or due[next_due][2] <= at) do
+        while due[next_due] and #known + #new < max and size < PAGE_SIZE_MAX and (not at or due[next_due][2] <= at) do
             reclaim(due[next_due][1])
             next_due = next_due + 1
         end
@@ -90,19 +100,22 @@ local function receive()
     reclaim_until(nil)
 end
 
-sweep(q)
-receive()
-if #taken > 0 then
-    call('ZADD', q.flight, unpack(flights))
-    call('HSET', q.state, unpack(states))
-    count(q, 'received', #taken)
+local function how_soon(taken)
+    if size >= PAGE_SIZE_MAX then return 0 end
+    return taken < max and next_ready(q) or -1
 end
-local more = -1
-if size >= PAGE_SIZE_MAX then
-    more = 0
-elseif #taken < max then
-    more = next_ready(q)
+
+local function run(a)
+    q, max, consumer = queue(a[1]), tonumber(a[2]), a[4]
+    visible_at = tostring(now + tonumber(a[3]))
+    sweep(q)
+    receive()
+    local taken = #known + #new
+    if taken > 0 then
+        call('ZADD', q.flight, unpack(flights))
+        call('HSET', q.state, unpack(states))
+        count(q, 'received', taken)
+    end
+    q.ready = false
+    return {how_soon(taken), wall, known, new}
 end
-q.ready = false
-finish()
-return {now, more, taken}

@@ -1,12 +1,8 @@
--- ARGV: count, then for each message queue, size, delay, body, id, sent, type, attributes, dedup, group; what is
--- absent is empty. Reply: time, milliseconds until one of them can be received, and for each 0 or the id of the first
--- message with its dedup id; or time, 'refused', index, limit of the size.
+-- One call: for each message queue, size, delay, body, id, sent, type, attributes, dedup, group; what is absent is empty.
+-- Reply: soon, then for each 0 or the id of the first message with its dedup id; or soon, 'refused', index, limit of
+-- the size.
 local FIELDS = 10
-local n = tonumber(ARGV[3])
-for i = 0, n - 1 do
-    local q = queue(ARGV[4 + i * FIELDS])
-    if tonumber(ARGV[5 + i * FIELDS]) > q.size_limit then return {now, 'refused', i, q.size_limit} end
-end
+local OPTIONAL = {'type', 'attributes', 'dedup', 'group'}
 
 local function earlier(q, dedup, id)
     local key = P .. 'dedup:' .. #q.name .. ':' .. q.name .. ':' .. dedup
@@ -19,20 +15,19 @@ local function earlier(q, dedup, id)
     call('SET', key, (now + q.dedup_window) .. ' ' .. id, 'PX', q.dedup_window + 60000)
 end
 
-local function send_one(at)
-    local q, due = queue(ARGV[at]), now + tonumber(ARGV[at + 2])
-    local id, dedup = ARGV[at + 4], ARGV[at + 8]
+local function send_one(a, at)
+    local q, due = queue(a[at]), now + tonumber(a[at + 2])
+    local id, dedup = a[at + 4], a[at + 8]
     local first = dedup ~= '' and earlier(q, dedup, id)
     if first then
         count(q, 'duplicates', 1)
         return first
     end
-    local f = {'id', id, 'sent', ARGV[at + 5], 'due', tostring(due), 'body', ARGV[at + 3]}
-    local names = {'type', 'attributes', 'dedup', 'group'}
+    local f = {'id', id, 'sent', a[at + 5], 'due', tostring(due), 'body', a[at + 3]}
     for i = 1, 4 do
-        local value = ARGV[at + 5 + i]
+        local value = a[at + 5 + i]
         if value ~= '' then
-            f[#f + 1] = names[i]
+            f[#f + 1] = OPTIONAL[i]
             f[#f + 1] = value
         end
     end
@@ -41,8 +36,13 @@ local function send_one(at)
     return 0
 end
 
-local reply = {now, -1}
-for i = 0, n - 1 do reply[#reply + 1] = send_one(4 + i * FIELDS) end
-finish()
-reply[2] = soon
-return reply
+local function run(a)
+    for at = 1, #a, FIELDS do
+        local limit = queue(a[at]).size_limit
+        if tonumber(a[at + 1]) > limit then return {-1, 'refused', (at - 1) / FIELDS, limit} end
+    end
+    local reply = {-1}
+    for at = 1, #a, FIELDS do reply[#reply + 1] = send_one(a, at) end
+    reply[1] = soon
+    return reply
+end

@@ -1,4 +1,4 @@
--- What looks after queues. ARGV: what, and what it needs. Reply: time, and what is said below.
+-- What looks after queues. One call: what, and what it needs. Reply: soon, and what is said below.
 local steps = {}
 
 local function numbers(queue_name, names)
@@ -8,26 +8,26 @@ local function numbers(queue_name, names)
 end
 
 -- queue, dead letter, retention, window, size, stream, group: what is empty is as it is without.
-function steps.declare()
-    local key = P .. 'settings:' .. ARGV[4]
+function steps.declare(a)
+    local key = P .. 'settings:' .. a[2]
     local names = {'dead_letter', 'retention_ms', 'dedup_window_ms', 'message_size_bytes', 'stream', 'group'}
-    call('SADD', P .. 'queues', ARGV[4])
+    call('SADD', P .. 'queues', a[2])
     for i, name in ipairs(names) do
-        local value = ARGV[4 + i]
+        local value = a[2 + i]
         if value == '' then
             call('HDEL', key, name)
         else
             call('HSET', key, name, value)
         end
     end
-    return {now}
+    return {-1}
 end
 
 -- The time by Redis' own clock, for a gateway that has none yet, unless it brings one.
-function steps.hello()
+function steps.hello(a)
     local t = call('TIME')
-    local here = ARGV[4] ~= '' and tonumber(ARGV[4]) or t[1] * 1000 + math.floor(t[2] / 1000)
-    return {math.max(now, here)}
+    local here = a[2] ~= '' and tonumber(a[2]) or t[1] * 1000 + math.floor(t[2] / 1000)
+    return {-1, math.max(now, here)}
 end
 
 local function after(a, b)
@@ -100,26 +100,26 @@ local function page_of(q, max, wanted)
 end
 
 -- queue, after, max. As receive's messages.
-function steps.browse()
-    local q, after_position, max = queue(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+function steps.browse(a)
+    local q, after_position, max = queue(a[2]), a[3], tonumber(a[4])
     local found, size = {}, 0
     each(q, after_position, function(position, f, place, ready_in)
         local state = call('HGET', q.state, position)
-        local _, received, first, last_ms = state_read(state or 'W 0 0 0 ')
-        found[#found + 1] = {position, place, ready_in, tonumber(received), first, last_ms, f}
+        local p = state_read(state or 'W 0 0 0 ')
+        found[#found + 1] = {position, place, ready_in, tonumber(p.received), p.first, p.last, f}
         size = size + #f[8]
         return #found < max and size < PAGE_SIZE_MAX
     end)
-    return {now, -1, found}
+    return {-1, wall, found, {}}
 end
 
 -- queue, max. How many.
-function steps.purge()
-    local q = queue(ARGV[4])
-    local page = page_of(q, tonumber(ARGV[5]), function() return true end)
+function steps.purge(a)
+    local q = queue(a[2])
+    local page = page_of(q, tonumber(a[3]), function() return true end)
     for _, m in ipairs(page) do remove(q, m[1], field(m[2], 'group')) end
     count(q, 'purged', #page)
-    return {now, soon, #page}
+    return {soon, #page}
 end
 
 local function redrive_one(from, to_name, position, f)
@@ -131,21 +131,21 @@ local function redrive_one(from, to_name, position, f)
 end
 
 -- from, to or empty, max, positions. How many.
-function steps.redrive()
-    local from, to_name, max = queue(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+function steps.redrive(a)
+    local from, to_name, max = queue(a[2]), a[3], tonumber(a[4])
     local moved, page = 0, {}
-    for i = 7, #ARGV do
-        local f = find(from, ARGV[i])
-        local flight = waits(from.flight, ARGV[i], IN_FLIGHT)
-        if f and flight ~= IN_FLIGHT then page[#page + 1] = {ARGV[i], f} end
+    for i = 5, #a do
+        local f = find(from, a[i])
+        local flight = waits(from.flight, a[i], IN_FLIGHT)
+        if f and flight ~= IN_FLIGHT then page[#page + 1] = {a[i], f} end
     end
-    if #ARGV < 7 then
+    if #a < 5 then
         page = page_of(from, max, function(f, place)
             return place ~= IN_FLIGHT and (to_name ~= '' or field(f, 'died_in'))
         end)
     end
     for _, m in ipairs(page) do moved = moved + redrive_one(from, to_name, m[1], m[2]) end
-    return {now, soon, moved}
+    return {soon, moved}
 end
 
 -- Of the message that comes next.
@@ -177,17 +177,16 @@ local COUNTERS = {'blocked', 'sent', 'duplicates', 'received', 'acknowledged', '
     'purged', 'redriven'}
 
 -- queue or empty for all. For each: name, ready, in flight, delayed, age of the oldest, then COUNTERS.
-function steps.stats()
-    local names, reply = {ARGV[4]}, {now}
-    if ARGV[4] == '' then
+function steps.stats(a)
+    local names, reply = {a[2]}, {-1}
+    if a[2] == '' then
         names = call('SMEMBERS', P .. 'queues')
         table.sort(names)
     end
     for _, name in ipairs(names) do
         local q = queue(name)
         sweep(q)
-        finish()
-        q.counts = {}
+        tell()
         local late_due = call('ZCOUNT', q.late, '-inf', now)
         local flight_due = call('ZCOUNT', q.flight, '-inf', now)
         reply[#reply + 1] = name
@@ -225,14 +224,14 @@ local function forget_consumers(q, idle_ms)
 end
 
 -- consumer, idle time of orphans, of consumers (both empty: not this time), queues. For each: when there may be more.
-function steps.look()
-    local reply = {now}
-    for i = 7, #ARGV do
-        local q = queue(ARGV[i])
+function steps.look(a)
+    local reply = {-1}
+    for i = 5, #a do
+        local q = queue(a[i])
         sweep(q)
-        if ARGV[5] ~= '' then
-            adopt_orphans(q, ARGV[4], ARGV[5])
-            forget_consumers(q, tonumber(ARGV[6]))
+        if a[3] ~= '' then
+            adopt_orphans(q, a[2], a[3])
+            forget_consumers(q, tonumber(a[4]))
         end
         reply[#reply + 1] = undelivered(q) and 0 or next_ready(q)
         q.ready = false
@@ -241,21 +240,21 @@ function steps.look()
 end
 
 -- consumer, queues. A consumer with something pending stays, so that it can be seen.
-function steps.leave()
-    for i = 5, #ARGV do
-        local q = queue(ARGV[i])
+function steps.leave(a)
+    for i = 3, #a do
+        local q = queue(a[i])
         local consumers = redis.pcall('XINFO', 'CONSUMERS', q.stream, q.group)
         for _, c in ipairs(consumers) do
             local about = {}
             for k = 1, #c, 2 do about[c[k]] = c[k + 1] end
-            if about.name == ARGV[4] and about.pending == 0 then
-                call('XGROUP', 'DELCONSUMER', q.stream, q.group, ARGV[4])
+            if about.name == a[2] and about.pending == 0 then
+                call('XGROUP', 'DELCONSUMER', q.stream, q.group, a[2])
             end
         end
     end
-    return {now}
+    return {-1}
 end
 
-local reply = steps[ARGV[3]]()
-finish()
-return reply
+local function run(a)
+    return steps[a[1]](a)
+end
