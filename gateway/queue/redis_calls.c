@@ -2,6 +2,7 @@
 #include "gateway/base/memory.h"
 #include "gateway/queue/redis_private.h"
 #include <assert.h>
+#include <stdio.h>
 
 /* Seconds of waiting for a connection before a call fails. A settlement is worth more: without it, work that is done is
  * done again. */
@@ -90,10 +91,34 @@ static size_t attributes_size(const struct queue_send *send) {
     return size;
 }
 
-static void put_attributes(struct redis_call *c, const struct queue_send *send) {
-    struct buf packed = {0};
-    queue_attributes_pack(send->attributes, send->attribute_count, &packed);
+/* MessagePack: a list of byte strings, each with its length in four bytes. */
+static void pack_list(struct buf *out, size_t count) {
+    assert(count < 16);
+    buf_append_char(out, (char)(0x90 | count));
+}
+
+static void pack_text(struct buf *out, struct slice text) {
+    buf_append_char(out, (char)0xdb);
+    for (int shift = 24; shift >= 0; shift -= 8) buf_append_char(out, (char)(text.n >> shift & 255));
+    buf_append_slice(out, text);
+}
+
+/* The names and values of what is not absent; nothing at all for most messages. */
+static void put_optional_fields(struct redis_call *c, const struct queue_send *send) {
+    struct buf attributes = {0}, packed = {0};
+    queue_attributes_pack(send->attributes, send->attribute_count, &attributes);
+    const struct slice names[] = {SLICE("type"), SLICE("attributes"), SLICE("dedup"), SLICE("group")};
+    const struct slice values[] = {send->content_type, buf_slice(&attributes), send->dedup_id, send->group_id};
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) count += values[i].n != 0;
+    if (count) pack_list(&packed, 2 * count);
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (values[i].n == 0) continue;
+        pack_text(&packed, names[i]);
+        pack_text(&packed, values[i]);
+    }
     redis_put(c, buf_slice(&packed));
+    buf_free(&attributes);
     buf_free(&packed);
 }
 
@@ -108,19 +133,18 @@ static void id_choose(struct redis_store *s, struct slice wanted, struct queue_s
 }
 
 static void put_send(struct redis_call *c, const struct queue_send *send, size_t at) {
+    char about[UUID_TEXT_SIZE + 32];
+    uint64_t sent_ms = send->sent_ms ? send->sent_ms : clock_wall_ms(c->store->clock);
     id_choose(c->store, send->id, &c->send.ids[at]);
+    int n = snprintf(about, sizeof about, "%s %llu", c->send.ids[at].id, (unsigned long long)sent_ms);
     c->send.sizes[at] = send->body.n + attributes_size(send);
     touch_queue(c, send->queue);
     redis_put(c, send->queue);
     redis_put_number(c, c->send.sizes[at]);
     redis_put_number(c, send->delay_ms);
+    redis_put(c, slice_make(about, (size_t)n));
     redis_put(c, send->body);
-    redis_put(c, slice_of(c->send.ids[at].id));
-    redis_put_number(c, send->sent_ms ? send->sent_ms : clock_wall_ms(c->store->clock));
-    redis_put(c, send->content_type);
-    put_attributes(c, send);
-    redis_put(c, send->dedup_id);
-    redis_put(c, send->group_id);
+    put_optional_fields(c, send);
 }
 
 /* How large a queue's messages may be stands in Redis; the script looks. */
@@ -191,6 +215,23 @@ static void receipt_read(struct slice receipt, struct slice *id, struct slice *c
     *count = good ? rest : SLICE("0");
 }
 
+/* What the other actions need; an acknowledgement needs nothing. */
+static void put_details(struct redis_call *c, const struct queue_settlement *item) {
+    char delay[24], attempts[24];
+    struct buf packed = {0};
+    snprintf(delay, sizeof delay, "%llu", (unsigned long long)item->delay_ms);
+    snprintf(attempts, sizeof attempts, "%llu", (unsigned long long)item->attempts);
+    if (item->action != QUEUE_ACK) {
+        pack_list(&packed, 4);
+        pack_text(&packed, slice_of(delay));
+        pack_text(&packed, item->reason);
+        pack_text(&packed, item->error);
+        pack_text(&packed, slice_of(attempts));
+    }
+    redis_put(c, buf_slice(&packed));
+    buf_free(&packed);
+}
+
 static void put_settlement(struct redis_call *c, const struct queue_settlement *item) {
     struct slice id, count;
     receipt_read(item->receipt, &id, &count);
@@ -199,10 +240,7 @@ static void put_settlement(struct redis_call *c, const struct queue_settlement *
     redis_put(c, id);
     redis_put(c, count);
     redis_put_number(c, (uint64_t)item->action);
-    redis_put_number(c, item->delay_ms);
-    redis_put(c, item->reason);
-    redis_put(c, item->error);
-    redis_put_number(c, item->attempts);
+    put_details(c, item);
 }
 
 static int settle_check(const struct queue_settlement *items, size_t count, struct error *e) {

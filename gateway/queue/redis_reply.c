@@ -119,9 +119,7 @@ void redis_read_sent(struct redis_call *c, const redisReply *r) {
 /* --- messages --- */
 
 enum entry_field {
-    ENTRY_ID,
-    ENTRY_SENT,
-    ENTRY_DUE,
+    ENTRY_MESSAGE,
     ENTRY_BODY,
     ENTRY_TYPE,
     ENTRY_ATTRIBUTES,
@@ -135,8 +133,8 @@ enum entry_field {
     ENTRY_FIELDS
 };
 static const struct slice entry_names[ENTRY_FIELDS] = {
-    {"id", 2},    {"sent", 4},    {"due", 3},    {"body", 4},  {"type", 4},     {"attributes", 10}, {"dedup", 5},
-    {"group", 5}, {"died_in", 7}, {"reason", 6}, {"error", 5}, {"attempts", 8}, {"died", 4},
+    {"message", 7}, {"body", 4},   {"type", 4},  {"attributes", 10}, {"dedup", 5}, {"group", 5},
+    {"died_in", 7}, {"reason", 6}, {"error", 5}, {"attempts", 8},    {"died", 4},
 };
 
 /* They come in the order of entry_names, some left out. */
@@ -164,6 +162,20 @@ static const struct queue_death *death_read(const struct slice values[ENTRY_FIEL
     return death;
 }
 
+/* "ID SENT DUE"; an id may have blanks itself. */
+static void about_read(struct slice about, struct queue_message *m) {
+    struct slice parts[2] = {SLICE_NONE, SLICE_NONE};
+    for (int i = 0; i < 2; i++) {
+        size_t at = about.n;
+        while (at > 0 && about.p[at - 1] != ' ') at--;
+        parts[i] = slice_make(about.p + at, about.n - at);
+        about.n = at > 0 ? at - 1 : 0;
+    }
+    m->sent_ms = value_number(parts[1]);
+    if (about.n > UUID_TEXT_SIZE) about.n = UUID_TEXT_SIZE;
+    if (about.n) memcpy(m->id, about.p, about.n);
+}
+
 static int entry_read(const redisReply *fields, struct queue_message *m, struct arena *a, struct error *e) {
     struct slice values[ENTRY_FIELDS];
     fields_read(fields, values, a);
@@ -172,12 +184,9 @@ static int entry_read(const redisReply *fields, struct queue_message *m, struct 
         .content_type = values[ENTRY_TYPE],
         .dedup_id = values[ENTRY_DEDUP],
         .group_id = values[ENTRY_GROUP],
-        .sent_ms = value_number(values[ENTRY_SENT]),
         .death = death_read(values, a),
     };
-    struct slice id = values[ENTRY_ID];
-    if (id.n > UUID_TEXT_SIZE) id.n = UUID_TEXT_SIZE;
-    if (id.p) memcpy(m->id, id.p, id.n);
+    about_read(values[ENTRY_MESSAGE], m);
     return queue_attributes_unpack(values[ENTRY_ATTRIBUTES], m, a, e);
 }
 

@@ -1,11 +1,16 @@
 -- How a message enters a queue.
 --
--- Its fields are those of its stream entry, in this order: id, sent, due, body, then those it has of type, attributes,
--- dedup, group, and, once it died, died_in, reason, error, attempts, died.
+-- Its fields are those of its stream entry, in this order: message (its id, when it was sent by the wall clock, when it
+-- was due in store time), body, then those it has of type, attributes, dedup, group, and, once it died, died_in,
+-- reason, error, attempts, died. Fewer fields cost less at every step.
 local function field(f, name)
-    for i = 9, #f, 2 do
+    for i = 5, #f, 2 do
         if f[i] == name then return f[i + 1] end
     end
+end
+
+local function due_of(f)
+    return tonumber(string.match(f[2], '%d+$'))
 end
 
 local function group_key(q, group)

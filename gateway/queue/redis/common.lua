@@ -2,7 +2,7 @@
 --
 -- KEYS[1] is the prefix of every key, with the hash tag that keeps a whole store on one node. ARGV[1] is store time as
 -- the gateway knows it, ARGV[2] the wall clock, which is only shown, ARGV[3] how many calls follow: each is the number of
--- its arguments and these. A script defines run(arguments), which carries out one call; finish.lua calls it. Redis runs
+-- its arguments and these. A script defines run(ARGV, first, last), which carries out one call; finish.lua calls it. Redis runs
 -- a script whole, so what one changes is one change to everybody else, and one transaction in the append-only file.
 --
 -- A queue has: `stream`, the entries that are ready or were received; `parked`, a stream of those that must not be

@@ -1,7 +1,7 @@
 -- How a message moves within a queue, and leaves. Whatever moves is added to its new place before it is taken from the
 -- old one, so that no error in between can lose it.
 local function is_ours(f)
-    return f[1] == 'id' and f[3] == 'sent' and f[5] == 'due' and f[7] == 'body'
+    return f[1] == 'message' and f[3] == 'body'
 end
 
 -- What another program wrote to a shared stream: the field `body` and the others as attributes, or all of them as JSON.
@@ -18,9 +18,9 @@ local function adopt(id, f)
     end
     if #attributes > 64 then body = nil end
     local ms = string.match(id, '^%d+')
-    local adopted = {'id', id, 'sent', ms, 'due', ms, 'body', body or cjson.encode(all)}
+    local adopted = {'message', id .. ' ' .. ms .. ' ' .. ms, 'body', body or cjson.encode(all)}
     if body and #attributes > 0 then
-        adopted[9], adopted[10] = 'attributes', table.concat(attributes)
+        adopted[5], adopted[6] = 'attributes', table.concat(attributes)
     end
     return adopted
 end
@@ -46,7 +46,7 @@ local function advance(q, group)
         count(q, 'blocked', -1)
         local e = call('XRANGE', q.parked, id, id)[1]
         if e then
-            local due = tonumber(e[2][6])
+            local due = due_of(e[2])
             if due <= now then
                 unpark(q, id, e[2])
             else
@@ -96,12 +96,12 @@ local DEATH = {died_in = true, reason = true, error = true, attempts = true, die
 local function move(from, to, position, f, death)
     local moved = {}
     for i = 1, #f, 2 do
-        if i <= 8 or not DEATH[f[i]] then
+        if i < 5 or not DEATH[f[i]] then
             moved[#moved + 1] = f[i]
             moved[#moved + 1] = f[i + 1]
         end
     end
-    moved[6] = tostring(now)
+    moved[2] = string.match(f[2], '^.* ') .. now
     for i = 1, #death do moved[#moved + 1] = death[i] end
     add(to, moved, now)
     call('SADD', P .. 'queues', to.name)

@@ -33,7 +33,8 @@ function steps.lease(key, a)
     return 1, owner
 end
 
-local function run(a)
+local function run(all, at)
+    local a = {all[at], all[at + 1], all[at + 2], all[at + 3], all[at + 4], all[at + 5]}
     local granted, value = steps[a[1]](a[2], a)
     return {-1, granted, value}
 end

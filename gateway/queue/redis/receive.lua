@@ -25,7 +25,7 @@ local function take(id, f, state)
     flights[#flights + 1] = id
     states[#states + 1] = id
     states[#states + 1] = state
-    size = size + #f[8]
+    size = size + #f[4]
 end
 
 local function take_known(id, f, state)
@@ -39,7 +39,7 @@ end
 local function take_new(e)
     local id, f = e[1], adopt(e[1], e[2])
     if expires(q) and has_expired(id) then return expire(q, id, f) end
-    local group = f[9] and field(f, 'group')
+    local group = f[5] and field(f, 'group')
     take(id, f, group and NEW_STATE .. group or NEW_STATE)
     e[2] = f
     new[#new + 1] = e
@@ -88,7 +88,7 @@ end
 local function receive()
     local due, next_due = due_entries(), 1
     local head = due[1] and undelivered(q)
-    local head_due = head and tonumber(adopt(head[1], head[2])[6])
+    local head_due = head and due_of(adopt(head[1], head[2]))
     local function reclaim_until(at)
         while due[next_due] and #known + #new < max and size < PAGE_SIZE_MAX and (not at or due[next_due][2] <= at) do
             reclaim(due[next_due][1])
@@ -105,9 +105,9 @@ local function how_soon(taken)
     return taken < max and next_ready(q) or -1
 end
 
-local function run(a)
-    q, max, consumer = queue(a[1]), tonumber(a[2]), a[4]
-    visible_at = tostring(now + tonumber(a[3]))
+local function run(a, at)
+    q, max, consumer = queue(a[at]), tonumber(a[at + 1]), a[at + 3]
+    visible_at = tostring(now + tonumber(a[at + 2]))
     sweep(q)
     receive()
     local taken = #known + #new

@@ -1,8 +1,7 @@
--- One call: for each message queue, size, delay, body, id, sent, type, attributes, dedup, group; what is absent is empty.
--- Reply: soon, then for each 0 or the id of the first message with its dedup id; or soon, 'refused', index, limit of
--- the size.
-local FIELDS = 10
-local OPTIONAL = {'type', 'attributes', 'dedup', 'group'}
+-- One call: for each message queue, size, delay, id and time of the send, body, and its optional fields as names and
+-- values in MessagePack, or nothing. Reply: soon, then for each 0 or the id of the first message with its dedup id; or
+-- soon, 'refused', index, limit of the size.
+local FIELDS = 6
 
 local function earlier(q, dedup, id)
     local key = P .. 'dedup:' .. #q.name .. ':' .. q.name .. ':' .. dedup
@@ -17,18 +16,14 @@ end
 
 local function send_one(a, at)
     local q, due = queue(a[at]), now + tonumber(a[at + 2])
-    local id, dedup = a[at + 4], a[at + 8]
-    local first = dedup ~= '' and earlier(q, dedup, id)
-    if first then
-        count(q, 'duplicates', 1)
-        return first
-    end
-    local f = {'id', id, 'sent', a[at + 5], 'due', tostring(due), 'body', a[at + 3]}
-    for i = 1, 4 do
-        local value = a[at + 5 + i]
-        if value ~= '' then
-            f[#f + 1] = OPTIONAL[i]
-            f[#f + 1] = value
+    local f = {'message', a[at + 3] .. ' ' .. due, 'body', a[at + 4]}
+    if a[at + 5] ~= '' then
+        for i, word in ipairs(cmsgpack.unpack(a[at + 5])) do f[4 + i] = word end
+        local dedup = field(f, 'dedup')
+        local first = dedup and earlier(q, dedup, string.match(a[at + 3], '^(.*) %d+$'))
+        if first then
+            count(q, 'duplicates', 1)
+            return first
         end
     end
     add(q, f, due)
@@ -36,13 +31,13 @@ local function send_one(a, at)
     return 0
 end
 
-local function run(a)
-    for at = 1, #a, FIELDS do
+local function run(a, first, last)
+    for at = first, last, FIELDS do
         local limit = queue(a[at]).size_limit
-        if tonumber(a[at + 1]) > limit then return {-1, 'refused', (at - 1) / FIELDS, limit} end
+        if tonumber(a[at + 1]) > limit then return {-1, 'refused', (at - first) / FIELDS, limit} end
     end
     local reply = {-1}
-    for at = 1, #a, FIELDS do reply[#reply + 1] = send_one(a, at) end
+    for at = first, last, FIELDS do reply[#reply + 1] = send_one(a, at) end
     reply[1] = soon
     return reply
 end

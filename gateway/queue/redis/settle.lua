@@ -1,13 +1,14 @@
--- One call: for each receipt queue, id, receive count, action, delay, reason, error, attempts. Reply: milliseconds until
--- there may be something to receive, and for each 0 (settled), 1 (stale) or 2 (no dead letter queue).
-local FIELDS = 8
+-- One call: for each receipt queue, id, receive count, action, and what else it needs in MessagePack: delay, reason,
+-- error, attempts. Reply: milliseconds until there may be something to receive, and for each 0 (settled), 1 (stale) or 2
+-- (no dead letter queue).
+local FIELDS = 5
 local SETTLED, STALE, UNBURIED = 0, 1, 2
 local ACK, EXTEND = '0', '3'
 
 -- By queue and id, in one question to each queue.
-local function read_states(a)
+local function read_states(a, first, last)
     local ids, states = {}, {}
-    for at = 1, #a, FIELDS do
+    for at = first, last, FIELDS do
         local of_queue = ids[a[at]]
         if not of_queue then
             of_queue = {}
@@ -25,32 +26,33 @@ end
 
 local actions = {}
 
-actions['1'] = function(q, id, a, at, state)
+actions['1'] = function(q, id, more, state)
+    local delay = tonumber(more[1])
     count(q, 'retried', 1)
-    call('ZADD', q.late, now + tonumber(a[at + 4]), id)
+    call('ZADD', q.late, now + delay, id)
     call('ZREM', q.flight, id)
     call('HSET', q.state, id, 'W' .. string.sub(state, 2))
-    ready_in(q, tonumber(a[at + 4]))
+    ready_in(q, delay)
     return SETTLED
 end
 
-actions['2'] = function(q, id, a, at)
+actions['2'] = function(q, id, more)
     if not q.dead_letter then return UNBURIED end
     local f = find(q, id)
     if not f then return STALE end
     count(q, 'buried', 1)
-    bury(q, id, f, a[at + 5], a[at + 6], a[at + 7])
+    bury(q, id, f, more[2], more[3], more[4])
     return SETTLED
 end
 
-actions[EXTEND] = function(q, id, a, at)
-    call('ZADD', q.flight, now + tonumber(a[at + 4]), id)
+actions[EXTEND] = function(q, id, more)
+    call('ZADD', q.flight, now + tonumber(more[1]), id)
     return SETTLED
 end
 
 -- Acknowledged ones are removed together in the end, and only then their groups move on.
 local acknowledged, groups
-actions[ACK] = function(q, id, _, _, state)
+actions[ACK] = function(q, id, _, state)
     local ids, group = acknowledged[q], state_read(state).group
     if not ids then
         ids = {}
@@ -68,15 +70,16 @@ local function settle_one(a, at, states)
     if not state then return STALE end
     local p = state_read(state)
     if p.place ~= 'F' or p.received ~= a[at + 2] then return STALE end
-    local result = actions[action](queue(name), id, a, at, state)
+    local more = action ~= ACK and cmsgpack.unpack(a[at + 4])
+    local result = actions[action](queue(name), id, more, state)
     if action ~= EXTEND and result == SETTLED then states[name][id] = false end
     return result
 end
 
-local function run(a)
-    local states, reply = read_states(a), {-1}
+local function run(a, first, last)
+    local states, reply = read_states(a, first, last), {-1}
     acknowledged, groups = {}, {}
-    for at = 1, #a, FIELDS do reply[#reply + 1] = settle_one(a, at, states) end
+    for at = first, last, FIELDS do reply[#reply + 1] = settle_one(a, at, states) end
     for q, ids in pairs(acknowledged) do
         drop(q, ids)
         count(q, 'acknowledged', #ids)

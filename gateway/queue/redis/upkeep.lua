@@ -107,7 +107,7 @@ function steps.browse(a)
         local state = call('HGET', q.state, position)
         local p = state_read(state or 'W 0 0 0 ')
         found[#found + 1] = {position, place, ready_in, tonumber(p.received), p.first, p.last, f}
-        size = size + #f[8]
+        size = size + #f[4]
         return #found < max and size < PAGE_SIZE_MAX
     end)
     return {-1, wall, found, {}}
@@ -151,13 +151,14 @@ end
 -- Of the message that comes next.
 local function oldest_age(q)
     local head = undelivered(q)
-    local best, f = head and tonumber(adopt(head[1], head[2])[6]), head and adopt(head[1], head[2])
+    local f = head and adopt(head[1], head[2])
+    local best = f and due_of(f)
     for _, key in ipairs({q.flight, q.late}) do
         local first = call('ZRANGEBYSCORE', key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)
         local at, fields = tonumber(first[2]), first[1] and find(q, first[1])
         if fields and (not best or at < best) then best, f = at, fields end
     end
-    return f and math.max(0, now - tonumber(f[6])) or 0
+    return f and math.max(0, now - due_of(f)) or 0
 end
 
 local function waiting_in_stream(q)
@@ -255,6 +256,8 @@ function steps.leave(a)
     return {-1}
 end
 
-local function run(a)
+local function run(all, at, last)
+    local a = {}
+    for i = at, last do a[i - at + 1] = all[i] end
     return steps[a[1]](a)
 end
