@@ -158,17 +158,20 @@ local function sweep_one(q, position)
     return true
 end
 
--- Some pages of what has expired. What is in flight is passed over: it may still be acknowledged.
+-- Some pages of what has expired. What is in flight is passed over: it may still be acknowledged. A group that moves on
+-- may bring up another one, hence one more look.
 local SWEEP_PAGE, SWEEP_PAGES = 256, 4
 local function sweep(q)
     if not expires(q) then return end
     local kept = 0
     for _ = 1, SWEEP_PAGES do
         local page = call('ZRANGEBYSCORE', q.expiry, '-inf', now, 'LIMIT', kept, SWEEP_PAGE)
+        local swept = 0
         for _, position in ipairs(page) do
-            if not sweep_one(q, position) then kept = kept + 1 end
+            if sweep_one(q, position) then swept = swept + 1 end
         end
-        if #page < SWEEP_PAGE then return end
+        if swept == 0 then return end
+        kept = kept + #page - swept
     end
 end
 
