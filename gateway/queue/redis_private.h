@@ -70,7 +70,8 @@ struct redis_store {
     char consumer[40];
     bool up;           /* the connection has been greeted: calls may be sent */
     bool scripts_lost; /* Redis was emptied of them: they are loaded anew once all that was sent is answered */
-    bool leaving;      /* the last call is under way */
+    bool leaving;      /* the last call was asked for */
+    bool gone;         /* closed, but for on_closed */
     struct redis_wait loading, hello;
     struct list waiting, again, failed; /* of calls */
     struct list sent;                   /* of batches */

@@ -39,13 +39,17 @@ void redis_call_refuse(struct redis_call *c) {
     call_fail(c);
 }
 
-static void on_finish(struct turn_task *task) {
-    struct redis_store *s = container_of(task, struct redis_store, finish);
+static void failed_answer(struct redis_store *s) {
     while (!list_empty(&s->failed)) {
         struct redis_call *c = list_entry(list_first(&s->failed), struct redis_call, node);
         list_remove(&c->node);
         call_answer(c);
     }
+}
+
+static void on_finish(struct turn_task *task) {
+    struct redis_store *s = container_of(task, struct redis_store, finish);
+    failed_answer(s);
     turn_add(loop_turn(s->loop), &s->start);
 }
 
@@ -267,10 +271,12 @@ static void call_refuse_now(struct redis_call *c, enum queue_result result, cons
     call_fail(c);
 }
 
+static const struct redis_kind kind_leave = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, 0, 1};
+
 void redis_call_submit(struct redis_call *c) {
     struct redis_store *s = c->store;
     s->pending_bytes += c->arguments.n;
-    if (s->on_closed && !s->leaving)
+    if (s->on_closed && c->kind != &kind_leave)
         call_refuse_now(c, QUEUE_BROKEN, "the connection to Redis is being closed");
     else if (s->pending_bytes > PENDING_BYTES_MAX)
         call_refuse_now(c, QUEUE_TRY_AGAIN, "too much is on its way to Redis: it does not keep up");
@@ -313,8 +319,6 @@ static void store_free(struct redis_store *s) {
     free(s);
 }
 
-static const struct redis_kind kind_leave = {REDIS_SCRIPT_UPKEEP, NULL, REDIS_ONCE, 0, 1};
-
 /* The last call, so that no consumer is left behind that has nothing to do. */
 static void leave(struct redis_store *s) {
     size_t cursor = 0;
@@ -328,16 +332,28 @@ static void leave(struct redis_store *s) {
     redis_call_submit(c);
 }
 
+static void nothing(void *context) {
+    (void)context;
+}
+
+static void on_gone(void *context) {
+    struct redis_store *s = context;
+    void (*on_closed)(void *context) = s->on_closed;
+    void *closed_context = s->closed_context;
+    failed_answer(s); /* of calls that came too late */
+    store_free(s);
+    on_closed(closed_context);
+}
+
+/* The end comes by way of the other threads, so that it wakes a loop that has nothing else to wait for. */
 static void close_step(struct redis_store *s) {
-    if (s->waiting.length + s->sent.length + s->again.length + s->failed.length) return;
+    if (s->gone || s->waiting.length + s->sent.length + s->again.length + s->failed.length) return;
     if (s->up && !s->leaving) {
         leave(s);
         return;
     }
-    void (*on_closed)(void *context) = s->on_closed;
-    void *context = s->closed_context;
-    store_free(s);
-    on_closed(context);
+    s->gone = true;
+    loop_work(s->loop, nothing, on_gone, s);
 }
 
 static void on_start(struct turn_task *task) {
