@@ -8,6 +8,8 @@ CLANG ?= clang
 PYTHON ?= /usr/bin/python3
 V ?= 0
 MAKEFLAGS += -j$(shell nproc)
+# Tests mostly wait: several at once end four times sooner, even on two cores.
+TEST_JOBS ?= 6
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
@@ -17,10 +19,11 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev libhiredis-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest curl openssl procps chromium gdb redis-server \
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl redis-server \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
+COMPAT_DEBS := g++ make cmake autoconf automake libtool libcurl4-openssl-dev python3 python3-venv python3-pytest procps
 BENCH_DEBS := wrk python3 util-linux
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
@@ -49,7 +52,7 @@ CARGO_LOCAL = MAKEFLAGS= cargo test --offline --quiet --target-dir $(abspath $(B
 MORE_EXAMPLES := $(if $(GO),$(BUILD)/examples/hello-go) $(if $(CARGO),$(BUILD)/examples/hello-rust)
 QUICKSTART := blueprints/$(if $(GO),$(if $(CARGO),polyglot,quickstart),quickstart).yaml
 
-.PHONY: all help run test unit sdk e2e asan fuzz bench lint format docs install deps examples clean
+.PHONY: all help run test unit sdk e2e compat asan fuzz bench lint format docs install deps examples clean
 all: $(BUILD)/execgate ## build the release binary at build/execgate (the default)
 
 help: ## list the targets
@@ -76,7 +79,9 @@ $(BUILD)/.need-fuzz: Makefile
 	$(call need,$(FUZZ_DEBS))
 $(BUILD)/.need-bench: Makefile
 	$(call need,$(BENCH_DEBS))
-deps: $(BUILD)/.need-build $(BUILD)/.need-test $(BUILD)/.need-lint $(BUILD)/.need-fuzz $(BUILD)/.need-bench ## install every Debian package that any target needs
+$(BUILD)/.need-compat: Makefile
+	$(call need,$(COMPAT_DEBS))
+deps: $(BUILD)/.need-build $(BUILD)/.need-test $(BUILD)/.need-lint $(BUILD)/.need-fuzz $(BUILD)/.need-bench $(BUILD)/.need-compat ## install every Debian package that any target needs
 
 # From the objects, not the archive: two functions of one name must not pass.
 $(BUILD)/execgate: $(BUILD)/gateway/main.o $(OBJECTS)
@@ -117,7 +122,7 @@ $(BUILD)/examples/hello-rust: $(wildcard $(addprefix sdk-examples/,rust/* rust/s
 	@mkdir -p $(@D)
 	@echo "  CARGO $@"
 	$(Q)cd sdk-examples/rust && cargo build --release --offline --quiet --target-dir $(abspath $(BUILD))/rust
-	$(Q)cp $(BUILD)/rust/release/hello-rust $@
+	$(Q)cp -f $(BUILD)/rust/release/hello-rust $@
 examples: $(EXAMPLES) $(MORE_EXAMPLES) ## build the example handlers
 	$(if $(GO),,@echo "no Go here: its example is left out (install golang-go)")
 	$(if $(CARGO),,@echo "no Rust here: its example is left out (install cargo)")
@@ -131,21 +136,24 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-te
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -Isdk-examples -Wno-missing-prototypes -MMD -MP $(LINK_FLAGS) -o $@ $< $(BUILD)/libexecgate.a $(LIBS) $(shell pkg-config --libs $(TEST_PACKAGES))
 
-unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit tests (TEST=test_x: one)
-	@failed=0; for t in $^; do if $$t >$(BUILD)/unit.log 2>&1; then echo "ok    $$t"; \
-	else cat $(BUILD)/unit.log; echo "FAIL  $$t"; failed=1; fi; done; exit $$failed
+unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit tests (TEST=test_x: one, TEST_JOBS=6 at once)
+	@printf '%s\n' $^ | xargs -P $(TEST_JOBS) -I{} sh -c 'if {} >{}.log 2>&1; then echo "ok    {}"; else cat {}.log; echo "FAIL  {}"; exit 1; fi'
 
-e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=...)
-	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=... TEST_JOBS=6 at once)
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -rs -n $(TEST_JOBS) -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
 
 sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
-	$(if $(GO),$(Q)for d in go-sdk go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
-	$(if $(CARGO),$(Q)for d in rust-sdk rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
+	$(if $(GO),$(Q)for d in go-sdk go short-link/go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
+	$(if $(CARGO),$(Q)for d in rust-sdk rust short-link/rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
 
 test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory unit
 	+@$(MAKE) --no-print-directory sdk
 	+@$(MAKE) --no-print-directory e2e
+
+compat: $(BUILD)/execgate | $(BUILD)/.need-compat ## build handlers on the official Lambda clients and test them (COMPAT_INVOCATIONS=10000 each way, PYTEST_ARGS=...)
+	$(PYTHON) -B tests/compat/build.py $(BUILD)/compat
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/compat $(PYTEST_ARGS)
 
 asan: ## the whole suite under AddressSanitizer and UBSan
 	+$(MAKE) BUILD=$(BUILD)/asan MODE_FLAGS="$(ASAN_FLAGS)" LINK_FLAGS= test

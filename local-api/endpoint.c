@@ -1,5 +1,6 @@
 #include "local-api/endpoint.h"
 #include "local-api/extension.h"
+#include "local-api/held_sends.h"
 #include "local-api/runtime_private.h"
 #include <assert.h>
 #include <stdio.h>
@@ -247,7 +248,7 @@ struct invocation *endpoint_find(struct endpoint *ep, struct slice id) {
     if (id.n != UUID_TEXT_SIZE) return NULL;
     list_each (&ep->worker->running, node) {
         struct invocation *inv = list_entry(node, struct invocation, node);
-        if (memcmp(inv->id, id.p, UUID_TEXT_SIZE) == 0) return inv;
+        if (memcmp(inv->id, id.p, UUID_TEXT_SIZE) == 0) return held_sends_are_sending(inv) ? NULL : inv;
     }
     return NULL;
 }
@@ -269,6 +270,7 @@ struct invocation *endpoint_find_wanted(struct endpoint *ep, struct slice id) {
 
 void endpoint_complete(struct endpoint *ep, struct invocation *inv, struct outcome o) {
     if (o.failure == FAILURE_HANDLER_ANSWER || o.failure == FAILURE_HANDLER_ANSWER_TOO_LARGE) log_answer(ep, inv, &o);
+    if (held_sends_begin(ep, inv, o)) return;
     ep->completing = inv;
     invocation_complete(inv, o);
     ep->completing = NULL;
@@ -321,6 +323,7 @@ static enum end_reason reason_of(const struct invocation *inv) {
 }
 
 void endpoint_forget(struct endpoint *ep, struct invocation *inv) {
+    held_sends_forget(inv);
     if (inv != ep->completing) {
         struct ended *place = &ep->ended[ep->ended_count++ % ENDPOINT_ENDED_KEPT];
         memcpy(place->id, inv->id, sizeof place->id);

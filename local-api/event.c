@@ -2,12 +2,19 @@
 #include "local-api/answer_http.h"
 #include "local-api/event_http.h"
 #include "local-api/event_invoke.h"
+#include "local-api/event_queue.h"
 #include <assert.h>
+
+static struct slice queue_write(struct buf *out, struct invocation *inv, const char *application) {
+    (void)application;
+    return queue_event_write(out, inv->messages);
+}
 
 static const struct event_shape shapes[TRIGGER_KINDS] = {
     [TRIGGER_HTTP] = {.write = http_event_write, .read = http_answer_read, .answer = EVENT_ANSWER_HTTP},
     /* The guard reads what it says (plugins/auth/authorizer_answer.h). */
     [TRIGGER_AUTHORIZER] = {.write = http_event_write, .read = event_bytes_read, .answer = EVENT_ANSWER_HTTP},
+    [TRIGGER_QUEUE] = {.write = queue_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
     [TRIGGER_INVOKE] = {.write = invoke_event_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
 };
 

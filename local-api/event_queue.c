@@ -16,7 +16,7 @@ static void write_number_text(struct json_write *w, struct slice name, uint64_t 
 }
 
 /* All of them are texts, numbers too. */
-static void write_attributes(struct json_write *w, const struct queue_message *m) {
+static void write_attributes(struct json_write *w, const struct queue_record *m) {
     json_name(w, SLICE("attributes"));
     json_open(w, '{');
     write_number_text(w, SLICE("ApproximateReceiveCount"), m->receive_count);
@@ -71,7 +71,7 @@ static void write_body(struct json_write *w, struct slice body, bool is_text) {
     buf_free(&encoded);
 }
 
-static void write_record(struct json_write *w, const struct queue_event *event, const struct queue_message *m) {
+static void write_record(struct json_write *w, const struct queue_event *event, const struct queue_record *m) {
     bool is_text = text_utf8_prefix(m->body) == m->body.n;
     json_open(w, '{');
     json_member(w, SLICE("messageId"), m->id);

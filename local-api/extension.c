@@ -201,8 +201,6 @@ static void register_begin(struct call *c) {
     struct endpoint *ep = c->endpoint;
     if (!call_header(c, SLICE("Lambda-Extension-Name")).n) {
         call_refuse(c, 403, "Extension.InvalidExtensionName", "Lambda-Extension-Name is missing");
-    } else if (ep->asked) {
-        call_refuse(c, 403, "Extension.RegistrationClosed", "Extensions register before the first event is asked for");
     } else if (ep->extensions.length == EXTENSIONS_MAX) {
         call_refuse(c, 403, "Extension.TooManyExtensions", "At most %d extensions may register", EXTENSIONS_MAX);
     } else {

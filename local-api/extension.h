@@ -2,7 +2,9 @@
  *
  * Helpers inside a handler register as extensions and wait for events: INVOKE with every event that the
  * process is given, SHUTDOWN when it is being stopped. The Go and Rust clients need both calls to work for
- * their SIGTERM handling. Nothing waits for an extension; of INVOKE events that it does not
+ * their SIGTERM handling. AWS closes the registration when all extensions and the runtime wait for events; as nobody
+ * knows here how many will come, it stays open: aws-lambda-web-adapter registers while its runtime asks for the first
+ * event, and ends the process when it is refused. Nothing waits for an extension; of INVOKE events that it does not
  * fetch, the latest is kept. Telemetry and logs are answered as not supported.
  */
 #pragma once

@@ -177,34 +177,15 @@ static void write_number_field(struct buf *out, struct slice name, uint64_t valu
     buf_append(out, "\r\n", 2);
 }
 
-/* application/x-www-form-urlencoded with only what RFC 3986 calls unreserved left as it is. */
-static void write_form_encoded(struct buf *out, struct slice s) {
-    static const char hex[] = "0123456789ABCDEF";
-    char *at = buf_reserve(out, s.n * 3);
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        bool letter = (c | 32) >= 'a' && (c | 32) <= 'z';
-        bool plain = letter || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-        if (plain) {
-            *at++ = (char)c;
-            continue;
-        }
-        *at++ = '%';
-        *at++ = hex[c >> 4];
-        *at++ = hex[c & 15];
-    }
-    out->n = (size_t)(at - out->p);
-}
-
 static void write_parameters(struct buf *out, const struct invocation *inv) {
     const struct route *route = inv->route;
     if (!route || route->parameter_count == 0) return;
     buf_append_text(out, "Execgate-Parameters: ");
     for (size_t i = 0; i < route->parameter_count; i++) {
         if (i) buf_append_char(out, '&');
-        write_form_encoded(out, route->parameter_names[i]);
+        url_append_form(out, route->parameter_names[i]);
         buf_append_char(out, '=');
-        write_form_encoded(out, inv->parameters[i]);
+        url_append_form(out, inv->parameters[i]);
     }
     buf_append(out, "\r\n", 2);
 }

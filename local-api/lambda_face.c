@@ -3,6 +3,7 @@
 #include "local-api/answer_http.h"
 #include "local-api/event.h"
 #include "local-api/extension.h"
+#include "local-api/held_sends.h"
 #include "local-api/lambda_report.h"
 #include "local-api/runtime_private.h"
 #include "local-api/stream.h"
@@ -12,6 +13,7 @@
 
 /* What the service adds to the size of an answer for its own framing. */
 #define ANSWER_MARGIN 100
+#define HELD_MAX (64 * 1024) /* of what may be trailers */
 #define STREAMED_HTTP_TYPE "application/vnd.awslambda.http-integration-response"
 
 static bool is_concurrent(const struct endpoint *ep) {
@@ -68,9 +70,10 @@ static const struct call_ops next_ops = {.add = next_add, .send = next_send};
 static void next_begin(struct call *c) {
     struct endpoint *ep = c->endpoint;
     endpoint_greet(ep);
-    struct list_node *held = list_first(&ep->worker->running);
-    if (held && !is_concurrent(ep))
-        next_reply(c, list_entry(held, struct invocation, node));
+    struct list_node *first = list_first(&ep->worker->running);
+    struct invocation *held = first ? list_entry(first, struct invocation, node) : NULL;
+    if (held && !is_concurrent(ep) && !held_sends_are_sending(held))
+        next_reply(c, held);
     else
         endpoint_park(c, 1, &next_ops);
 }
@@ -156,9 +159,8 @@ static const struct call_ops response_ops = {.on_data = upload_data, .on_end = r
 /* --- answers: streamed --- */
 
 /* Says in the log what the client only sees as a broken connection. */
-static void log_broken_stream(struct call *c, struct slice type) {
+static void log_broken_stream(struct call *c, struct slice type, struct slice text) {
     struct runtime_api *api = c->endpoint->api;
-    struct slice text = http_exchange_trailer(c->exchange, SLICE("Lambda-Runtime-Function-Error-Body"));
     char *room = arena_alloc(&api->scratch, text.n + 1);
     ptrdiff_t n = text.n ? base64_decode(text, room) : 0;
     struct slice body = slice_make(room, n > 0 ? (size_t)n : 0);
@@ -167,10 +169,36 @@ static void log_broken_stream(struct call *c, struct slice type) {
     arena_reset(&api->scratch);
 }
 
+/* What is kept back turns out to be the answer's own text. */
+static void held_release(struct call *c) {
+    if (c->sink && c->in.n) body_append_copy(c->sink, buf_slice(&c->in));
+    buf_free(&c->in);
+}
+
+/* Rust's lambda_runtime (1.5) writes the trailers that it announces as the last chunk of the body. So a chunk that
+ * looks like them is kept back until it is known whether more follows; the client is not told of an error as if it were
+ * content. */
+static bool may_be_trailers(const struct call *c, struct slice bytes) {
+    return slice_starts_with(bytes, SLICE(LAMBDA_ERROR_TYPE_FIELD ": ")) &&
+           !slice_is_none(call_header(c, SLICE("Trailer")));
+}
+
+static size_t streamed_data(struct call *c, struct slice bytes) {
+    if (c->in.n == 0 && !may_be_trailers(c, bytes)) return stream_data(c, bytes);
+    if (c->in.n + bytes.n <= HELD_MAX) {
+        buf_append_slice(&c->in, bytes);
+        return bytes.n;
+    }
+    held_release(c);
+    return stream_data(c, bytes);
+}
+
 static void streamed_end(struct call *c) {
-    struct slice type = http_exchange_trailer(c->exchange, SLICE("Lambda-Runtime-Function-Error-Type"));
+    struct slice type = http_exchange_trailer(c->exchange, SLICE(LAMBDA_ERROR_TYPE_FIELD));
+    struct slice text = http_exchange_trailer(c->exchange, SLICE(LAMBDA_ERROR_BODY_FIELD));
+    if (slice_is_none(type) && !lambda_trailers_read(buf_slice(&c->in), &type, &text)) held_release(c);
     if (!slice_is_none(type)) {
-        log_broken_stream(c, type);
+        log_broken_stream(c, type, text);
         stream_fail(c, FAILURE_HANDLER_ERROR, "the handler reported an error while it answered");
     } else if (!stream_finish(c)) {
         refuse_id(c);
@@ -179,7 +207,7 @@ static void streamed_end(struct call *c) {
     call_accept(c);
 }
 
-static const struct call_ops streamed_ops = {.on_data = stream_data, .on_end = streamed_end, .on_left = stream_left};
+static const struct call_ops streamed_ops = {.on_data = streamed_data, .on_end = streamed_end, .on_left = stream_left};
 static const struct call_ops ignored_ops = {.on_end = call_accept};
 
 /* The runtime did its part; the answer is what is wrong. */
@@ -206,6 +234,7 @@ static size_t prelude_data(struct call *c, struct slice bytes) {
     struct slice json;
     size_t size;
     if (!inv) return bytes.n;
+    stream_acknowledge(c);
     buf_append_slice(&c->in, bytes);
     switch (prelude_find(buf_slice(&c->in), &json, &size)) {
     case PRELUDE_INCOMPLETE: break;
@@ -232,6 +261,7 @@ static void raw_begin(struct call *c, struct invocation *inv) {
     struct outcome o = {.status = 200};
     if (!type.n) type = SLICE("application/octet-stream");
     fields_add(&o.headers, &inv->arena, SLICE("content-type"), arena_copy(&inv->arena, type));
+    stream_acknowledge(c);
     stream_begin(c, inv, o, http_exchange_content_length(c->exchange), &streamed_ops);
     http_exchange_read(c->exchange);
 }
@@ -257,6 +287,7 @@ static void response_begin(struct call *c) {
         return;
     }
     if (has_prelude(c, inv)) {
+        stream_acknowledge(c);
         c->ops = &prelude_ops;
         http_exchange_read(c->exchange);
     } else if (!slice_is_none(mode)) {
@@ -272,7 +303,7 @@ static void error_end(struct call *c) {
     struct endpoint *ep = c->endpoint;
     struct invocation *inv = answered(c);
     if (!inv) return;
-    struct slice type = call_header(c, SLICE("Lambda-Runtime-Function-Error-Type"));
+    struct slice type = call_header(c, SLICE(LAMBDA_ERROR_TYPE_FIELD));
     struct handler_report r = lambda_report_read(&inv->arena, type, buf_slice(&c->in), SLICE("Function.Unknown"));
     lambda_report_log(ep, "handler reported an error", c->id, &r);
     call_accept(c);
@@ -291,7 +322,7 @@ static void error_begin(struct call *c) {
 static void init_error_end(struct call *c) {
     struct endpoint *ep = c->endpoint;
     struct arena *a = &ep->api->scratch;
-    struct slice type = call_header(c, SLICE("Lambda-Runtime-Function-Error-Type"));
+    struct slice type = call_header(c, SLICE(LAMBDA_ERROR_TYPE_FIELD));
     if (ep->asked) {
         refuse_transition(c, "InitError");
         return;

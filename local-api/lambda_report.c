@@ -1,6 +1,7 @@
 #include "local-api/lambda_report.h"
 #include "gateway/base/json_read.h"
 #include "local-api/lambda_face.h"
+#include "local-api/report_retry.h"
 #include "local-api/runtime_private.h"
 
 #define LOGGED_BYTES 4096
@@ -34,6 +35,7 @@ static void take_member(struct handler_report *r, struct arena *a, struct slice 
     if (slice_equal(name, SLICE("errorMessage"))) r->message = text;
     if (slice_equal(name, SLICE("errorType")) && is_type_name(text)) r->type = text;
     if (slice_equal(name, SLICE("stackTrace")) && value.kind == JSON_ARRAY) r->stack = value.raw;
+    if (slice_equal(name, SLICE("retry")) && !report_retry_read(r, a, value)) r->retry = REPORT_RETRY_UNSAID;
 }
 
 static bool read_object(struct handler_report *r, struct arena *a, struct slice body) {
@@ -48,11 +50,31 @@ static bool read_object(struct handler_report *r, struct arena *a, struct slice 
 
 struct handler_report lambda_report_read(struct arena *a, struct slice type_header, struct slice body,
                                          struct slice unknown) {
-    struct handler_report r = {.type = unknown};
-    if (!read_object(&r, a, body)) r = (struct handler_report){.type = unknown, .message = body};
+    const struct handler_report raw = {.type = lambda_error_type(type_header, unknown), .message = body};
+    struct handler_report r = {.type = raw.type};
+    if (!read_object(&r, a, body)) r = raw;
     r.posted = body;
-    r.type = lambda_error_type(type_header, r.type);
     return r;
+}
+
+/* One line "NAME: value CRLF" off the front. */
+static bool take_line(struct slice *rest, struct slice name, struct slice *value) {
+    if (!slice_starts_with(*rest, name)) return false;
+    struct slice line = slice_make(rest->p + name.n, rest->n - name.n);
+    ptrdiff_t end = slice_find(line, '\n');
+    if (end < 1 || line.p[end - 1] != '\r') return false;
+    *rest = slice_make(line.p + end + 1, line.n - (size_t)end - 1);
+    *value = slice_trim(slice_make(line.p, (size_t)end - 1));
+    return true;
+}
+
+bool lambda_trailers_read(struct slice text, struct slice *type, struct slice *body) {
+    struct slice error_type, error_body;
+    if (!take_line(&text, SLICE(LAMBDA_ERROR_TYPE_FIELD ": "), &error_type)) return false;
+    if (!take_line(&text, SLICE(LAMBDA_ERROR_BODY_FIELD ": "), &error_body) || text.n) return false;
+    *type = error_type;
+    *body = error_body;
+    return true;
 }
 
 static struct slice cut(struct slice s) {

@@ -1,6 +1,7 @@
 #include "local-api/native_answer.h"
 #include "local-api/event.h"
 #include "local-api/lambda_report.h"
+#include "local-api/report_retry.h"
 #include "local-api/runtime_private.h"
 #include <inttypes.h>
 
@@ -18,16 +19,19 @@ static bool status_is_valid(int status) {
 }
 
 /* The type is the handler's word for it, a field value already; the text is for the operator. */
-static struct outcome answer_error(struct endpoint *ep, struct invocation *inv, struct slice type, struct slice text) {
-    struct handler_report report = {.type = type, .message = text};
+static struct outcome answer_error(struct endpoint *ep, struct invocation *inv, const struct fields *fields,
+                                   struct slice text) {
+    struct handler_report report = {.type = fields_get(fields, SLICE("Execgate-Error")), .message = text};
+    struct slice retry = fields_get(fields, SLICE("Execgate-Retry"));
+    if (!slice_is_none(retry) && !report_retry_read_field(&report, retry)) report.retry = REPORT_RETRY_UNSAID;
     lambda_report_log(ep, "handler reported an error", invocation_id(inv), &report);
     return outcome_reported(inv, &report);
 }
 
 struct outcome answer_outcome(struct endpoint *ep, struct invocation *inv, const struct response_head *head,
                               struct slice text) {
-    struct slice error = fields_get(&head->fields, SLICE("Execgate-Error"));
-    if (!slice_is_none(error)) return answer_error(ep, inv, error, text);
+    if (!slice_is_none(fields_get(&head->fields, SLICE("Execgate-Error"))))
+        return answer_error(ep, inv, &head->fields, text);
     if (!status_is_valid(head->status))
         return outcome_failure(inv, FAILURE_HANDLER_ANSWER, "its status is not one of 200 to 599: %d", head->status);
     struct outcome o = {.status = head->status};

@@ -3,6 +3,9 @@
 #include "gateway/base/json_write.h"
 #include "local-api/lambda_report.h"
 #include "local-api/native_answer.h"
+#include "local-api/native_invoke.h"
+#include "local-api/native_queue.h"
+#include "local-api/report_retry.h"
 #include "local-api/runtime_private.h"
 #include "local-api/stream.h"
 #include <inttypes.h>
@@ -264,11 +267,13 @@ static void response_begin(struct call *c) {
 
 /* --- error --- */
 
-static void report_member(struct handler_report *r, struct arena *a, struct slice name, struct json_value value) {
+static bool report_member(struct handler_report *r, struct arena *a, struct slice name, struct json_value value) {
+    if (slice_equal(name, SLICE("retry"))) return report_retry_read(r, a, value);
     struct slice text = value.kind == JSON_STRING ? json_text_of(a, value) : SLICE_NONE;
     if (slice_equal(name, SLICE("message"))) r->message = text;
     if (slice_equal(name, SLICE("type"))) r->type = text;
     if (slice_equal(name, SLICE("stack"))) r->stack = value.kind == JSON_STRING ? text : value.raw;
+    return true;
 }
 
 /* {message, type, stack, retry}; retry is for queues. */
@@ -278,7 +283,8 @@ static bool report_read(struct handler_report *r, struct arena *a, struct slice 
     struct json_value value;
     json_read_init(&json, body);
     if (!json_read_open(&json, '{')) return false;
-    while (json_read_name(&json, a, &name) && json_read_value(&json, &value)) report_member(r, a, name, value);
+    while (json_read_name(&json, a, &name) && json_read_value(&json, &value))
+        if (!report_member(r, a, name, value)) return false;
     return json_read_end(&json);
 }
 
@@ -291,7 +297,9 @@ static void error_end(struct call *c) {
         return;
     }
     if (!report_read(&r, &inv->arena, buf_slice(&c->in))) {
-        call_problem(c, 400, "the body must be a JSON object {message, type, stack, retry}");
+        call_problem(c, 400,
+                     "the body must be a JSON object {message, type, stack, retry}; retry is false or "
+                     "{\"after\": \"30s\"}");
         return;
     }
     lambda_report_log(ep, "handler reported an error", c->id, &r);
@@ -377,6 +385,11 @@ static void config_begin(struct call *c) {
         json_member(&j, SLICE("http"), slice_of(w->handler->http_triggers[i].text));
         json_close(&j, '}');
     }
+    for (size_t i = 0; i < w->handler->queue_trigger_count; i++) {
+        json_open(&j, '{');
+        json_member(&j, SLICE("queue"), slice_of(w->handler->queue_triggers[i].queue));
+        json_close(&j, '}');
+    }
     json_close(&j, ']');
     json_close(&j, '}');
     call_reply(c, 200, "application/json", &c->out);
@@ -388,6 +401,8 @@ const struct api_route native_routes[] = {
     {"POST", "/v1/invocations/{id}/response", response_begin},
     {"POST", "/v1/invocations/{id}/error", error_begin},
     {"GET", "/v1/invocations/{id}/cancelled", cancelled_begin},
+    {"POST", "/v1/queues/{id}/messages", native_queue_begin},
+    {"POST", "/v1/handlers/{id}/invocations", native_invoke_begin},
     {"GET", "/v1/config", config_begin},
 };
 const size_t native_route_count = ARRAY_LEN(native_routes);

@@ -102,6 +102,10 @@ void runtime_api_limit(struct runtime_api *r, const struct limits_config *limits
     http_server_limit(r->server, MAX_CONNECTIONS, &own);
 }
 
+void runtime_api_calls(struct runtime_api *r, const struct invoke_host *host) {
+    r->calls = *host;
+}
+
 bool runtime_api_is_idle(const struct runtime_api *r) {
     return http_server_connections(r->server) == 0;
 }

@@ -7,6 +7,8 @@
 #pragma once
 #include "local-api/endpoint.h"
 
+/* Acknowledges to the process what has come, now: before the stream begins. stream_data does so by itself. */
+void stream_acknowledge(const struct call *c);
 /* Completes the invocation; `length` of the body, or BODY_LENGTH_UNKNOWN. The call's ops become `ops`. */
 void stream_begin(struct call *c, struct invocation *inv, struct outcome o, int64_t length, const struct call_ops *ops);
 /* on_data of a call whose stream has begun. */

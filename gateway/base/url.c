@@ -173,3 +173,24 @@ bool url_query_next(struct slice *rest, struct slice *name, struct slice *value)
     *value = equals < 0 ? slice_make(part.p + cut, 0) : slice_make(part.p + cut + 1, part.n - cut - 1);
     return true;
 }
+
+static bool is_unreserved(unsigned char c) {
+    bool letter = (c | 32) >= 'a' && (c | 32) <= 'z';
+    return letter || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+void url_append_form(struct buf *out, struct slice s) {
+    static const char hex[] = "0123456789ABCDEF";
+    char *at = buf_reserve(out, s.n * 3);
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (is_unreserved(c)) {
+            *at++ = (char)c;
+            continue;
+        }
+        *at++ = '%';
+        *at++ = hex[c >> 4];
+        *at++ = hex[c & 15];
+    }
+    out->n = (size_t)(at - out->p);
+}

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "gateway/base/arena.h"
+#include "gateway/base/buf.h"
 #include "gateway/base/error.h"
 
 #define URL_MAX_SEGMENTS 64
@@ -26,3 +27,5 @@ enum url_plus { URL_PLUS_LITERAL, URL_PLUS_IS_BLANK };
 struct slice url_decode(struct arena *a, struct slice s, enum url_plus plus);
 /* Cuts the next `name=value` off a raw query, undecoded; a missing '=' gives an empty value. False at the end. */
 bool url_query_next(struct slice *rest, struct slice *name, struct slice *value);
+/* application/x-www-form-urlencoded with only what RFC 3986 calls unreserved left as it is. */
+void url_append_form(struct buf *out, struct slice s);

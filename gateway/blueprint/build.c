@@ -76,6 +76,11 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     struct http_trigger_config t = {.number = out->http_trigger_count};
     struct error e;
     d->number = VALUE_UNSET;
+    if (d->queue) {
+        build_queue_trigger(b, d, h, out);
+        return;
+    }
+    build_no_queue_keys(b, d);
     if (!d->http) return;
     if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
         problems_add(b->problems, d->http->at, "http: %s", e.message);
@@ -87,10 +92,11 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     h->http_triggers[h->http_trigger_count++] = t;
 }
 
-static void build_triggers(const struct composition *c, struct binder *b, const struct handler_document *d,
-                           struct handler_config *h, struct blueprint *out) {
-    h->http_triggers = arena_zalloc(&out->arena, (d->triggers.count + 1) * sizeof *h->http_triggers);
-    for (size_t i = 0; i < d->triggers.count; i++) build_trigger(b, composition_trigger(c, d, i), h, out);
+void build_triggers(const struct composition *c, struct binder *b, const struct bound_items *triggers,
+                    struct handler_config *h, struct blueprint *out) {
+    h->http_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->http_triggers);
+    h->queue_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->queue_triggers);
+    for (size_t i = 0; i < triggers->count; i++) build_trigger(b, composition_trigger(c, triggers, i), h, out);
 }
 
 /* What `defaults` says about concurrency is meant for those handlers that can have more than one event at once. */
@@ -147,7 +153,9 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
     out->handler_count = d->handlers.count;
     for (size_t i = 0; i < out->handler_count; i++) {
         build_handler(c, b, d, i, out);
-        build_triggers(c, b, &handlers[i], &out->handlers[i], out);
+        build_triggers(c, b, &handlers[i].triggers, &out->handlers[i], out);
     }
+    build_queues(c, b, d, out);
+    build_async(d, out);
     check_attach_names(b, c, out);
 }

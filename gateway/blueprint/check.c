@@ -41,6 +41,11 @@ static void check_routes(struct problems *p, const struct blueprint *model) {
         for (size_t k = 0; k < h->http_trigger_count; k++)
             check_route(p, claims, &a, (struct claim){h, &h->http_triggers[k]});
     }
+    for (size_t i = 0; i < model->queue_count; i++) {
+        const struct handler_config *h = &model->queues[i].sender;
+        for (size_t k = 0; k < h->http_trigger_count; k++)
+            check_route(p, claims, &a, (struct claim){h, &h->http_triggers[k]});
+    }
     map_free(claims);
     arena_free(&a);
 }
@@ -94,6 +99,8 @@ void check_consistency(struct problems *p, const struct blueprint_document *d, c
         check_attach(p, &handlers[i], &model->handlers[i]);
     }
     check_routes(p, model);
+    check_queues(p, model);
+    check_async(p, model);
 }
 
 static void check_bare_name(struct problems *p, const struct node *word, const struct blueprint *model) {

@@ -62,13 +62,16 @@ static void compose_trigger(struct composition *c, struct arena *a) {
     c->trigger.size = align(c->trigger.size);
 }
 
-static void compose_handler(struct composition *c, struct arena *a) {
-    struct schema_field *fields = copy_fields(a, &handler_schema, 0);
-    struct schema_field *triggers = field_named(fields, handler_schema.count, "triggers");
+/* A copy of the object whose list `key` holds composed triggers. */
+static struct object_schema compose_owner(const struct composition *c, const struct object_schema *plain,
+                                          const char *key, struct arena *a) {
+    struct object_schema composed = *plain;
+    struct schema_field *fields = copy_fields(a, plain, 0);
+    struct schema_field *triggers = field_named(fields, plain->count, key);
     assert(triggers);
-    c->handler = handler_schema;
-    c->handler.fields = fields;
     triggers->object = &c->trigger;
+    composed.fields = fields;
+    return composed;
 }
 
 /* An object that the blueprint has already: the section's keys are its own too, though their struct stands elsewhere.
@@ -111,8 +114,10 @@ void composition_init(struct composition *c, const struct blueprint_options *opt
     struct schema_field *fields = copy_fields(a, &blueprint_schema, c->sections->count);
     assert(c->sections->count <= SECTIONS_MAX);
     compose_trigger(c, a);
-    compose_handler(c, a);
+    c->handler = compose_owner(c, &handler_schema, "triggers", a);
+    c->queue = compose_owner(c, &queue_schema, "send", a);
     field_named(fields, blueprint_schema.count, "handlers")->object = &c->handler;
+    field_named(fields, blueprint_schema.count, "queues")->object = &c->queue;
     c->blueprint.fields = fields;
     for (size_t i = 0; i < c->sections->count; i++) {
         const struct section *s = c->sections->items[i];
@@ -129,17 +134,17 @@ static const void *section_part(void *composed, size_t offset, const struct obje
     return part;
 }
 
-struct trigger_document *composition_trigger(const struct composition *c, const struct handler_document *h,
+struct trigger_document *composition_trigger(const struct composition *c, const struct bound_items *triggers,
                                              size_t index) {
-    return (struct trigger_document *)(void *)((char *)h->triggers.items + index * c->trigger.size);
+    return (struct trigger_document *)(void *)((char *)triggers->items + index * c->trigger.size);
 }
 
 /* Triggers without a route have no number: they were refused, or belong to another source. */
-static void collect_triggers_of(const struct composition *c, size_t index, const struct handler_document *h,
+static void collect_triggers_of(const struct composition *c, size_t index, const struct bound_items *items,
                                 const void **triggers) {
     const struct object_schema *schema = c->sections->items[index]->trigger;
-    for (size_t i = 0; i < h->triggers.count; i++) {
-        struct trigger_document *t = composition_trigger(c, h, i);
+    for (size_t i = 0; i < items->count; i++) {
+        struct trigger_document *t = composition_trigger(c, items, i);
         if (t->number == VALUE_UNSET) continue;
         triggers[t->number] = section_part(t, c->trigger_offsets[index], schema, t->origin);
     }
@@ -150,7 +155,9 @@ static const void **collect_triggers(const struct composition *c, size_t index, 
     const struct handler_document *handlers = d->handlers.items;
     const void **triggers = arena_zalloc(&out->arena, (out->http_trigger_count + 1) * sizeof *triggers);
     if (!c->sections->items[index]->trigger) return triggers;
-    for (size_t i = 0; i < d->handlers.count; i++) collect_triggers_of(c, index, &handlers[i], triggers);
+    const struct queue_document *queues = d->queues.items;
+    for (size_t i = 0; i < d->handlers.count; i++) collect_triggers_of(c, index, &handlers[i].triggers, triggers);
+    for (size_t i = 0; i < d->queues.count; i++) collect_triggers_of(c, index, &queues[i].send, triggers);
     return triggers;
 }
 

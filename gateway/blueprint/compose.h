@@ -9,7 +9,7 @@
 #include "gateway/blueprint/section.h"
 
 struct composition {
-    struct object_schema blueprint, handler, trigger;
+    struct object_schema blueprint, handler, queue, trigger;
     const struct sections *sections;
     enum blueprint_check depth;
     const char *const *attach; /* of the options */
@@ -20,8 +20,8 @@ struct composition {
 
 /* For options->sections and ->check. The tables live in `a`; the composition must not move afterwards. */
 void composition_init(struct composition *c, const struct blueprint_options *options, struct arena *a);
-/* One of a handler's triggers. */
-struct trigger_document *composition_trigger(const struct composition *c, const struct handler_document *h,
+/* One of a handler's triggers, or of a queue's `send`. */
+struct trigger_document *composition_trigger(const struct composition *c, const struct bound_items *triggers,
                                              size_t index);
 /* Has every section check what `d` says and make its settings, into out->settings. */
 void composition_check(const struct composition *c, struct binder *b, struct blueprint_document *d,

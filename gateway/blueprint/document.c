@@ -203,13 +203,62 @@ static const struct object_schema processes_schema = {
 static const struct schema_field trigger_fields[] = {
     {.name = "http",
      .kind = FIELD_TEXT,
-     .flags = FIELD_REQUIRED | FIELD_SHOWN,
+     .flags = FIELD_ALTERNATIVE | FIELD_SHOWN,
      .offset = offsetof(struct trigger_document, http),
      .rule = &rule_route,
      .about = "Requests that the handler answers: a method (or `ANY`) and a pattern. `{name}` matches one segment, "
               "`{name+}` at the "
               "end the rest of the path. GET serves HEAD too.",
      .example = "GET /items/{id}"},
+    {.name = "queue",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_ALTERNATIVE | FIELD_SHOWN,
+     .offset = offsetof(struct trigger_document, queue),
+     .rule = &rule_name,
+     .about = "A queue whose messages the handler takes.",
+     .example = "orders"},
+    {.name = "batch",
+     .kind = FIELD_INTEGER,
+     .offset = offsetof(struct trigger_document, batch),
+     .least = 1,
+     .most = 1000,
+     .preset_note = "10",
+     .about =
+         "Of a queue: the most messages in one event. A message that comes again, because it failed or its process "
+         "died, comes alone."},
+    {.name = "window",
+     .kind = FIELD_DURATION,
+     .offset = offsetof(struct trigger_document, window_ms),
+     .least = 0,
+     .most = 5 * 60 * 1000,
+     .preset_note = "0s",
+     .about = "Of a queue: how long a batch that is not full waits for more messages.",
+     .example = "100ms"},
+    {.name = "reportFailures",
+     .kind = FIELD_BOOLEAN,
+     .offset = offsetof(struct trigger_document, report_failures),
+     .preset_note = "false: an answer says that all messages have succeeded",
+     .about =
+         "Of a queue: the answer says which messages failed, `{\"batchItemFailures\": [{\"itemIdentifier\": ID}]}`.",
+     .example = "true"},
+    {.name = "concurrency",
+     .kind = FIELD_INTEGER,
+     .offset = offsetof(struct trigger_document, concurrency),
+     .least = 1,
+     .most = 100000,
+     .preset_note = "as many as the handler's processes can hold",
+     .about = "Of a queue: the most events of it that are with the handler at once."},
+    {.name = "filter",
+     .kind = FIELD_MAP,
+     .flags = FIELD_SHOWN,
+     .offset = offsetof(struct trigger_document, filter),
+     .least = 1,
+     .most = 32,
+     .preset_note = "every message",
+     .about =
+         "Of a queue: only messages whose body is a JSON object that has these values; a name may lead into objects "
+         "with dots (`customer.region`). The first trigger that fits takes a message.",
+     .example = "{type: order.created}"},
 };
 const struct object_schema trigger_schema = {
     .name = "trigger",
@@ -249,12 +298,15 @@ const struct object_schema trigger_schema = {
         .name = "processes", .kind = FIELD_OBJECT, .offset = HANDLER(processes), .object = &processes_schema,          \
         .about = "How many processes, and how long they live.", .example = "{min: 1, max: 8}"                          \
     }
+#define FIELD_ROW_ASYNC                                                                                                \
+    {                                                                                                                  \
+        .name = "async", .kind = FIELD_OBJECT, .offset = HANDLER(async), .object = &async_schema,                      \
+        .about = "Invocations that nobody waits for: how often they are tried, and who is told of their end.",         \
+        .example = "{maxAttempts: 3, onFailure: {queue: failed}}"                                                      \
+    }
 
 static const struct schema_field defaults_fields[] = {
-    FIELD_ROW_TIMEOUT,
-    FIELD_ROW_QUEUE_LIMIT,
-    FIELD_ROW_ENVIRONMENT,
-    FIELD_ROW_PROCESSES,
+    FIELD_ROW_TIMEOUT, FIELD_ROW_QUEUE_LIMIT, FIELD_ROW_ENVIRONMENT, FIELD_ROW_PROCESSES, FIELD_ROW_ASYNC,
 };
 const struct object_schema defaults_schema = {
     .name = "defaults",
@@ -331,6 +383,7 @@ static const struct schema_field handler_fields[] = {
     FIELD_ROW_TIMEOUT,
     FIELD_ROW_QUEUE_LIMIT,
     FIELD_ROW_PROCESSES,
+    FIELD_ROW_ASYNC,
     {.name = "triggers",
      .kind = FIELD_LIST,
      .offset = HANDLER(triggers),
@@ -425,6 +478,23 @@ static const struct schema_field blueprint_fields[] = {
      .object = &handler_schema,
      .about = "The executables, by name: lower-case letters, digits and `-`, at most 64.",
      .example = "{hello: {command: bin/hello, triggers: [{http: GET /}]}}"},
+    {.name = "dataDirectory",
+     .kind = FIELD_TEXT,
+     .flags = FIELD_SHOWN,
+     .offset = BLUEPRINT(data_directory),
+     .rule = &rule_path,
+     .preset_note = "the blueprint's directory",
+     .about = "Where queues are kept: in `.execgate/NAME/queues.db` below it. Relative to the blueprint.",
+     .example = "/var/lib/shop"},
+    {.name = "queues",
+     .kind = FIELD_MAP,
+     .offset = BLUEPRINT(queues),
+     .most = 1000,
+     .key_rule = &rule_name,
+     .object = &queue_schema,
+     .preset_note = "none",
+     .about = "Durable queues, by name. A message is gone only after its handler has succeeded.",
+     .example = "{orders: {deadLetter: orders-dead}, orders-dead: {}}"},
 };
 const struct object_schema blueprint_schema = {
     .name = "blueprint",

@@ -53,7 +53,33 @@ struct processes_document {
 struct trigger_document {
     struct node *origin;
     struct node *http;
+    struct node *queue;
+    uint64_t batch, window_ms, report_failures, concurrency; /* of a queue trigger */
+    struct bound_items filter;                               /* the same: of text */
     uint64_t number; /* http_trigger_config.number, set by build.c; VALUE_UNSET = it has none */
+};
+struct retry_document {
+    struct node *origin;
+    uint64_t base_ms, factor, max_ms;
+    uint64_t jitter; /* index of full, none */
+};
+struct destination_document {
+    struct node *origin;
+    struct node *queue, *handler;
+};
+struct async_document {
+    struct node *origin;
+    uint64_t max_attempts, max_age_ms;
+    struct retry_document retry;
+    struct destination_document on_success, on_failure;
+};
+struct queue_document {
+    struct node *origin;
+    struct bound_items send; /* of struct trigger_document */
+    uint64_t visibility_ms, max_attempts, retention_ms, delay_ms, dedup_window_ms, max_message;
+    struct retry_document retry;
+    struct node *dead_letter;
+    uint64_t fifo;
 };
 /* `defaults:` fills the same struct, as far as its table reaches. */
 struct handler_document {
@@ -69,6 +95,7 @@ struct handler_document {
     uint64_t timeout_ms;
     uint64_t queue_limit;
     struct processes_document processes;
+    struct async_document async;
     struct bound_items triggers; /* of struct trigger_document */
 };
 struct blueprint_document {
@@ -82,6 +109,8 @@ struct blueprint_document {
     struct limits_document limits;
     struct handler_document defaults;
     struct bound_items handlers; /* of struct handler_document */
+    struct node *data_directory;
+    struct bound_items queues; /* of struct queue_document */
 };
 
 #define BLUEPRINT_VERSION 1
@@ -92,6 +121,8 @@ extern const struct object_schema blueprint_schema;
 extern const struct object_schema handler_schema;
 extern const struct object_schema trigger_schema;
 extern const struct object_schema listener_schema;
+extern const struct object_schema queue_schema;
+extern const struct object_schema async_schema;
 /* What `defaults` shares with a handler. */
 extern const struct object_schema defaults_schema;
 /* Only `variables:`, which is read before everything else. */

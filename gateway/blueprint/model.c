@@ -134,6 +134,12 @@ struct blueprint *blueprint_load(const char *file, const struct blueprint_option
     return b;
 }
 
+const struct queue_config *blueprint_queue(const struct blueprint *b, struct slice name) {
+    for (size_t i = 0; i < b->queue_count; i++)
+        if (slice_equal(slice_of(b->queues[i].name), name)) return &b->queues[i];
+    return NULL;
+}
+
 struct blueprint *blueprint_hold(struct blueprint *b) {
     b->references++;
     return b;

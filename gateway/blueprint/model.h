@@ -85,6 +85,44 @@ struct http_trigger_config {
     int line, column;     /* where it stands */
 };
 
+/* Messages for a handler. Which of several triggers of one queue takes a message, their filters say, in order. */
+struct filter_config {
+    struct slice path; /* "customer.region" */
+    struct slice value;
+};
+struct queue_trigger_config {
+    const char *queue;
+    uint64_t batch;
+    uint64_t window_ms;
+    uint64_t concurrency; /* 0 = what the pool has places for */
+    bool report_failures;
+    const struct filter_config *filters; /* all must fit */
+    size_t filter_count;
+    int line, column;
+};
+
+/* When what failed is tried again. */
+enum queue_jitter { QUEUE_JITTER_FULL, QUEUE_JITTER_NONE };
+struct queue_retry_config {
+    uint64_t max_attempts;
+    uint64_t base_ms, factor, max_ms;
+    enum queue_jitter jitter;
+};
+
+/* A handler's invocations that nobody waits for, and who is told of their end. */
+struct destination_config {
+    const char *queue; /* a handler's is that of its invocations; NULL = nobody */
+    uint64_t max_message;
+    int line, column;
+};
+struct queue_config;
+struct async_config {
+    bool said; /* the blueprint has a word about it */
+    const struct queue_config *queue; /* of its own: "async/NAME"; its dead letter queue is for those without onFailure */
+    uint64_t max_age_ms;
+    struct destination_config on_success, on_failure;
+};
+
 struct handler_config {
     const char *name;
     size_t index; /* position in blueprint.handlers */
@@ -105,6 +143,24 @@ struct handler_config {
     struct processes_config processes;
     struct http_trigger_config *http_triggers;
     size_t http_trigger_count;
+    struct queue_trigger_config *queue_triggers;
+    size_t queue_trigger_count;
+    struct async_config async;
+    int line, column;
+};
+
+struct queue_config {
+    const char *name;
+    uint64_t visibility_ms;
+    struct queue_retry_config retry;
+    const char *dead_letter; /* NULL = none */
+    uint64_t retention_ms;   /* 0 = for ever */
+    uint64_t delay_ms;
+    uint64_t dedup_window_ms;
+    uint64_t max_message;
+    bool fifo;
+    const char *route_text;       /* "POST /queue/orders" */
+    struct handler_config sender; /* stands for a handler on the routes of `send`: its name and its http triggers */
     int line, column;
 };
 
@@ -122,8 +178,11 @@ struct blueprint {
     struct limits_config limits;
     struct handler_config *handlers;
     size_t handler_count;
-    size_t http_trigger_count; /* of all handlers */
-    void **settings;           /* what each section made (section.h), in the order of the sections */
+    struct queue_config *queues;
+    size_t queue_count;
+    const char *data_directory; /* absolute */
+    size_t http_trigger_count;  /* of all handlers, and of all queues' `send` */
+    void **settings;            /* what each section made (section.h), in the order of the sections */
     size_t settings_count;
 };
 
@@ -169,6 +228,8 @@ struct blueprint *blueprint_load(const char *file, const struct blueprint_option
 /* The same from memory; `file` is used in messages and for relative paths. */
 struct blueprint *blueprint_parse(struct slice text, const char *file, const struct blueprint_options *options,
                                   struct problems *problems);
+/* NULL when there is none of that name. */
+const struct queue_config *blueprint_queue(const struct blueprint *b, struct slice name);
 struct blueprint *blueprint_hold(struct blueprint *b);
 void blueprint_release(struct blueprint *b); /* NULL is fine */
 /* One --listen argument or `http:` value: "host:port", ":port", "[v6]:port", "unix:path". */

@@ -1,5 +1,6 @@
 #include "gateway/client/http_client.h"
 #include "gateway/base/buf.h"
+#include "gateway/client/curl_security.h"
 #include "gateway/client/transfers.h"
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -48,22 +49,6 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     return n;
 }
 
-static bool url_is_https(const char *url) {
-    return slice_starts_with_nocase(slice_of(url), SLICE("https:"));
-}
-
-static void set_security(CURL *easy, const struct client *c, const char *url) {
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    /* It takes the place of the system's file; the system's folder is still believed. */
-    if (c->ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
-    if (!url_is_https(url)) curl_easy_setopt(easy, CURLOPT_PROXY, "");
-}
-
 static void set_limits(struct http_fetch *f) {
     curl_easy_setopt(f->easy, CURLOPT_TIMEOUT_MS, (long)f->request.timeout_ms);
     curl_easy_setopt(f->easy, CURLOPT_HEADERFUNCTION, on_field);
@@ -94,7 +79,7 @@ static struct http_fetch *client_get(struct http_client *http, const struct http
     f->easy = curl_easy_init();
     if (!f->easy) abort(); /* as xmalloc does */
     arena_init(&f->arena, 1024);
-    set_security(f->easy, c, request->url);
+    curl_set_security(f->easy, c->ca_file, request->url);
     set_request(f, request->url);
     set_limits(f);
     f->request.url = f->request.accept = NULL; /* libcurl has copied them */

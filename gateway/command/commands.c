@@ -2,9 +2,9 @@
 #include "gateway/base/text.h"
 #include "gateway/command/load.h"
 
-const struct command *const command_table[] = {&command_new,    &command_run,   &command_build,
-                                               &command_invoke, &command_event, &command_check,
-                                               &command_routes, &command_token, &command_schema};
+const struct command *const command_table[] = {&command_new,   &command_run,    &command_build, &command_invoke,
+                                               &command_event, &command_replay, &command_check, &command_routes,
+                                               &command_token, &command_schema};
 const size_t command_count = ARRAY_LEN(command_table);
 
 static void print_overview(FILE *out) {
@@ -17,7 +17,7 @@ static void print_overview(FILE *out) {
           "\"execgate COMMAND --help\" explains a command, \"execgate --version\" tells the version.\n\n"
           "Exit status: 0 success, 1 the blueprint has errors, 2 wrong usage, 3 the system refused\n"
           "(an address in use, a missing right), 4 stopped before everything in flight was done; of invoke\n"
-          "also 5 the handler failed, 6 no answer in time.\n\n"
+          "also 5 the handler failed, 6 no answer in time; of replay 5 an answer differs.\n\n"
           "A first blueprint:\n\n"
           "  blueprint: 1\n"
           "  name: hello\n"

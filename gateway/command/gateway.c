@@ -1,6 +1,7 @@
 #include "gateway/base/memory.h"
 #include "gateway/command/attach_notice.h"
 #include "gateway/command/gateway_private.h"
+#include "gateway/observe/recorder.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #define LOOK_MS 10
 #define LOG_RETRY_MS 10
 #define KILL_WAIT_MS 3000
+#define STORE_WAIT_MS 60000 /* a commit may take its time; messages are at stake */
 
 /* Whoever reads the log may be slow: what is left is tried again soon, and the loop never waits for it. */
 static void flush_log(struct turn_task *task) {
@@ -39,6 +41,13 @@ void gateway_look_soon(struct gateway *g) {
     deadline_arm(loop_deadlines(g->loop), &g->look, clock_now_ms(loop_clock(g->loop)) + LOOK_MS);
 }
 
+/* What was fetched must be settled before the store is closed. */
+static bool queues_are_over(const struct gateway *g) {
+    for (size_t i = 0; i < g->retired_count; i++)
+        if (!generation_is_over(g->retired[i])) return false;
+    return generation_is_over(g->current);
+}
+
 static void stop_processes(struct gateway *g) {
     g->stage = GATEWAY_STOPPING;
     pool_set_drain(g->pools);
@@ -58,7 +67,7 @@ static void on_look(struct deadline *d) {
     struct gateway *g = container_of(d, struct gateway, look);
     bool again = gateway_reload_look(g);
     if (g->stage == GATEWAY_DRAINING && gateway_in_flight(g) == 0) stop_processes(g);
-    if (g->stage == GATEWAY_STOPPING && pool_set_is_empty(g->pools) && connections_are_over(g)) {
+    if (g->stage == GATEWAY_STOPPING && pool_set_is_empty(g->pools) && connections_are_over(g) && queues_are_over(g)) {
         g->stage = GATEWAY_STOPPED;
         loop_stop(g->loop);
     }
@@ -88,6 +97,7 @@ static void drain(struct gateway *g) {
     uint64_t now = clock_now_ms(loop_clock(g->loop));
     g->stage = GATEWAY_DRAINING;
     gateway_reload_abandon(g);
+    generation_stop_fetching(g->current);
     generation_pipeline(g->current)->draining = true;
     for (size_t i = 0; i < g->retired_count; i++) generation_pipeline(g->retired[i])->draining = true;
     http_source_drain(g->http);
@@ -167,7 +177,8 @@ static int build_generation(struct gateway *g, struct blueprint *b, struct error
                                        .client = g->client,
                                        .development_keys_url = g->dev_issuer ? dev_issuer_keys_url(g->dev_issuer)
                                                                              : NULL,
-                                       .pools = g->pools};
+                                       .pools = g->pools,
+                                       .stores = g->stores};
     g->current = generation_new(&g->host, b, NULL, NULL, e);
     return g->current ? 0 : -1;
 }
@@ -198,7 +209,10 @@ static int build(struct gateway *g, struct blueprint *b, struct clock *clock, en
                  struct error *e) {
     g->loop = loop_new(clock, e);
     if (!g->loop || build_client(g, issuers, e) < 0) return -1;
+    g->stores = queue_stores_new(g->loop, g->log);
     if (build_pools(g, &b->limits, e) < 0 || build_generation(g, b, e) < 0) return -1;
+    const struct invoke_host calls = gateway_calls(g);
+    runtime_api_calls(g->runtime_api, &calls);
     g->http = http_source_new(g->loop, generation_pipeline(g->current), &b->limits, e);
     if (!g->http) return -1;
     g->most_header = b->limits.max_header;
@@ -237,6 +251,13 @@ int gateway_listen(struct gateway *g, const struct listener_config *listeners, s
     return 0;
 }
 
+int gateway_record(struct gateway *g, const struct recorder_config *c, struct error *e) {
+    g->host.recorder = recorder_new(g->loop, g->log, c, e);
+    if (!g->host.recorder) return -ERROR_SYSTEM;
+    generation_record(g->current);
+    return 0;
+}
+
 size_t gateway_address_count(const struct gateway *g) {
     return http_source_listener_count(g->http);
 }
@@ -251,8 +272,13 @@ const char *gateway_dev_issuer(const struct gateway *g) {
     return g->dev_issuer ? dev_issuer_url(g->dev_issuer) : NULL;
 }
 
+void gateway_take_messages(struct gateway *g) {
+    g->takes_messages = true;
+}
+
 bool gateway_serve(struct gateway *g) {
     generation_start(g->current);
+    gateway_queues_follow(g);
     loop_run(g->loop);
     return !g->forced;
 }
@@ -297,6 +323,16 @@ static bool nothing_left(void *context) {
            (!g->dev_issuer || dev_issuer_is_idle(g->dev_issuer));
 }
 
+static bool stores_closed(void *context) {
+    return queue_stores_are_closed(((const struct gateway *)context)->stores);
+}
+
+static void close_stores(struct gateway *g) {
+    if (!g->stores) return;
+    queue_stores_close(g->stores);
+    loop_run_until(g->loop, stores_closed, g, STORE_WAIT_MS);
+}
+
 /* A gateway that never served, or whose loop stopped with something left, is emptied by force before it is freed. */
 static void settle(struct gateway *g) {
     if (!g->http) return;
@@ -329,11 +365,14 @@ void gateway_free(struct gateway *g) {
     http_source_free(g->http);
     admin_free(g->admin);
     gateway_reload_free(g);
+    close_stores(g);
     free_generations(g);
+    queue_stores_free(g->stores);
     server_proxy_free(g->server_proxy);
     runtime_api_free(g->runtime_api);
     supervisor_free(g->supervisor);
     attacher_free(g->attacher);
+    if (g->loop) recorder_free(g->host.recorder);
     http_client_free(g->client);
     dev_issuer_free(g->dev_issuer);
     disarm(g);

@@ -19,6 +19,7 @@
 
 struct gateway;
 struct loop;
+struct recorder_config;
 /* Whose tokens jwt guards believe: those of the issuers that the blueprint names, or those that `execgate token` makes
  * on this machine (dev_issuer.h). */
 enum gateway_issuers { GATEWAY_ISSUERS_REAL, GATEWAY_ISSUERS_DEVELOPMENT };
@@ -34,9 +35,13 @@ int gateway_listen(struct gateway *g, const struct listener_config *listeners, s
 /* Opens the admin listener (admin.h); once. It stays where it is over reloads. */
 int gateway_listen_admin(struct gateway *g, const struct listener_config *listener, struct error *e) MUST_CHECK;
 const char *gateway_admin_address(const struct gateway *g); /* NULL = there is none */
+/* Keeps what clients ask and are answered (observe/recorder.h); once, before it serves. */
+int gateway_record(struct gateway *g, const struct recorder_config *c, struct error *e) MUST_CHECK;
 size_t gateway_address_count(const struct gateway *g);
 const char *gateway_address(const struct gateway *g, size_t index);
 enum listener_scheme gateway_scheme(const struct gateway *g, size_t index);
+/* Messages of its queues are taken, by this generation and later ones, once it serves; otherwise none are. */
+void gateway_take_messages(struct gateway *g);
 /* Starts the handlers' processes and serves until stopped by SIGTERM or SIGINT. True when everything in flight was
  * finished. */
 bool gateway_serve(struct gateway *g);

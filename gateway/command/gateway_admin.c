@@ -3,19 +3,6 @@
 #include "gateway/command/gateway_private.h"
 #include <stdlib.h>
 
-static struct pipeline *present_pipeline(void *context) {
-    const struct gateway *g = context;
-    return generation_pipeline(g->current);
-}
-
-static const struct route *present_route(void *context, struct slice handler) {
-    const struct gateway *g = context;
-    char *name = slice_dup(handler);
-    const struct route *route = generation_invoke_route(g->current, name);
-    free(name);
-    return route;
-}
-
 static const struct pool *present_pool(void *context, size_t index) {
     const struct gateway *g = context;
     const struct blueprint *b = generation_blueprint(g->current);
@@ -24,12 +11,7 @@ static const struct pool *present_pool(void *context, size_t index) {
 
 int gateway_listen_admin(struct gateway *g, const struct listener_config *listener, struct error *e) {
     const struct blueprint *b = generation_blueprint(g->current);
-    const struct admin_host host = {.loop = g->loop,
-                                    .log = g->log,
-                                    .context = g,
-                                    .pipeline = present_pipeline,
-                                    .route = present_route,
-                                    .pool = present_pool};
+    const struct admin_host host = {.loop = g->loop, .log = g->log, .calls = gateway_calls(g), .pool = present_pool};
     g->admin = admin_new(&host, &b->limits, e);
     if (!g->admin) return -ERROR_SYSTEM;
     return admin_listen(g->admin, listener, e);

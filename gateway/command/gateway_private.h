@@ -11,6 +11,7 @@
 #include "gateway/command/generation.h"
 #include "gateway/observe/admin.h"
 #include "gateway/source/http_source.h"
+#include "gateway/source/invoke_host.h"
 
 enum gateway_stage { GATEWAY_SERVING, GATEWAY_DRAINING, GATEWAY_STOPPING, GATEWAY_STOPPED };
 
@@ -32,6 +33,7 @@ struct gateway {
     struct http_client *client;
     struct dev_issuer *dev_issuer; /* NULL = none */
     struct pool_set *pools;
+    struct queue_stores *stores;
     struct generation_host host;
     struct generation *current;
     struct generation **retired; /* something of them is in flight */
@@ -47,6 +49,7 @@ struct gateway {
     struct deadline drain_limit;
     enum gateway_stage stage;
     uint64_t most_header; /* what memory was reckoned by */
+    bool takes_messages;  /* of queues */
     bool hurried;         /* the first signal is as good as a second one */
     bool forced;
     void (*on_output)(void *context, const struct worker *w, enum output_stream stream, struct slice line);
@@ -56,6 +59,11 @@ struct gateway {
 /* gateway.c */
 void gateway_look_soon(struct gateway *g);
 size_t gateway_in_flight(const struct gateway *g);
+
+/* gateway_calls.c */
+struct invoke_host gateway_calls(struct gateway *g);
+/* What the serving generation says of its queues holds from now on. */
+void gateway_queues_follow(struct gateway *g);
 
 /* gateway_reload.c */
 /* Goes on with what is under way; true while something is. */

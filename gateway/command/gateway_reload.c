@@ -96,6 +96,8 @@ static void candidate_serve(struct gateway *g) {
     g->reload.candidate = NULL;
     wishes_clear(&g->reload.wishes);
     apply_limits(g, b);
+    generation_stop_fetching(old);
+    gateway_queues_follow(g);
     retire(g, old);
     log_event(g->log, LOG_INFO, "reloaded", LOG_TEXT("name", b->name), LOG_INT("handlers", b->handler_count),
               LOG_INT("replaced", generation_new_pools(fresh)));

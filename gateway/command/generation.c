@@ -1,7 +1,10 @@
 #include "gateway/command/generation.h"
 #include "gateway/base/memory.h"
 #include "gateway/observe/access_log.h"
+#include "gateway/observe/recorder.h"
 #include "gateway/source/invoke_source.h"
+#include "gateway/source/queue_sender.h"
+#include "gateway/source/queue_source.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
 
@@ -21,10 +24,17 @@ struct generation {
     struct pipeline pipeline;
     struct router *router;
     struct route *routes;
-    struct hook *hooks; /* the access log, then the plugins */
+    struct hook *hooks;                  /* the access log, the recorder's, the plugins, the recorder's again */
+    struct recorder_view *recorder_view; /* NULL = nothing is recorded */
     bool plugged;
-    struct post *posts; /* by handler */
+    struct post *posts;            /* by handler */
+    struct queue_store *store;     /* NULL = there are no queues */
+    struct queue_sender **senders; /* by queue; NULL for those without `send` */
+    struct queue_source **queues;  /* of the queues that have triggers */
+    size_t queue_count;
 };
+
+#define FIRST_PLUGIN 2
 
 static struct pool *pool_at(const struct generation *g, size_t i) {
     return shared_pool_pool(g->posts[i].shared);
@@ -80,17 +90,35 @@ static void fill_posts(struct generation *g, const struct generation *previous,
 
 /* --- routes and plugins --- */
 
-static int add_routes_of(struct generation *g, size_t handler, size_t *next, struct error *e) {
-    const struct handler_config *h = &g->blueprint->handlers[handler];
+static int open_store(struct generation *g, struct error *e) {
+    if (!queue_stores_are_needed(g->host->stores, g->blueprint)) return 0;
+    return generation_open_store(g, e) ? 0 : -1;
+}
+
+static int add_routes(struct generation *g, const struct handler_config *h, struct executor *executor, size_t *next,
+                      struct error *e) {
     for (size_t i = 0; i < h->http_trigger_count; i++) {
         const struct http_trigger_config *t = &h->http_triggers[i];
         struct route *r = &g->routes[(*next)++];
-        *r = (struct route){
-            .handler = h, .trigger = t, .executor = pool_executor(pool_at(g, handler)), .key = slice_of(t->text)};
+        *r = (struct route){.handler = h, .trigger = t, .executor = executor, .key = slice_of(t->text)};
         int status = router_add(g->router, t->method, t->pattern, r, e);
         if (status < 0) return status;
     }
     return 0;
+}
+
+static int add_sender(struct generation *g, size_t queue, size_t *next, struct error *e) {
+    const struct queue_config *q = &g->blueprint->queues[queue];
+    if (q->sender.http_trigger_count == 0) return 0;
+    g->senders[queue] = queue_sender_new(g->store, q);
+    return add_routes(g, &q->sender, queue_sender_executor(g->senders[queue]), next, e);
+}
+
+static int add_senders(struct generation *g, size_t *next, struct error *e) {
+    int status = 0;
+    g->senders = xcalloc(g->blueprint->queue_count + 1, sizeof *g->senders);
+    for (size_t i = 0; i < g->blueprint->queue_count && status == 0; i++) status = add_sender(g, i, next, e);
+    return status;
 }
 
 static int build_routes(struct generation *g, struct error *e) {
@@ -98,11 +126,80 @@ static int build_routes(struct generation *g, struct error *e) {
     g->routes = xcalloc(g->blueprint->http_trigger_count + 1, sizeof *g->routes);
     g->router = router_new();
     for (size_t i = 0; i < g->blueprint->handler_count; i++) {
-        int status = add_routes_of(g, i, &next, e);
+        int status = add_routes(g, &g->blueprint->handlers[i], pool_executor(pool_at(g, i)), &next, e);
         if (status < 0) return status;
     }
+    int status = add_senders(g, &next, e);
+    if (status < 0) return status;
     g->pipeline.router = g->router;
     return 0;
+}
+
+/* --- queues --- */
+
+static size_t collect_queue_triggers(struct generation *g, const struct queue_config *q,
+                                     struct queue_source_trigger *triggers) {
+    size_t count = 0;
+    for (size_t i = 0; i < g->blueprint->handler_count; i++) {
+        const struct handler_config *h = &g->blueprint->handlers[i];
+        for (size_t k = 0; k < h->queue_trigger_count; k++) {
+            if (strcmp(h->queue_triggers[k].queue, q->name) != 0) continue;
+            const struct route route = {
+                .handler = h, .executor = pool_executor(pool_at(g, i)), .key = slice_of(q->route_text)};
+            triggers[count++] = (struct queue_source_trigger){.config = &h->queue_triggers[k], .route = route};
+        }
+    }
+    return count;
+}
+
+static void add_source(struct generation *g, const struct queue_config *q, const struct queue_source_trigger *triggers,
+                       size_t count) {
+    if (count) g->queues[g->queue_count++] = queue_source_new(&g->pipeline, g->store, q, triggers, count);
+}
+
+/* That of a handler's invocations that nobody waits for. */
+static void add_async_source(struct generation *g, size_t handler) {
+    static const struct queue_trigger_config one_by_one = {.batch = 1};
+    const struct handler_config *h = &g->blueprint->handlers[handler];
+    const struct queue_source_trigger trigger = {
+        .config = &one_by_one, .route = g->posts[handler].invoke_route, .async = &h->async};
+    add_source(g, h->async.queue, &trigger, 1);
+}
+
+static void build_queues(struct generation *g) {
+    const struct blueprint *b = g->blueprint;
+    size_t most = 0;
+    for (size_t i = 0; i < b->handler_count; i++) most += b->handlers[i].queue_trigger_count;
+    struct queue_source_trigger *triggers = xcalloc(most + 1, sizeof *triggers);
+    g->queues = xcalloc(b->queue_count + b->handler_count + 1, sizeof *g->queues);
+    for (size_t i = 0; i < b->queue_count; i++)
+        add_source(g, &b->queues[i], triggers, collect_queue_triggers(g, &b->queues[i], triggers));
+    for (size_t i = 0; i < b->handler_count; i++) add_async_source(g, i);
+    free(triggers);
+}
+
+static bool queues_are_idle(const struct generation *g) {
+    for (size_t i = 0; i < g->queue_count; i++)
+        if (!queue_source_is_idle(g->queues[i])) return false;
+    return true;
+}
+
+struct queue_store *generation_store(const struct generation *g) {
+    return g->store;
+}
+
+struct queue_store *generation_open_store(struct generation *g, struct error *e) {
+    g->store = queue_stores_open(g->host->stores, g->blueprint, e);
+    if (g->store) build_queues(g);
+    return g->store;
+}
+
+void generation_fetch(struct generation *g) {
+    for (size_t i = 0; i < g->queue_count; i++) queue_source_start(g->queues[i]);
+}
+
+void generation_stop_fetching(struct generation *g) {
+    for (size_t i = 0; i < g->queue_count; i++) queue_source_stop(g->queues[i]);
 }
 
 static struct executor *executor_of(void *context, const char *handler_name) {
@@ -123,14 +220,21 @@ static int build_hooks(struct generation *g, const struct generation *previous, 
                                      .blueprint = g->blueprint,
                                      .executor_of = executor_of,
                                      .context = g};
-    g->hooks = xcalloc(plugin_count + 1, sizeof *g->hooks);
+    g->hooks = xcalloc(FIRST_PLUGIN + plugin_count + 1, sizeof *g->hooks);
     g->hooks[0] = access_log_hook(g->host->log);
-    int status = plugins_open(&host, previous ? previous->hooks + 1 : NULL, g->hooks + 1, e);
+    int status = plugins_open(&host, previous ? previous->hooks + FIRST_PLUGIN : NULL, g->hooks + FIRST_PLUGIN, e);
     if (status < 0) return status;
     g->plugged = true;
     g->pipeline.hooks = g->hooks;
-    g->pipeline.hook_count = plugin_count + 1;
+    g->pipeline.hook_count = FIRST_PLUGIN + plugin_count + 1;
+    if (g->host->recorder) generation_record(g);
     return 0;
+}
+
+void generation_record(struct generation *g) {
+    g->recorder_view = recorder_view_new(g->host->recorder, g->blueprint);
+    g->hooks[1] = recorder_client_hook(g->recorder_view);
+    g->hooks[FIRST_PLUGIN + plugin_count] = recorder_handler_hook(g->recorder_view);
 }
 
 /* --- life --- */
@@ -145,7 +249,7 @@ struct generation *generation_new(const struct generation_host *host, struct blu
     pipeline_init(&g->pipeline, loop_clock(loop), host->log, loop_deadlines(loop), loop_turn(loop));
     g->pipeline.in_flight_limit = b->limits.in_flight;
     fill_posts(g, previous, wishes);
-    if (build_routes(g, e) == 0 && build_hooks(g, previous, e) == 0) return g;
+    if (open_store(g, e) == 0 && build_routes(g, e) == 0 && build_hooks(g, previous, e) == 0) return g;
     generation_free(g);
     return NULL;
 }
@@ -214,13 +318,18 @@ size_t generation_new_pools(const struct generation *g) {
 }
 
 bool generation_is_over(const struct generation *g) {
-    return g->pipeline.in_flight == 0 && (!g->plugged || plugins_are_idle(g->hooks + 1));
+    return g->pipeline.in_flight == 0 && queues_are_idle(g) && (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
 }
 
 void generation_free(struct generation *g) {
     if (!g) return;
-    if (g->plugged) plugins_close(g->hooks + 1);
+    if (g->plugged) plugins_close(g->hooks + FIRST_PLUGIN);
+    for (size_t i = 0; i < g->queue_count; i++) queue_source_free(g->queues[i]);
+    free(g->queues);
+    recorder_view_free(g->recorder_view);
     pipeline_close(&g->pipeline);
+    for (size_t i = 0; g->senders && i < g->blueprint->queue_count; i++) queue_sender_free(g->senders[i]);
+    free(g->senders);
     router_free(g->router);
     free(g->routes);
     free(g->hooks);

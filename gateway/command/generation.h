@@ -13,9 +13,11 @@
  */
 #pragma once
 #include "gateway/command/pool_set.h"
+#include "gateway/command/queue_stores.h"
 #include "gateway/invocation/pipeline.h"
 
 struct http_client;
+struct recorder;
 
 struct generation_host { /* what a gateway lends all its generations */
     struct loop *loop;
@@ -23,6 +25,8 @@ struct generation_host { /* what a gateway lends all its generations */
     struct http_client *client;
     const char *development_keys_url; /* NULL = keys come from the issuers themselves */
     struct pool_set *pools;
+    struct queue_stores *stores;
+    struct recorder *recorder; /* NULL = nothing is recorded */
 };
 
 /* What is to become of handlers' processes, by name, against what their settings and executables say. */
@@ -46,6 +50,8 @@ struct pipeline *generation_pipeline(struct generation *g);
 /* A handler's; NULL for an unknown name. The route is that of invocations by name (invoke_source.h). */
 struct pool *generation_pool(const struct generation *g, const char *handler_name);
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name);
+/* For the first one, when the host has got its recorder only afterwards; nothing may be in flight. */
+void generation_record(struct generation *g);
 /* Starts `min` processes in each of its own pools, without waiting for any. */
 void generation_start(struct generation *g);
 
@@ -59,6 +65,14 @@ bool generation_may_keep(const struct generation *g, const struct handler_config
 /* How many pools are not the predecessor's. */
 size_t generation_new_pools(const struct generation *g);
 
-/* Nothing of it is in flight any more. */
+/* Where its queues are kept; NULL while it needs none. */
+struct queue_store *generation_store(const struct generation *g);
+/* From now on it does. NULL when that cannot be. */
+struct queue_store *generation_open_store(struct generation *g, struct error *e);
+/* Messages, and invocations that nobody waits for, are taken from now on; not any more. Idempotent. */
+void generation_fetch(struct generation *g);
+void generation_stop_fetching(struct generation *g);
+
+/* Nothing of it is in flight any more; it has stopped fetching. */
 bool generation_is_over(const struct generation *g);
 void generation_free(struct generation *g); /* must be over; NULL is fine */

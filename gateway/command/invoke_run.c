@@ -1,6 +1,7 @@
 #include "gateway/command/invoke_run.h"
 #include "gateway/base/memory.h"
 #include "gateway/command/debugger.h"
+#include "gateway/command/handler_output.h"
 #include "gateway/command/invoke_report.h"
 #include "gateway/loop/loop.h"
 #include <stdio.h>
@@ -17,7 +18,7 @@ struct run {
     struct invoke_tally tally;
     int status;   /* the worst so far; an exit_status */
     bool stopped; /* by a signal: nothing more is sent */
-    bool errors_on_terminal, answer_on_terminal;
+    bool answer_on_terminal;
     char last;         /* byte of the answer */
     struct body *body; /* of a streamed answer, while it comes */
     struct turn_task body_task;
@@ -31,16 +32,6 @@ static void run_judge(struct run *r, const struct invoke_answer *a) {
     int status = invoke_exit_status(r->plan, a);
     if (a->failure == FAILURE_SHUTTING_DOWN) r->stopped = true;
     if (status > r->status) r->status = status;
-}
-
-/* --- what processes print --- */
-
-static void on_output(void *context, const struct worker *w, enum output_stream stream, struct slice line) {
-    const struct run *r = context;
-    (void)stream;
-    if (r->errors_on_terminal) fprintf(stderr, "%s | ", w->handler->name);
-    fwrite(line.p, 1, line.n, stderr);
-    fputc('\n', stderr);
 }
 
 /* --- calls --- */
@@ -167,11 +158,10 @@ static void run_begin(void *context) {
 
 int invoke_run(const struct invoke_plan *p, struct gateway *g) {
     struct run r = {.plan = p, .gateway = g, .route = gateway_invoke_route(g, p->handler)};
-    r.errors_on_terminal = isatty(STDERR_FILENO);
     r.answer_on_terminal = isatty(STDOUT_FILENO);
     r.body_task = (struct turn_task){.phase = TURN_LAST, .run = on_stream_task};
     if (p->repeats) r.tally.times_us = xcalloc(p->repeat, sizeof *r.tally.times_us);
-    gateway_on_output(g, on_output, &r);
+    handler_output_show(g);
     gateway_hurry(g);
     if (p->debug)
         debugger_await(&r.debugger, g, p->handler, run_begin, &r);

@@ -161,13 +161,17 @@ void invoke_target_free(struct invoke_target *t) {
     *t = (struct invoke_target){0};
 }
 
-void invoke_target_prepare(struct invoke_target *t, uint64_t parallel) {
-    struct blueprint *b = t->blueprint;
+void invoke_blueprint_prepare(struct blueprint *b) {
     for (size_t i = 0; i < b->handler_count; i++) {
         struct processes_config *p = &b->handlers[i].processes;
         p->min = 0;
         if (p->stop_timeout_ms > STOP_MOST_MS) p->stop_timeout_ms = STOP_MOST_MS;
     }
+}
+
+void invoke_target_prepare(struct invoke_target *t, uint64_t parallel) {
+    struct blueprint *b = t->blueprint;
+    invoke_blueprint_prepare(b);
     if (t->handler->queue_limit < parallel) t->handler->queue_limit = parallel;
     if (b->limits.in_flight < 2 * parallel) b->limits.in_flight = 2 * parallel; /* an authorizer's as well */
 }

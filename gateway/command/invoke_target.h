@@ -15,6 +15,9 @@ struct invoke_target {
 /* Tells what is wrong, as command_load does, and sets *exit_status when it returns false. */
 bool invoke_target_load(struct invoke_target *t, const struct arguments *a, int *exit_status);
 void invoke_target_free(struct invoke_target *t);
+/* Of any blueprint whose handlers are invoked by hand: nothing is started before it is needed, and what was started
+ * ends soon. */
+void invoke_blueprint_prepare(struct blueprint *b);
 /* Nothing is started before it is needed, and `parallel` invocations at a time may wait. */
 void invoke_target_prepare(struct invoke_target *t, uint64_t parallel);
 /* One process, started at once, that may take as long as somebody needs to look at it. */

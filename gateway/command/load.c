@@ -130,16 +130,10 @@ struct blueprint *command_load(const struct arguments *a, enum blueprint_check c
     return b;
 }
 
-const struct auth_settings *command_auth_settings(const struct blueprint *b) {
-    const struct sections all = plugins_sections();
-    for (size_t i = 0; i < all.count && i < b->settings_count; i++)
-        if (all.items[i] == &auth_section) return b->settings[i];
-    return NULL;
-}
-
 size_t command_count_routes(const struct blueprint *b) {
     size_t n = 0;
     for (size_t i = 0; i < b->handler_count; i++) n += b->handlers[i].http_trigger_count;
+    for (size_t i = 0; i < b->queue_count; i++) n += b->queues[i].sender.http_trigger_count;
     return n;
 }
 

@@ -21,7 +21,5 @@ struct log *command_open_log(const struct arguments *a, enum log_level level, st
 void command_print(struct buf *out, FILE *to);
 /* "(1 handler, 2 routes)". */
 void command_append_size(struct buf *out, const struct blueprint *b);
-/* What `auth:` says; NULL when it could not be checked. */
-const struct auth_settings *command_auth_settings(const struct blueprint *b);
 /* HTTP routes of all handlers. */
 size_t command_count_routes(const struct blueprint *b);

@@ -14,7 +14,7 @@ enum exit_status {
     EXIT_USAGE = 2,      /* the command line is wrong */
     EXIT_SYSTEM = 3,     /* something of the machine refused: an address in use, a missing right */
     EXIT_UNFINISHED = 4, /* stopped before everything in flight was done */
-    EXIT_FAILED = 5,     /* invoke: the handler failed, or the event was refused */
+    EXIT_FAILED = 5,     /* invoke: the handler failed, or the event was refused; replay: an answer differs */
     EXIT_TIMED_OUT = 6   /* invoke: no answer in time */
 };
 
@@ -65,6 +65,6 @@ void command_print_help(const struct command *c, struct buf *out);
 extern const struct command *const command_table[];
 extern const size_t command_count;
 extern const struct command command_new, command_run, command_build, command_check, command_routes, command_token,
-    command_schema, command_invoke, command_event;
+    command_schema, command_invoke, command_event, command_replay;
 /* "execgate WORDS...": picks the row and runs it. */
 int command_main(int count, char **words);

@@ -3,11 +3,13 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/log.h"
 #include "gateway/base/memory.h"
+#include "gateway/base/text.h"
 #include "gateway/blueprint/report.h"
 #include "gateway/command/gateway.h"
 #include "gateway/command/load.h"
 #include "gateway/command/options.h"
 #include "gateway/command/watcher.h"
+#include "gateway/observe/recorder.h"
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -23,6 +25,9 @@ static const struct option_row run_options[] = {
     {"admin", 0, "ADDRESS",
      "Answer those who run the gateway here, instead of where the blueprint says (`admin`): 127.0.0.1:PORT or "
      "unix:PATH"},
+    {"record", 0, "DIR", "Keep what clients ask and are answered, secrets taken out, for `execgate replay`"},
+    {"record-limit", 0, "SIZE", "Of all records; the oldest are dropped beyond (default 256MiB)"},
+    {"record-body", 0, "SIZE", "Kept of each body; what is longer is cut and marked (default 256KiB)"},
     {"dev-issuer", 0, NULL,
      "For development: jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"log-level", 0, "LEVEL", "debug, info, warn, error or off (default info)"},
@@ -68,6 +73,28 @@ static int listen_admin(struct run *r, const struct blueprint *b, struct error *
     int status = listener_parse_admin(slice_of(text), b->directory, &r->arena, &listener, e);
     if (status < 0) e->code = ERROR_USAGE;
     return status < 0 ? status : gateway_listen_admin(r->gateway, &listener, e);
+}
+
+static int read_size(const struct arguments *a, const char *option, uint64_t least, uint64_t *size, struct error *e) {
+    const char *text = arguments_get(a, option);
+    if (!text) return 0;
+    if (!arguments_has(a, "record")) return error_set(e, ERROR_USAGE, "--%s needs --record DIR", option);
+    if (text_to_size_bytes(slice_of(text), size) && *size >= least) return 0;
+    struct buf spelled = {0};
+    text_append_size(&spelled, least);
+    error_set(e, ERROR_USAGE, "--%s takes a size such as 64KiB or 1GiB, " SLICE_FMT " at least, not \"%s\"", option,
+              SLICE_ARG(buf_slice(&spelled)), text);
+    buf_free(&spelled);
+    return -ERROR_USAGE;
+}
+
+static int record(struct run *r, struct error *e) {
+    const struct arguments *a = r->arguments;
+    struct recorder_config c = {
+        .folder = arguments_get(a, "record"), .limit = RECORDER_LIMIT, .body_limit = RECORDER_BODY_LIMIT};
+    int status = read_size(a, "record-limit", RECORDER_LEAST_LIMIT, &c.limit, e);
+    if (status == 0) status = read_size(a, "record-body", 1, &c.body_limit, e);
+    return status == 0 && c.folder ? gateway_record(r->gateway, &c, e) : status;
 }
 
 /* A URL for a TCP listener; a Unix socket stands as it is. */
@@ -208,13 +235,15 @@ static int serve(struct run *r, struct blueprint *b) {
     enum gateway_issuers issuers = arguments_has(a, "dev-issuer") ? GATEWAY_ISSUERS_DEVELOPMENT : GATEWAY_ISSUERS_REAL;
     const struct blueprint_source source = {.load = load_to_serve, .context = r};
     r->gateway = gateway_new(b, r->clock, r->log, issuers, &e);
-    if (!r->gateway || listen_everywhere(r, b, &e) < 0 || listen_admin(r, b, &e) < 0 || watch(r, b, &e) < 0) {
+    if (!r->gateway || record(r, &e) < 0 || listen_everywhere(r, b, &e) < 0 || listen_admin(r, b, &e) < 0 ||
+        watch(r, b, &e) < 0) {
         command_report(a, &e);
         gateway_free(r->gateway);
         return e.code == ERROR_USAGE ? EXIT_USAGE : EXIT_SYSTEM;
     }
     gateway_reload_from(r->gateway, &source);
     announce(r, b);
+    gateway_take_messages(r->gateway);
     bool finished = gateway_serve(r->gateway);
     watcher_free(r->watcher);
     gateway_free(r->gateway);

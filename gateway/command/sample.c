@@ -8,8 +8,8 @@
 #include "local-api/event_schedule.h"
 #include "local-api/event_websocket.h"
 #include "plugins/auth/auth.h"
-#include "plugins/auth/auth_policy.h"
 #include "plugins/auth/guard.h"
+#include "plugins/auth/guard_places.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -82,7 +82,7 @@ static int find_route(struct invocation *inv, const struct router *router, const
     if (status < 0) return status;
     router_match(router, inv->request.method, &inv->request.url, &inv->arena, &match);
     inv->route = match.route;
-    const struct auth_settings *auth = command_auth_settings(s->blueprint);
+    const struct auth_settings *auth = auth_settings_of(s->blueprint);
     if (auth && inv->identity) auth_name_identity(auth, inv->route->trigger, inv->identity);
     return 0;
 }
@@ -120,18 +120,18 @@ static int sample_http(struct sample *s, struct error *e) {
 /* --- the others --- */
 
 static int sample_queue(struct sample *s, struct error *e) {
-    struct queue_message messages[MOST_MESSAGES];
+    struct queue_record messages[MOST_MESSAGES];
     const char *text = arguments_get(s->arguments, "count");
     uint64_t count = 1, now_ms = clock_wall_ms(s->clock);
     if (text && (!slice_to_u64(slice_of(text), &count) || count < 1 || count > MOST_MESSAGES))
         return error_set(e, ERROR_USAGE, "--count takes a number from 1 to %d, not \"%s\"", MOST_MESSAGES, text);
     for (uint64_t i = 0; i < count; i++)
-        messages[i] = (struct queue_message){.id = new_id(s),
-                                             .receipt = new_id(s),
-                                             .body = data_or(s, SLICE("{\"sample\":true}")),
-                                             .receive_count = 1,
-                                             .sent_ms = now_ms,
-                                             .first_received_ms = now_ms};
+        messages[i] = (struct queue_record){.id = new_id(s),
+                                            .receipt = new_id(s),
+                                            .body = data_or(s, SLICE("{\"sample\":true}")),
+                                            .receive_count = 1,
+                                            .sent_ms = now_ms,
+                                            .first_received_ms = now_ms};
     const struct queue_event event = {.queue = name_of(s), .messages = messages, .count = (size_t)count};
     queue_event_write(&s->out, &event);
     return 0;

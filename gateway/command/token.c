@@ -6,6 +6,7 @@
 #include "gateway/command/dev_keys.h"
 #include "gateway/command/load.h"
 #include "gateway/command/mint.h"
+#include "plugins/auth/guard_places.h"
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -204,7 +205,7 @@ static void print_token(const struct guard_policy *guard, struct slice token) {
 
 static int mint(const struct arguments *a, const struct blueprint *b, struct error *e) {
     struct buf claims = {0}, token = {0};
-    const struct guard_policy *guard = find_guard(command_auth_settings(b), arguments_get(a, "guard"), e);
+    const struct guard_policy *guard = find_guard(auth_settings_of(b), arguments_get(a, "guard"), e);
     int status = guard ? write_claims(&claims, a, &guard->jwt.rules, e) : -ERROR_USAGE;
     if (status == 0) status = sign(guard, claims.p, &token, e);
     if (status == 0 && arguments_has(a, "json"))

@@ -79,8 +79,8 @@ static int target_watch(struct target *t, struct error *e) {
     int status = 0;
     fresh.items = xcalloc(source_tree_folder_count(t->tree) + 1, sizeof *fresh.items);
     for (size_t i = 0; i < source_tree_folder_count(t->tree) && status == 0; i++) {
-        struct file_watch *watch = file_watch_open(t->watcher->loop, source_tree_folder(t->tree, i),
-                                                       on_folder_change, t, e);
+        struct file_watch *watch = file_watch_open(t->watcher->loop, source_tree_folder(t->tree, i), on_folder_change,
+                                                   t, e);
         if (watch)
             fresh.items[fresh.count++] = watch;
         else

@@ -42,6 +42,7 @@ struct body {
     char *why;
     void (*on_over)(void *context, const struct body *b);
     void *over_context;
+    struct body_tap tap; /* on_bytes NULL = none */
 
     void (*on_wanted)(void *context);
     void *wanted_context;
@@ -104,6 +105,7 @@ static void body_drop_bytes(struct body *b) {
 static void body_free_if_left(struct body *b) {
     if (b->has_producer || b->has_consumer) return;
     if (b->on_over) b->on_over(b->over_context, b);
+    if (b->tap.on_over) b->tap.on_over(b->tap.context, b);
     body_drop_bytes(b);
     free(b->why);
     free(b);
@@ -125,6 +127,18 @@ void body_on_over(struct body *b, void (*on_over)(void *context, const struct bo
     b->on_over = on_over;
     b->over_context = context;
 }
+
+static void body_show_tap(const struct body *b, struct slice bytes) {
+    if (b->tap.on_bytes && bytes.n) b->tap.on_bytes(b->tap.context, bytes);
+}
+
+void body_set_tap(struct body *b, const struct body_tap *tap) {
+    size_t skipped = b->consumed;
+    b->tap = tap ? *tap : (struct body_tap){.on_bytes = NULL};
+    for (const struct chunk *c = b->first; c; c = c->next, skipped = 0)
+        body_show_tap(b, slice_make(c->bytes.p + skipped, c->bytes.n - skipped));
+}
+
 uint64_t body_received(const struct body *b) {
     return b->received;
 }
@@ -241,6 +255,7 @@ bool body_append(struct body *b, struct chunk *take_chunk) {
         chunk_release(take_chunk);
         return admitted;
     }
+    body_show_tap(b, take_chunk->bytes);
     body_push(b, take_chunk);
     return body_grew(b, n);
 }
@@ -266,6 +281,7 @@ static void body_fill_room(struct body *b, struct slice bytes) {
 bool body_append_copy(struct body *b, struct slice bytes) {
     if (!body_admits(b, bytes.n)) return false;
     if (bytes.n == 0) return true;
+    body_show_tap(b, bytes);
     for (struct slice left = bytes; left.n;) {
         if (!b->room_left) body_add_room(b);
         size_t n = left.n < b->room_left ? left.n : b->room_left;

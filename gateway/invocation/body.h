@@ -49,6 +49,16 @@ bool body_was_cut(const struct body *b);   /* the consumer let go before the end
 /* Calls once both ends have let go, before it is freed: for whoever wants to know what became of it. One at most. */
 void body_on_over(struct body *b, void (*on_over)(void *context, const struct body *b), void *context);
 
+/* For whoever keeps a copy of what passes: every byte in order, those that are here already first, and then that both
+ * ends have let go (as body_on_over, beside it). Both only note. One at most, set before the body is collected; NULL
+ * takes it away. */
+struct body_tap {
+    void (*on_bytes)(void *context, struct slice bytes);
+    void (*on_over)(void *context, const struct body *b);
+    void *context;
+};
+void body_set_tap(struct body *b, const struct body_tap *tap);
+
 /* Producer's end. */
 void body_on_wanted(struct body *b, void (*on_wanted)(void *context), void *context);
 bool body_wants(const struct body *b); /* the consumer can take more now */

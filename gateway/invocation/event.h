@@ -9,10 +9,11 @@
 #include "gateway/invocation/identity.h"
 
 /* A body that is not UTF-8 is shown as base64, and an attribute `contentTransferEncoding` says so. */
-struct queue_message {
+struct queue_record {
     struct slice id; /* what batchItemFailures names */
     struct slice receipt;
     struct slice body;
+    struct slice content_type;
     struct slice group_id, deduplication_id;
     uint64_t sequence; /* within its group; 0 = left out */
     unsigned receive_count;
@@ -21,7 +22,7 @@ struct queue_message {
 };
 struct queue_event {
     struct slice queue; /* its name */
-    const struct queue_message *messages;
+    const struct queue_record *messages;
     size_t count;
 };
 

@@ -34,6 +34,7 @@
     X(QUEUE_TIMEOUT, 503, "queue-timeout", "No handler process became free in time", LOG_WARN)                         \
     X(UNAVAILABLE, 503, "handler-unavailable", "No handler process can be started", LOG_WARN)                          \
     X(GUARD_UNAVAILABLE, 503, "guard-unavailable", "Access cannot be checked now", LOG_WARN)                           \
+    X(NOT_KEPT, 503, "not-kept", "A message could not be kept", LOG_ERROR)                                             \
     X(SHUTTING_DOWN, 503, "shutting-down", "The gateway is shutting down", LOG_INFO)                                   \
     X(HANDLER_TIMEOUT, 504, "handler-timeout", "The handler did not answer in time", LOG_WARN)                         \
     X(VERSION, 505, "version-not-supported", "HTTP version not supported", LOG_INFO)

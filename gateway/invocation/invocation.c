@@ -45,6 +45,8 @@ static void invocation_clear(struct invocation *inv) {
     inv->trigger = TRIGGER_HTTP;
     inv->attempts = 0;
     inv->client_context = SLICE_NONE;
+    inv->messages = NULL;
+    inv->held_sends = NULL;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;
     request_clear(&inv->request);
@@ -53,6 +55,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->identity = NULL;
     inv->guarding = NULL;
     inv->limiting = NULL;
+    inv->recording = NULL;
     inv->timeout_ms = 0;
     inv->whole_body = false;
     inv->worker = NULL;

@@ -51,6 +51,8 @@ const char *trigger_kind_name(enum trigger_kind t);
 enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
 
 struct identity;
+struct queue_event;
+struct held_sends;
 struct invocation;
 struct pipeline;
 struct route;
@@ -83,12 +85,17 @@ struct request {
     struct slice client_fingerprint; /* of that certificate: SHA-256, lower-case hex; absent likewise */
 };
 
+/* Whether the same event is to come again; for those of queues. */
+enum report_retry { REPORT_RETRY_UNSAID, REPORT_RETRY_NEVER, REPORT_RETRY_AFTER };
+
 /* What a handler, or its runtime, says about its own failure. Slices live in the invocation's arena. */
 struct handler_report {
     struct slice type;
     struct slice message;
     struct slice stack;  /* absent when there is none */
     struct slice posted; /* the bytes as they came; absent when it said no more than the type */
+    enum report_retry retry;
+    uint64_t retry_after_ms; /* REPORT_RETRY_AFTER */
 };
 
 /* How it ended: the handler's answer (failure NONE) or a failure. */
@@ -118,10 +125,12 @@ struct invocation {
     char id[UUID_TEXT_SIZE];         /* ours, unguessable, the same for every attempt */
     char attempt_id[UUID_TEXT_SIZE]; /* of this delivery to a worker */
     unsigned attempts;
-    struct slice request_id;     /* the client's X-Request-Id if sane, else id */
-    struct slice client_context; /* of an invoke event: a JSON object fit for a header field, or absent */
-    char trace_id[32];           /* W3C trace context, hex */
-    char parent_id[16];          /* the span the handler should take as its parent */
+    struct slice request_id;            /* the client's X-Request-Id if sane, else id */
+    struct slice client_context;        /* of an invoke event: a JSON object fit for a header field, or absent */
+    const struct queue_event *messages; /* of a queue event (event.h) */
+    struct held_sends *held_sends;      /* what its answer lets go (local-api/held_sends.h) */
+    char trace_id[32];                  /* W3C trace context, hex */
+    char parent_id[16];                 /* the span the handler should take as its parent */
     bool trace_sampled;
 
     struct request request;
@@ -133,6 +142,7 @@ struct invocation {
                                 * vouches for somebody sets it: no guard is asked then. */
     void *guarding;            /* of plugins/auth, while it looks at this invocation */
     void *limiting;            /* of plugins/limits; NULL = nothing to count */
+    void *recording;           /* of observe/recorder.h; NULL = it is not kept */
     uint64_t timeout_ms;       /* the source's, or else the route's own; 0 = the handler's (invocation_timeout_ms) */
 
     struct worker *worker; /* while RUNNING */

@@ -34,7 +34,9 @@ struct outcome outcome_reported(struct invocation *inv, const struct handler_rep
     *kept = (struct handler_report){.type = arena_copy(a, report->type),
                                     .message = arena_copy(a, report->message),
                                     .stack = arena_copy(a, report->stack),
-                                    .posted = arena_copy(a, report->posted)};
+                                    .posted = arena_copy(a, report->posted),
+                                    .retry = report->retry,
+                                    .retry_after_ms = report->retry_after_ms};
     struct outcome o = slice_is_none(kept->type) ? outcome_failure(inv, FAILURE_HANDLER_ERROR, NULL)
                                                  : outcome_failure(inv, FAILURE_HANDLER_ERROR, "error type " SLICE_FMT,
                                                                    SLICE_ARG(kept->type));

@@ -194,6 +194,10 @@ bool pipeline_room(const struct route *route) {
     return route->executor->ops->room(route->executor, &retry_after_s) == FAILURE_NONE;
 }
 
+size_t pipeline_places(const struct route *route) {
+    return route->executor->ops->places(route->executor);
+}
+
 /* --- the way back --- */
 
 static enum failure cancel_failure(enum cancel_reason why) {

@@ -43,6 +43,8 @@ struct executor_ops {
     void (*submit)(struct executor *e, struct invocation *inv);
     /* The invocation is about to leave QUEUED or RUNNING because it has been completed; it is still in its place. */
     void (*completed)(struct executor *e, struct invocation *inv);
+    /* How many more would run now, or as soon as processes that may be started are there. NULL = nobody may ask. */
+    size_t (*places)(struct executor *e);
     /* Offers the cancellation to the worker that runs it. */
     void (*cancel)(struct executor *e, struct invocation *inv);
 };
@@ -81,5 +83,7 @@ void pipeline_run(struct invocation *inv);
 void pipeline_resume(struct invocation *inv);
 /* Arrow 5 for a step that parked: ends it with this outcome from NEW, PRE or BODY. */
 void pipeline_reply(struct invocation *inv, struct outcome outcome);
-/* The question of a queue source: how many more invocations of this route fit now. */
+/* Whether one more invocation of this route would be admitted now. */
 bool pipeline_room(const struct route *route);
+/* The question of a source that fetches its events: how many more invocations of this route would run now. */
+size_t pipeline_places(const struct route *route);

@@ -22,6 +22,8 @@ struct loop {
     uint64_t timer_at_ms; /* what the timer is set to; DEADLINE_NEVER = stopped */
     uv_timer_t limit;
     bool limit_passed;
+    bool (*until)(void *context); /* loop_run_until waits for it; else NULL */
+    void *until_context;
     struct clock *clock;
     struct turn turn;
     struct deadlines deadlines;
@@ -70,8 +72,11 @@ static void turn_drain(struct loop *l) {
     timer_follow(l);
 }
 
+/* What these tasks have done may be what loop_run_until waits for: then the loop must not sleep first. */
 static void on_prepare(uv_prepare_t *handle) {
-    turn_drain(handle->data);
+    struct loop *l = handle->data;
+    turn_drain(l);
+    if (l->until && l->until(l->until_context)) uv_stop(&l->uv);
 }
 
 static void on_check(uv_check_t *handle) {
@@ -160,8 +165,11 @@ bool loop_run_until(struct loop *l, bool (*done)(void *context), void *context, 
     l->limit_passed = false;
     uv_update_time(&l->uv);
     uv_timer_start(&l->limit, on_limit, limit_ms, 0);
+    l->until = done;
+    l->until_context = context;
     while (!done(context) && !l->limit_passed) uv_run(&l->uv, UV_RUN_ONCE);
     uv_timer_stop(&l->limit);
+    l->until = NULL;
     return done(context);
 }
 

@@ -9,21 +9,20 @@
  * An endpoint is a row in admin.c: method, path, and what answers. What a request's body may be is in the row, too;
  * the endpoint sees it once it is whole. The answers are JSON.
  *
- * The host lends what a reload changes: the pipeline of the present generation, the routes by handler and the pools.
+ * The host lends what a reload changes: the pipeline of the present generation, the routes by handler, the store and
+ * the pools.
  */
 #pragma once
 #include "gateway/pool/pool.h"
 #include "gateway/source/http_server.h"
+#include "gateway/source/invoke_host.h"
 
 struct admin_host {
     struct loop *loop;
     struct log *log;
-    void *context;
-    struct pipeline *(*pipeline)(void *context);
-    /* Of invocations by name (invoke_route); NULL for an unknown handler. */
-    const struct route *(*route)(void *context, struct slice handler);
+    struct invoke_host calls;
     /* The pools in order; NULL after the last. */
-    const struct pool *(*pool)(void *context, size_t index);
+    const struct pool *(*pool)(void *context, size_t index); /* the context is that of the calls */
 };
 
 struct admin;

@@ -9,7 +9,7 @@ static void json_count(struct json_write *w, struct slice name, uint64_t value) 
 
 void admin_answer_health(struct admin_request *r) {
     const struct admin_host *host = &r->admin->host;
-    bool draining = host->pipeline(host->context)->draining;
+    bool draining = host->calls.pipeline(host->calls.context)->draining;
     struct buf text = {0};
     struct json_write w = json_write_to(&text);
     json_open(&w, '{');
@@ -68,7 +68,7 @@ static void write_pool(struct json_write *w, const struct pool *p) {
 
 void admin_answer_status(struct admin_request *r) {
     const struct admin_host *host = &r->admin->host;
-    const struct pipeline *pipeline = host->pipeline(host->context);
+    const struct pipeline *pipeline = host->calls.pipeline(host->calls.context);
     const struct pool *p;
     struct buf text = {0};
     struct json_write w = json_write_to(&text);
@@ -79,7 +79,7 @@ void admin_answer_status(struct admin_request *r) {
     json_count(&w, SLICE("finished"), pipeline->counters.finished);
     json_name(&w, SLICE("handlers"));
     json_open(&w, '[');
-    for (size_t i = 0; (p = host->pool(host->context, i)); i++) write_pool(&w, p);
+    for (size_t i = 0; (p = host->pool(host->calls.context, i)); i++) write_pool(&w, p);
     json_close(&w, ']');
     json_close(&w, '}');
     admin_reply_json(r, 200, NULL, &text);

@@ -11,10 +11,10 @@
 #include "gateway/observe/function_name.h"
 #include "gateway/observe/invoke_report.h"
 #include "gateway/observe/invoke_stream.h"
+#include "gateway/source/async_send.h"
 #include <stdlib.h>
 
-#define CONTEXT_MAX 3583                /* bytes of client context, as the API has it */
-#define EVENT_PAYLOAD_MAX (1024 * 1024) /* of an invocation that nobody waits for */
+#define CONTEXT_MAX 3583 /* bytes of client context, as the API has it */
 #define RETRY_AFTER_S SLICE("1")
 
 enum invocation_type { TYPE_WAIT, TYPE_EVENT, TYPE_DRY_RUN };
@@ -51,7 +51,7 @@ static void refuse_unknown(struct admin_request *r) {
 /* --- what is asked for --- */
 
 static const struct route *find_route(struct admin_request *r) {
-    const struct admin_host *host = &r->admin->host;
+    const struct invoke_host *host = &r->admin->host.calls;
     struct function_name f;
     if (!function_name_parse(r->variable, &f)) {
         refuse(r, &api_invalid,
@@ -114,6 +114,11 @@ static bool read_payload(struct admin_request *r, struct invoke_payload *payload
     return true;
 }
 
+static struct pipeline *present_pipeline(const struct admin_request *r) {
+    const struct invoke_host *host = &r->admin->host.calls;
+    return host->pipeline(host->context);
+}
+
 static struct invoke_order order_for(struct admin_request *r, const struct invoke_ops *ops, void *context) {
     return (struct invoke_order){.ops = ops,
                                  .context = context,
@@ -123,32 +128,58 @@ static struct invoke_order order_for(struct admin_request *r, const struct invok
 
 /* --- nobody waits --- */
 
-static void on_event_end(void *context, const struct invoke_answer *answer) {
-    (void)context;
-    (void)answer;
+static void reply_nothing(struct admin_request *r, int status, struct slice id) {
+    struct fields fields = {0};
+    fields_add(&fields, &r->arena, SLICE("x-amzn-RequestId"), arena_copy(&r->arena, id));
+    admin_reply_body(r, status, &fields, NULL);
 }
 
-static const struct invoke_ops event_ops = {.reading = INVOKE_WHOLE, .on_end = on_event_end};
+static void event_cancel(struct admin_request *r) {
+    struct invoke_work *work = r->work;
+    work->request = NULL; /* the store will answer all the same */
+}
+
+static void event_reply(struct admin_request *r, const struct queue_reply *reply) {
+    if (reply->result == QUEUE_OK)
+        reply_nothing(r, 202, slice_of(reply->sent->id));
+    else
+        refuse(r, reply->result == QUEUE_REFUSED ? &api_bad_content : &api_unavailable, reply->error.message);
+}
+
+static void on_event_kept(void *context, struct queue_reply *reply) {
+    struct invoke_work *work = context;
+    struct admin_request *r = work->request;
+    free(work);
+    if (!r) return;
+    r->work = NULL;
+    r->cancel = NULL;
+    event_reply(r, reply);
+}
 
 static void answer_event(struct admin_request *r, const struct route *route, const struct invoke_payload *payload) {
-    const struct invoke_order order = order_for(r, &event_ops, NULL);
-    struct pipeline *p = r->admin->host.pipeline(r->admin->host.context);
-    if (payload->bytes.n > EVENT_PAYLOAD_MAX) {
+    const struct invoke_host *host = &r->admin->host.calls;
+    struct error e;
+    if (payload->bytes.n > ASYNC_PAYLOAD_MAX) {
         refuse(r, &api_too_large, "the payload of an Event may have 1 MiB");
         return;
     }
-    if (!pipeline_room(route)) {
-        refuse(r, &api_busy, "too many invocations wait for this handler");
+    struct queue_store *store = host->store(host->context, &e);
+    if (!store) {
+        refuse(r, &api_unavailable, e.message);
         return;
     }
-    invoke_bytes(p, route, payload, &order);
-    struct fields fields = {0};
-    admin_reply_body(r, 202, &fields, NULL);
+    struct invoke_work *work = xcalloc(1, sizeof *work);
+    work->request = r;
+    r->work = work;
+    r->cancel = event_cancel;
+    async_send(store, route->handler, payload, fields_get(&r->headers, SLICE("traceparent")),
+               (struct queue_done){on_event_kept, work});
 }
 
 static void answer_dry_run(struct admin_request *r) {
-    struct fields fields = {0};
-    admin_reply_body(r, 204, &fields, NULL);
+    char id[UUID_TEXT_SIZE];
+    clock_uuid(loop_clock(r->admin->host.loop), id);
+    reply_nothing(r, 204, slice_make(id, sizeof id));
 }
 
 /* --- somebody waits --- */
@@ -167,7 +198,7 @@ static void work_begin(struct admin_request *r, const struct route *route, const
     work->log_tail = slice_equal_nocase(fields_get(&r->headers, SLICE("X-Amz-Log-Type")), SLICE("Tail"));
     r->work = work;
     r->cancel = work_cancel;
-    work->call = invoke_bytes(r->admin->host.pipeline(r->admin->host.context), route, payload, &order);
+    work->call = invoke_bytes(present_pipeline(r), route, payload, &order);
 }
 
 static void add_common(struct admin_request *r, struct fields *fields, const struct invoke_answer *answer) {

@@ -10,7 +10,7 @@ const struct api_error api_invalid = {400, "InvalidParameterValueException", API
 const struct api_error api_bad_content = {400, "InvalidRequestContentException", API_RETRY_NEVER};
 const struct api_error api_too_large = {413, "RequestTooLargeException", API_RETRY_NEVER};
 const struct api_error api_busy = {429, "TooManyRequestsException", API_RETRY_SOON};
-static const struct api_error api_unavailable = {503, "ServiceException", API_RETRY_SOON};
+const struct api_error api_unavailable = {503, "ServiceException", API_RETRY_SOON};
 
 const struct api_error *invoke_service_error(enum failure f) {
     static const struct {
@@ -18,7 +18,8 @@ const struct api_error *invoke_service_error(enum failure f) {
         const struct api_error *error;
     } rows[] = {{FAILURE_OVERLOADED, &api_busy},           {FAILURE_QUEUE_FULL, &api_busy},
                 {FAILURE_QUEUE_TIMEOUT, &api_busy},        {FAILURE_UNAVAILABLE, &api_unavailable},
-                {FAILURE_SHUTTING_DOWN, &api_unavailable}, {FAILURE_INTERNAL, &api_unavailable}};
+                {FAILURE_SHUTTING_DOWN, &api_unavailable}, {FAILURE_INTERNAL, &api_unavailable},
+                {FAILURE_NOT_KEPT, &api_unavailable}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].failure == f) return rows[i].error;
     return NULL;

@@ -14,7 +14,7 @@ struct api_error {
     const char *type; /* x-amzn-ErrorType */
     enum { API_RETRY_NEVER, API_RETRY_SOON } retry;
 };
-extern const struct api_error api_not_found, api_invalid, api_bad_content, api_too_large, api_busy;
+extern const struct api_error api_not_found, api_invalid, api_bad_content, api_too_large, api_busy, api_unavailable;
 
 /* NULL when the failure is the function's own, or NONE. */
 const struct api_error *invoke_service_error(enum failure f);

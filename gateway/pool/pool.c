@@ -79,11 +79,30 @@ static struct outcome on_refuse(struct executor *e, struct invocation *inv, enum
     return pool_refusal(pool_of(e), inv, f);
 }
 
+/* Of the living, whether they ask for work already or are about to. */
+static size_t pool_places_free(const struct pool *p, enum worker_state s) {
+    size_t places = 0;
+    list_each (&p->workers[s], node) {
+        const struct worker *w = list_entry(node, struct worker, node);
+        uint64_t most = p->handler->processes.concurrency;
+        if (!w->draining && !w->exited && w->running.length < most) places += most - w->running.length;
+    }
+    return places;
+}
+
+static size_t on_places(struct executor *e) {
+    struct pool *p = pool_of(e);
+    if (p->draining || pool_unavailable(p)) return 0;
+    size_t places = pool_places_free(p, WORKER_IDLE) + pool_places_free(p, WORKER_BUSY) + pool_places_to_come(p);
+    return places > p->queue.length ? places - p->queue.length : 0;
+}
+
 static const struct executor_ops pool_executor_ops = {
     .room = on_room,
     .refuse = on_refuse,
     .submit = on_submit,
     .completed = on_completed,
+    .places = on_places,
     .cancel = on_cancel,
 };
 

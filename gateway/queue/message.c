@@ -21,7 +21,7 @@ int queue_name_check(struct slice name, struct error *e) {
 int queue_key_check(struct slice key, const char *what, struct error *e) {
     if (key.n == 0) return error_set(e, ERROR_FORMAT, "%s must not be empty", what);
     if (key.n <= QUEUE_KEY_SIZE_MAX) return 0;
-    return error_set(e, ERROR_LIMIT, "%s may have %d bytes, not %zu", what, QUEUE_KEY_SIZE_MAX, key.n);
+    return error_set(e, ERROR_FORMAT, "%s may have %d bytes, not %zu", what, QUEUE_KEY_SIZE_MAX, key.n);
 }
 
 int queue_page_check(size_t count, struct error *e) {
@@ -31,12 +31,12 @@ int queue_page_check(size_t count, struct error *e) {
 
 int queue_delay_check(uint64_t ms, struct error *e) {
     if (ms <= QUEUE_DELAY_MS_MAX) return 0;
-    return error_set(e, ERROR_LIMIT, "a delay may be 366 days, not %llu ms", (unsigned long long)ms);
+    return error_set(e, ERROR_FORMAT, "a delay may be 366 days, not %llu ms", (unsigned long long)ms);
 }
 
 static int attributes_check(const struct queue_send *send, struct error *e) {
     if (send->attribute_count > QUEUE_ATTRIBUTES_MAX)
-        return error_set(e, ERROR_LIMIT, "a message may have %d attributes, not %zu", QUEUE_ATTRIBUTES_MAX,
+        return error_set(e, ERROR_FORMAT, "a message may have %d attributes, not %zu", QUEUE_ATTRIBUTES_MAX,
                          send->attribute_count);
     for (size_t i = 0; i < send->attribute_count; i++) {
         int status = queue_key_check(send->attributes[i].name, "an attribute's name", e);

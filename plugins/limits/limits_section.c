@@ -340,6 +340,7 @@ static void limits_check(const struct blueprint *b, const struct section_values 
     s->triggers = arena_zalloc(a, (v->trigger_count + 1) * sizeof *s->triggers);
     const struct rate_limits *shared = rates_of(&c, &application->rates);
     for (size_t i = 0; i < b->handler_count; i++) check_handler(&c, &b->handlers[i], v, shared);
+    for (size_t i = 0; i < b->queue_count; i++) check_handler(&c, &b->queues[i].sender, v, shared);
     *settings = s;
 }
 

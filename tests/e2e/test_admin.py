@@ -192,7 +192,7 @@ def test_an_event_is_not_waited_for(tmp_path):
         assert answer.status == 202 and answer.body == b""
         api = Api(environment(tmp_path))
         event = api.next()
-        assert event.json() == {"later": True}
+        assert event.json() == {"later": True} and answer["x-amzn-RequestId"] == id_of(event)
         assert api.respond(id_of(event), b"1").status == 202
         g.wait_log("request", path="/invoke", status=200)
 
@@ -204,12 +204,15 @@ def test_a_full_pool_is_busy(tmp_path):
         first = api.next()
         waiting.append(Ask(g, "POST", INVOKE, b"{}"))
         wait_for(lambda: ask(g, "GET", "/status").json()["handlers"][0]["queued"] == 1, what="the second in the queue")
-        for kind in ("RequestResponse", "Event"):
-            answer = ask(g, "POST", INVOKE, b"{}", {"X-Amz-Invocation-Type": kind})
-            assert answer.status == 429 and answer["x-amzn-ErrorType"] == "TooManyRequestsException" and answer["Retry-After"]
-        api.respond(id_of(first), b"1")
-        api.respond(id_of(api.next()), b"2")
+        answer = ask(g, "POST", INVOKE, b"{}", {"X-Amz-Invocation-Type": "RequestResponse"})
+        assert answer.status == 429 and answer["x-amzn-ErrorType"] == "TooManyRequestsException" and answer["Retry-After"]
+        answer = ask(g, "POST", INVOKE, b"[]", {"X-Amz-Invocation-Type": "Event"})  # waits on disk
+        assert answer.status == 202
+        for n in (1, 2, 3):
+            event = first if n == 1 else api.next()
+            api.respond(id_of(event), str(n).encode())
         assert {w.answer().body for w in waiting} == {b"1", b"2"}
+        assert event.json() == []
 
 
 def test_a_stream(tmp_path):

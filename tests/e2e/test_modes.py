@@ -603,7 +603,7 @@ def test_endless_framing(tmp_path, flood):
     """It takes no memory, the loop goes on with other requests, and it ends with the handler's timeout at the latest."""
     first, block = FLOODS[flood]
     with Gateway(tmp_path, SERVER) as g:
-        assert g.get("/quick/echo").status == 200
+        wait_for(lambda: g.get("/quick/echo").status == 200, what="a handler with a short timeout that is up")
         before, began, others = resident(g), time.monotonic(), 0
         r = Request(g, "GET", f"/quick/flood/{first.hex()}/{block.hex()}")
         while r.is_alive():

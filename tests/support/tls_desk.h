@@ -79,7 +79,8 @@ static inline void desk_post(void *self, struct invocation *inv) {
     if (inv->cancelled == CANCEL_CLIENT_GONE) d->cancelled++;
 }
 
-static const struct executor_ops desk_executor = {desk_room, NULL, desk_submit, desk_completed, desk_cancel};
+static const struct executor_ops desk_executor = {
+    .room = desk_room, .submit = desk_submit, .completed = desk_completed, .cancel = desk_cancel};
 
 static inline const char *desk_path(struct desk *d, const char *name) {
     assert_true(d->path_count < ARRAY_LEN(d->paths));

@@ -54,7 +54,7 @@ static const char server_script[] =
     "    wait_for('gate')\n"
     "    p.send('7\\r\\nsecond\\n\\r\\n0\\r\\nX-Trailer: 1\\r\\n\\r\\n')\n"
     "def do_until_close(p): p.send('HTTP/1.0 200 OK\\r\\n\\r\\nto the end'); raise Gone()\n"
-    "def do_big(p): p.reply(b'x' * 8000000); touch('through')\n"
+    "def do_big(p): p.reply(b'x' * 32000000); touch('through')\n"
     "def do_silent(p): raise Gone()\n"
     "def do_garbage(p): p.send('hello\\r\\n\\r\\n'); raise Gone()\n"
     "def do_bad_head(p): p.send('HTTP/1.1 200 OK\\r\\nBad Header: 1\\r\\nContent-Length: 0\\r\\n\\r\\n')\n"

@@ -1,4 +1,5 @@
 /* A body from both of its ends. */
+#include "gateway/base/buf.h"
 #include "gateway/base/memory.h"
 #include "gateway/invocation/body.h"
 #include <setjmp.h>
@@ -352,6 +353,40 @@ static void random_traffic_keeps_every_byte(void **state) {
     release_both(b);
 }
 
+static void on_tapped(void *context, struct slice bytes) {
+    buf_append_slice(context, bytes);
+}
+
+static void on_tapped_over(void *context, const struct body *b) {
+    buf_append_text(context, body_state_of(b) == BODY_COMPLETE ? "|" : "!");
+}
+
+static void a_tap_sees_what_passes_once_and_in_order(void **state) {
+    (void)state;
+    struct buf seen = {0};
+    const struct body_tap tap = {.on_bytes = on_tapped, .on_over = on_tapped_over, .context = &seen};
+    struct body *b = body_new(BODY_LENGTH_UNKNOWN, 10);
+    body_want(b);
+    body_append_copy(b, SLICE("abc"));
+    body_consume(b, 1);
+    body_set_tap(b, &tap);
+    assert_true(slice_equal(buf_slice(&seen), SLICE("bc")));
+    body_append(b, chunk_copy(SLICE("de")));
+    body_append_copy(b, SLICE("f"));
+    body_consume(b, 2);
+    assert_true(slice_equal(buf_slice(&seen), SLICE("bcdef")));
+    assert_false(body_append_copy(b, SLICE("beyond the limit")));
+    release_both(b);
+    assert_true(slice_equal(buf_slice(&seen), SLICE("bcdef!")));
+    seen.n = 0;
+    b = body_of_chunk(chunk_copy(SLICE("whole")));
+    body_set_tap(b, &tap);
+    body_set_tap(b, NULL);
+    body_release_consumer(b);
+    assert_true(slice_equal(buf_slice(&seen), SLICE("whole")));
+    buf_free(&seen);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_wanted_until_somebody_wants),
@@ -372,6 +407,7 @@ int main(void) {
         cmocka_unit_test(a_body_that_cannot_be_stored_fails_as_internal),
         cmocka_unit_test(complete_bodies_need_no_producer),
         cmocka_unit_test(random_traffic_keeps_every_byte),
+        cmocka_unit_test(a_tap_sees_what_passes_once_and_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

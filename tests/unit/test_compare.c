@@ -7,7 +7,8 @@
 static struct blueprint *parse(const char *handler, const char *listen) {
     struct problems problems = {0};
     struct buf text = {0};
-    buf_printf(&text, "blueprint: 1\nname: pair\ntrustedProxies: [10.0.0.0/8]\nlisten: [%s]\nhandlers: {h: {%s}}\n", listen, handler);
+    buf_printf(&text, "blueprint: 1\nname: pair\ntrustedProxies: [10.0.0.0/8]\nlisten: [%s]\nhandlers: {h: {%s}}\n",
+               listen, handler);
     struct blueprint *b = blueprint_parse(buf_slice(&text), "/srv/blueprint.yaml", NULL, &problems);
     if (!b) fail_msg("%s: %s", handler, problems.items[0].message);
     problems_free(&problems);

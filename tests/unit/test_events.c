@@ -21,7 +21,7 @@ static const char *text_at(json_t *object, const char *name) {
 static void a_batch_with_everything(void **state) {
     (void)state;
     struct field attributes[] = {{SLICE("tenant"), SLICE("a\"b")}};
-    const struct queue_message messages[] = {
+    const struct queue_record messages[] = {
         {.id = SLICE("m-1"),
          .receipt = SLICE("r-1"),
          .body = SLICE("hello"),

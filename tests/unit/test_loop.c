@@ -83,6 +83,22 @@ static void test_deadline_wakes_the_loop_and_its_task_runs(void **state) {
     assert_true(f->due_at_ms >= at);
 }
 
+static void on_far(struct deadline *d) {
+    container_of(d, struct fixture, deadline)->dues++;
+}
+
+/* A task that runs just before the loop would sleep. */
+static void test_what_is_waited_for_is_seen_before_sleeping(void **state) {
+    struct fixture *f = *state;
+    f->task.run = on_task;
+    f->runs_wanted = 1;
+    f->deadline.on_due = on_far;
+    deadline_arm(loop_deadlines(f->loop), &f->deadline, clock_now_ms(f->clock) + 20000);
+    turn_add(loop_turn(f->loop), &f->task);
+    assert_true(loop_run_until(f->loop, has_run, f, 60000));
+    assert_int_equal(f->dues, 0);
+}
+
 static void on_event(void *context, unsigned events) {
     struct fixture *f = context;
     f->events |= events;
@@ -201,6 +217,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_tasks_keep_the_loop_awake, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deadline_wakes_the_loop_and_its_task_runs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_waited_for_is_seen_before_sleeping, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watch_closed_from_its_callback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors_are_levels_too, setup, teardown),

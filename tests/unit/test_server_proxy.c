@@ -346,7 +346,7 @@ static void test_back_pressure(void **state) {
     body_collect(a.body);
     harness_await(&f.h, &a);
     assert_false(a.broken);
-    assert_int_equal(a.text.n, 8000000);
+    assert_int_equal(a.text.n, 32000000);
     answer_free(&a);
     fixture_close(&f);
 }

@@ -1,0 +1,168 @@
+#include "gateway/base/memory.h"
+#include "gateway/blueprint/build.h"
+
+#define BATCH_PRESET 10
+
+/* --- triggers --- */
+
+static const char *const queue_keys[] = {"queue", "batch", "window", "reportFailures", "concurrency", "filter"};
+
+static bool is_queue_key(struct slice key) {
+    for (size_t i = 0; i < ARRAY_LEN(queue_keys); i++)
+        if (slice_equal(key, slice_of(queue_keys[i]))) return true;
+    return false;
+}
+
+/* Keys that say something about another kind of trigger would be silently ignored. */
+static void refuse_keys(struct binder *b, const struct trigger_document *d, bool queue) {
+    const struct node *map = d->origin;
+    for (size_t i = 0; map && i < map->count; i++) {
+        struct slice key = map->keys[i]->text;
+        if (is_queue_key(key) == queue) continue;
+        if (slice_equal(key, SLICE("http")) || slice_equal(key, SLICE("queue"))) continue;
+        problems_add(b->problems, map->keys[i]->at, "%s: only %s trigger has it; remove it", key.p,
+                     queue ? "an http" : "a queue");
+    }
+}
+
+void build_no_queue_keys(struct binder *b, const struct trigger_document *d) {
+    refuse_keys(b, d, false);
+}
+
+static void build_filters(const struct trigger_document *d, struct queue_trigger_config *t, struct blueprint *out) {
+    struct node *const *values = d->filter.items;
+    struct filter_config *filters = arena_zalloc(&out->arena, (d->filter.count + 1) * sizeof *filters);
+    for (size_t i = 0; i < d->filter.count; i++)
+        if (values[i])
+            filters[t->filter_count++] = (struct filter_config){.path = d->filter.keys[i]->text,
+                                                                .value = values[i]->text};
+    t->filters = filters;
+}
+
+static uint64_t or_else(uint64_t value, uint64_t otherwise) {
+    return value == VALUE_UNSET ? otherwise : value;
+}
+
+void build_queue_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                         struct blueprint *out) {
+    struct queue_trigger_config *t = &h->queue_triggers[h->queue_trigger_count++];
+    refuse_keys(b, d, true);
+    *t = (struct queue_trigger_config){.queue = d->queue->text.p,
+                                       .batch = or_else(d->batch, BATCH_PRESET),
+                                       .window_ms = or_else(d->window_ms, 0),
+                                       .concurrency = or_else(d->concurrency, 0),
+                                       .report_failures = d->report_failures == 1,
+                                       .line = d->queue->at.line,
+                                       .column = d->queue->at.column};
+    build_filters(d, t, out);
+}
+
+/* --- queues --- */
+
+struct queue_retry_config build_retry(const struct retry_document *d, uint64_t max_attempts) {
+    return (struct queue_retry_config){.max_attempts = max_attempts,
+                                       .base_ms = d->base_ms,
+                                       .factor = d->factor,
+                                       .max_ms = d->max_ms,
+                                       .jitter = (enum queue_jitter)d->jitter};
+}
+
+static void build_queue(const struct composition *c, struct binder *b, const struct blueprint_document *d, size_t i,
+                        struct blueprint *out) {
+    const struct queue_document *document = &((const struct queue_document *)d->queues.items)[i];
+    struct queue_config *q = &out->queues[i];
+    const struct node *key = d->queues.keys[i];
+    *q = (struct queue_config){.name = key->text.p,
+                               .visibility_ms = document->visibility_ms,
+                               .retry = build_retry(&document->retry, document->max_attempts),
+                               .dead_letter = document->dead_letter ? document->dead_letter->text.p : NULL,
+                               .retention_ms = or_else(document->retention_ms, 0),
+                               .delay_ms = document->delay_ms,
+                               .dedup_window_ms = document->dedup_window_ms,
+                               .max_message = document->max_message,
+                               .fifo = document->fifo == 1,
+                               .line = key->at.line,
+                               .column = key->at.column};
+    q->route_text = arena_printf(&out->arena, "POST /queue/%s%c", q->name, 0).p;
+    q->sender = (struct handler_config){.name = arena_printf(&out->arena, "queue %s%c", q->name, 0).p,
+                                        .timeout_ms = d->limits.values.body_timeout_ms,
+                                        .line = q->line,
+                                        .column = q->column};
+    build_triggers(c, b, &document->send, &q->sender, out);
+}
+
+void build_queues(const struct composition *c, struct binder *b, const struct blueprint_document *d,
+                  struct blueprint *out) {
+    const struct node *directory = d->data_directory;
+    out->data_directory = directory ? path_resolve(&out->arena, out->directory, directory->text) : out->directory;
+    out->queues = arena_zalloc(&out->arena, (d->queues.count + 1) * sizeof *out->queues);
+    out->queue_count = d->queues.count;
+    for (size_t i = 0; i < out->queue_count; i++) build_queue(c, b, d, i, out);
+}
+
+/* --- checks --- */
+
+static struct position queue_position(const struct queue_config *q) {
+    return (struct position){q->line, q->column};
+}
+
+/* Messages that fail in a circle of dead letter queues would go round for ever. */
+static void check_dead_letter(struct problems *p, const struct blueprint *model, const struct queue_config *q) {
+    const struct queue_config *at = q;
+    if (q->dead_letter && !blueprint_queue(model, slice_of(q->dead_letter)))
+        problems_add(p, queue_position(q), "deadLetter: there is no queue \"%s\"; add it to `queues`", q->dead_letter);
+    for (size_t i = 0; i <= model->queue_count && at && at->dead_letter; i++) {
+        at = blueprint_queue(model, slice_of(at->dead_letter));
+        if (at != q) continue;
+        problems_add(p, queue_position(q), "deadLetter: messages of %s would come back to it", q->name);
+        return;
+    }
+}
+
+static void check_sender(struct problems *p, const struct queue_config *q) {
+    for (size_t i = 0; i < q->sender.queue_trigger_count; i++)
+        problems_add(p, (struct position){q->sender.queue_triggers[i].line, q->sender.queue_triggers[i].column},
+                     "send: only http triggers can send to a queue");
+}
+
+/* Behind a trigger without a filter, none of the same queue would ever be asked. */
+static void check_reach(struct problems *p, const struct queue_trigger_config *t, const struct blueprint *model) {
+    for (size_t i = 0; i < model->handler_count; i++) {
+        const struct handler_config *h = &model->handlers[i];
+        for (size_t k = 0; k < h->queue_trigger_count; k++) {
+            const struct queue_trigger_config *first = &h->queue_triggers[k];
+            if (first == t) return;
+            if (first->filter_count || strcmp(first->queue, t->queue) != 0) continue;
+            problems_add(p, (struct position){t->line, t->column},
+                         "queue: the trigger of %s on line %d takes every message of %s; give that one a `filter`, or "
+                         "put it last",
+                         h->name, first->line, t->queue);
+            return;
+        }
+    }
+}
+
+static void check_trigger(struct problems *p, const struct queue_trigger_config *t, const struct blueprint *model) {
+    struct position at = {t->line, t->column};
+    const struct queue_config *q = blueprint_queue(model, slice_of(t->queue));
+    check_reach(p, t, model);
+    if (!q) {
+        problems_add(p, at, "queue: there is no queue \"%s\"; add it to `queues`", t->queue);
+        return;
+    }
+    if (t->window_ms >= q->visibility_ms)
+        problems_add(p, at, "window: %llu ms must be less than the visibilityTimeout of %s (%llu ms)",
+                     (unsigned long long)t->window_ms, q->name, (unsigned long long)q->visibility_ms);
+    if (t->batch > 1 && q->max_message > (16u << 20) / 4)
+        problems_add(p, at, "batch: with a maxMessage above 4MiB, %s can be taken with `batch: 1` only", q->name);
+}
+
+void check_queues(struct problems *p, const struct blueprint *model) {
+    for (size_t i = 0; i < model->queue_count; i++) {
+        check_dead_letter(p, model, &model->queues[i]);
+        check_sender(p, &model->queues[i]);
+    }
+    for (size_t i = 0; i < model->handler_count; i++)
+        for (size_t k = 0; k < model->handlers[i].queue_trigger_count; k++)
+            check_trigger(p, &model->handlers[i].queue_triggers[k], model);
+}

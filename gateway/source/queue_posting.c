@@ -1,0 +1,214 @@
+#include "gateway/source/queue_posting.h"
+#include "gateway/base/base64.h"
+#include "gateway/base/json_read.h"
+#include "gateway/base/json_write.h"
+#include "gateway/base/memory.h"
+#include "gateway/base/text.h"
+#include "gateway/base/url.h"
+
+/* --- one message, its fields in the head --- */
+
+static struct slice decoded_field(const struct fields *headers, struct slice name, struct arena *a) {
+    struct slice value = fields_get(headers, name);
+    return slice_is_none(value) ? value : url_decode(a, value, URL_PLUS_IS_BLANK);
+}
+
+static int read_delay(struct slice text, uint64_t *delay_ms, struct error *e) {
+    if (slice_is_none(text) || text_to_duration_ms(text, delay_ms)) return 0;
+    return error_set(e, ERROR_FORMAT, "the delay must be a duration such as 30s: \"" SLICE_FMT "\"", SLICE_ARG(text));
+}
+
+static int add_attribute(struct queue_attribute *list, size_t *count, struct slice name, struct slice value,
+                         struct error *e) {
+    if (*count == QUEUE_ATTRIBUTES_MAX)
+        return error_set(e, ERROR_LIMIT, "a message may have %d attributes", QUEUE_ATTRIBUTES_MAX);
+    list[(*count)++] = (struct queue_attribute){.type = QUEUE_TEXT, .name = name, .value = value};
+    return 0;
+}
+
+static struct queue_attribute *attributes_new(struct arena *a) {
+    return arena_alloc(a, QUEUE_ATTRIBUTES_MAX * sizeof(struct queue_attribute));
+}
+
+static int read_form_attributes(struct queue_send *send, struct slice form, struct arena *a, struct error *e) {
+    struct slice name, value;
+    if (slice_is_none(form)) return 0;
+    struct queue_attribute *list = attributes_new(a);
+    send->attributes = list;
+    while (url_query_next(&form, &name, &value)) {
+        int status = add_attribute(list, &send->attribute_count, url_decode(a, name, URL_PLUS_IS_BLANK),
+                                   url_decode(a, value, URL_PLUS_IS_BLANK), e);
+        if (status < 0) return status;
+    }
+    return 0;
+}
+
+static int read_single(struct queue_send *send, const struct fields *headers, struct slice body, struct arena *a,
+                       struct error *e) {
+    send->body = body.n ? body : SLICE("");
+    send->content_type = fields_get(headers, SLICE("Content-Type"));
+    send->group_id = decoded_field(headers, SLICE("Queue-Group-Id"), a);
+    send->dedup_id = decoded_field(headers, SLICE("Queue-Dedup-Id"), a);
+    int status = read_delay(fields_get(headers, SLICE("Queue-Delay")), &send->delay_ms, e);
+    if (status < 0) return status;
+    return read_form_attributes(send, fields_get(headers, SLICE("Queue-Attributes")), a, e);
+}
+
+/* --- a list of them --- */
+
+enum member { MEMBER_BODY, MEMBER_BASE64, MEMBER_TYPE, MEMBER_DELAY, MEMBER_GROUP, MEMBER_DEDUP, MEMBER_ATTRIBUTES };
+static const char *const members[] = {
+    [MEMBER_BODY] = "body",
+    [MEMBER_BASE64] = "bodyBase64",
+    [MEMBER_TYPE] = "contentType",
+    [MEMBER_DELAY] = "delay",
+    [MEMBER_GROUP] = "groupId",
+    [MEMBER_DEDUP] = "dedupId",
+    [MEMBER_ATTRIBUTES] = "attributes",
+};
+
+static int read_attributes(struct queue_send *send, struct json_value value, struct arena *a, struct error *e) {
+    struct json_read json;
+    struct slice name;
+    struct json_value text;
+    struct queue_attribute *list = attributes_new(a);
+    send->attributes = list;
+    json_read_init(&json, value.raw);
+    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "attributes: must be an object of texts");
+    while (json_read_name(&json, a, &name) && json_read_value(&json, &text)) {
+        if (text.kind != JSON_STRING) return error_set(e, ERROR_FORMAT, "attributes: must be an object of texts");
+        int status = add_attribute(list, &send->attribute_count, name, json_text_of(a, text), e);
+        if (status < 0) return status;
+    }
+    return 0;
+}
+
+static int read_base64(struct queue_send *send, struct slice text, struct arena *a, struct error *e) {
+    char *bytes = arena_alloc(a, text.n / 4 * 3 + 1);
+    ptrdiff_t n = base64_decode(text, bytes);
+    if (n < 0) return error_set(e, ERROR_FORMAT, "bodyBase64: is not base64");
+    send->body = slice_make(bytes, (size_t)n);
+    return 0;
+}
+
+static int read_text_member(struct queue_send *send, enum member m, struct slice text, struct arena *a,
+                            struct error *e) {
+    switch (m) {
+    case MEMBER_BODY: send->body = text; return 0;
+    case MEMBER_BASE64: return read_base64(send, text, a, e);
+    case MEMBER_TYPE: send->content_type = text; return 0;
+    case MEMBER_DELAY: return read_delay(text, &send->delay_ms, e);
+    case MEMBER_GROUP: send->group_id = text; return 0;
+    case MEMBER_DEDUP: send->dedup_id = text; return 0;
+    case MEMBER_ATTRIBUTES: break;
+    }
+    return 0;
+}
+
+static int read_member(struct queue_send *send, struct slice name, struct json_value value, struct arena *a,
+                       struct error *e) {
+    size_t i = 0;
+    while (i < ARRAY_LEN(members) && !slice_equal(name, slice_of(members[i]))) i++;
+    if (i == ARRAY_LEN(members))
+        return error_set(e, ERROR_FORMAT, "a message has no member \"" SLICE_FMT "\"", SLICE_ARG(name));
+    if (i == MEMBER_ATTRIBUTES) return read_attributes(send, value, a, e);
+    if (value.kind != JSON_STRING) return error_set(e, ERROR_FORMAT, "%s: must be a text", members[i]);
+    return read_text_member(send, (enum member)i, json_text_of(a, value), a, e);
+}
+
+static int read_item(struct queue_send *send, struct slice item, struct arena *a, struct error *e) {
+    struct json_read json;
+    struct slice name;
+    struct json_value value;
+    json_read_init(&json, item);
+    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "a message must be an object");
+    while (json_read_name(&json, a, &name) && json_read_value(&json, &value)) {
+        int status = read_member(send, name, value, a, e);
+        if (status < 0) return status;
+    }
+    if (slice_is_none(send->body)) return error_set(e, ERROR_FORMAT, "a message needs a body");
+    return 0;
+}
+
+static int read_items(struct queue_posting *p, const struct queue_config *queue, struct slice list, struct arena *a,
+                      struct error *e) {
+    struct json_read json;
+    struct json_value item;
+    json_read_init(&json, list);
+    if (!json_read_open(&json, '[')) return error_set(e, ERROR_FORMAT, "messages: must be a list");
+    while (json_read_element(&json) && json_read_value(&json, &item)) {
+        if (p->count == QUEUE_PAGE_MAX)
+            return error_set(e, ERROR_LIMIT, "at most %d messages can be sent at once", QUEUE_PAGE_MAX);
+        p->sends[p->count].delay_ms = queue->delay_ms;
+        int status = read_item(&p->sends[p->count++], item.raw, a, e);
+        if (status < 0) return status;
+    }
+    if (p->count == 0) return error_set(e, ERROR_FORMAT, "messages: there is none");
+    return 0;
+}
+
+static int read_list(struct queue_posting *p, const struct queue_config *queue, struct slice body, struct arena *a,
+                     struct error *e) {
+    struct json_read json;
+    struct slice name;
+    struct json_value value, list = {.kind = JSON_INVALID};
+    p->is_list = true;
+    p->sends = arena_zalloc(a, QUEUE_PAGE_MAX * sizeof *p->sends);
+    if (!json_is_valid(body)) return error_set(e, ERROR_FORMAT, "the body is no JSON");
+    json_read_init(&json, body);
+    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "the body must be an object");
+    while (json_read_name(&json, a, &name) && json_read_value(&json, &value))
+        if (slice_equal(name, SLICE("messages"))) list = value;
+    if (list.kind == JSON_INVALID) return error_set(e, ERROR_FORMAT, "the body needs a list of `messages`");
+    return read_items(p, queue, list.raw, a, e);
+}
+
+/* --- both --- */
+
+static int complete(struct queue_posting *p, const struct queue_config *queue, struct error *e) {
+    for (size_t i = 0; i < p->count; i++) {
+        struct queue_send *send = &p->sends[i];
+        send->queue = slice_of(queue->name);
+        if (queue->fifo && slice_is_none(send->group_id))
+            return error_set(e, ERROR_FORMAT, "the queue %s keeps an order: a message needs a group id", queue->name);
+    }
+    return 0;
+}
+
+int queue_posting_read(struct queue_posting *p, const struct queue_config *queue, const struct fields *headers,
+                       struct slice body, struct arena *a, struct error *e) {
+    struct slice type = fields_get(headers, SLICE("Content-Type"));
+    *p = (struct queue_posting){.count = 0};
+    int status;
+    if (slice_equal_nocase(slice_trim(type), SLICE(QUEUE_POSTING_TYPE))) {
+        status = read_list(p, queue, body, a, e);
+    } else {
+        p->sends = arena_zalloc(a, sizeof *p->sends);
+        p->count = 1;
+        p->sends->delay_ms = queue->delay_ms;
+        status = read_single(p->sends, headers, body, a, e);
+    }
+    return status < 0 ? status : complete(p, queue, e);
+}
+
+static void write_sent(struct json_write *w, const struct queue_sent *sent) {
+    json_open(w, '{');
+    json_member(w, SLICE("messageId"), slice_of(sent->id));
+    json_name(w, SLICE("duplicate"));
+    json_bool(w, sent->duplicate);
+    json_close(w, '}');
+}
+
+void queue_posting_answer(struct buf *out, const struct queue_posting *p, const struct queue_sent *sent) {
+    struct json_write w = json_write_to(out);
+    if (!p->is_list) {
+        write_sent(&w, sent);
+        return;
+    }
+    json_open(&w, '{');
+    json_name(&w, SLICE("messages"));
+    json_open(&w, '[');
+    for (size_t i = 0; i < p->count; i++) write_sent(&w, &sent[i]);
+    json_close(&w, ']');
+    json_close(&w, '}');
+}
