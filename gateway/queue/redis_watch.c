@@ -3,9 +3,9 @@
 #include "gateway/queue/redis_private.h"
 #include <stdlib.h>
 
-#define LOOK_INTERVAL_MS 200
+#define LOOK_INTERVAL_MS 100
 /* Every so many looks, what dead gateways and other programs left behind is looked for, too. */
-#define LOOKS_PER_ROUND 150
+#define LOOKS_PER_ROUND 300
 #define ORPHAN_IDLE_MS "60000"
 #define CONSUMER_IDLE_MS "3600000"
 

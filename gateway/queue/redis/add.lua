@@ -34,11 +34,11 @@ local function add(q, f, due)
             count(q, 'blocked', 1)
         else
             call('ZADD', q.late, due, position)
-            ready_in(q, math.max(0, due - now))
+            ready_in(math.max(0, due - now))
         end
     else
         position = call('XADD', q.stream, '*', unpack(f))
-        ready_in(q, 0)
+        ready_in(0)
     end
     if group and not behind then call('HSET', q.heads, group, 1) end
     if q.retention > 0 then call('ZADD', q.expiry, now + q.retention, position) end

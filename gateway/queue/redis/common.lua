@@ -60,19 +60,16 @@ end
 
 -- How soon what the running call changes can be received; negative: nothing.
 local soon = -1
-local function ready_in(q, ms)
-    if ms == 0 then q.ready = true end
+local function ready_in(ms)
     if soon < 0 or ms < soon then soon = ms end
 end
 
--- Counters are written once; other gateways are told of queues that may have something for them.
+-- Counters are written once.
 local function tell()
     for name, q in pairs(queues) do
         for counter, n in pairs(q.counts) do
             if call('HINCRBY', P .. 'stats:' .. name, counter, n) == n then call('SADD', P .. 'queues', name) end
         end
         q.counts = {}
-        if q.ready then call('PUBLISH', P .. 'ready', name) end
-        q.ready = false
     end
 end

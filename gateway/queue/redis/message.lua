@@ -35,7 +35,7 @@ local function unpark(q, id, f)
         call('ZADD', q.expiry, at, position)
         call('ZREM', q.expiry, 'p' .. id)
     end
-    ready_in(q, 0)
+    ready_in(0)
 end
 
 -- After the first of a group is gone, the next one is due when it would have been on its own.
@@ -51,7 +51,7 @@ local function advance(q, group)
                 unpark(q, id, e[2])
             else
                 call('ZADD', q.late, due, 'p' .. id)
-                ready_in(q, due - now)
+                ready_in(due - now)
             end
             return
         end

@@ -116,6 +116,5 @@ local function run(a, at)
         call('HSET', q.state, unpack(states))
         count(q, 'received', taken)
     end
-    q.ready = false
     return {how_soon(taken), wall, known, new}
 end

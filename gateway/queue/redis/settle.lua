@@ -32,7 +32,7 @@ actions['1'] = function(q, id, more, state)
     call('ZADD', q.late, now + delay, id)
     call('ZREM', q.flight, id)
     call('HSET', q.state, id, 'W' .. string.sub(state, 2))
-    ready_in(q, delay)
+    ready_in(delay)
     return SETTLED
 end
 

@@ -235,7 +235,6 @@ function steps.look(a)
             forget_consumers(q, tonumber(a[4]))
         end
         reply[#reply + 1] = undelivered(q) and 0 or next_ready(q)
-        q.ready = false
     end
     return reply
 end
