@@ -24,7 +24,7 @@ TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
 COMPAT_DEBS := g++ make cmake autoconf automake libtool libcurl4-openssl-dev python3 python3-venv python3-pytest procps
-BENCH_DEBS := wrk python3 util-linux
+BENCH_DEBS := wrk python3 util-linux redis-server
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
             -Wformat=2 -Wswitch-enum -Wundef -Wconversion -Werror

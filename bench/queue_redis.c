@@ -201,14 +201,15 @@ static void bench_close(struct bench *b) {
 
 int main(int argc, char **argv) {
     struct bench b = {0};
-    double store[ROUNDS], bare[ROUNDS];
+    double store[ROUNDS], bare[ROUNDS], ratios[ROUNDS];
     if (argc != 2) give_up("usage: queue_redis PORT");
     bench_open(&b, atoi(argv[1]));
     for (int i = 0; i < ROUNDS; i++) {
-        store[i] = store_time(&b);
-        bare[i] = bare_time(&b);
+        store[i] = MESSAGES / store_time(&b);
+        bare[i] = MESSAGES / bare_time(&b);
+        ratios[i] = store[i] / bare[i];
     }
     bench_close(&b);
-    printf("{\"store\": %.0f, \"bare\": %.0f}\n", MESSAGES / median(store), MESSAGES / median(bare));
+    printf("{\"store\": %.0f, \"bare\": %.0f, \"ratio\": %.3f}\n", median(store), median(bare), median(ratios));
     return 0;
 }

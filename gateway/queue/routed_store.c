@@ -162,8 +162,9 @@ static void gathering_end(struct gathering *g, struct queue_reply *reply) {
     size_t count = g->stats.n / sizeof *stats;
     if (reply->result == QUEUE_OK) {
         if (count) qsort(stats, count, sizeof *stats, by_name);
-        struct slice kept = arena_copy(&memory, slice_make((const char *)stats, g->stats.n));
-        reply->stats = (const void *)kept.p;
+        struct queue_stats *kept = arena_alloc(&memory, count * sizeof *kept);
+        if (count) memcpy(kept, stats, count * sizeof *kept);
+        reply->stats = kept;
         reply->count = count;
     }
     struct queue_done done = g->done;

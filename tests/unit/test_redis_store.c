@@ -179,7 +179,7 @@ static void storm_round(struct desk *d, struct storm *s, unsigned round) {
 
 /* Numbers in a group rise, for all that came once. */
 static void storm_count(struct storm *s, const struct queue_message *m, uint64_t last[7]) {
-    uint64_t number, group;
+    uint64_t number = 0, group = 0;
     assert_true(slice_to_u64(m->body, &number) && slice_to_u64(m->group_id, &group));
     assert_true(number < ARRAY_LEN(s->seen) && group < 7);
     if (s->seen[number]) fail_msg("message %u came twice", (unsigned)number);
