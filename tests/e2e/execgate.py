@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLOW = 4 if "asan" in str(BUILD) else 1  # sanitized runs get more time before a wait gives up
 
 
-def wait_for(condition, seconds=10, what="the condition"):
+def wait_for(condition, seconds=30, what="the condition"):
     """The condition's first true value; fails after a bound."""
     end = time.monotonic() + seconds * SLOW
     while True:
@@ -144,10 +144,10 @@ class Gateway:
         return [e for e in list(self.lines)
                 if (message is None or message in e.get("message", "")) and all(e.get(k) == v for k, v in fields.items())]
 
-    def wait_log(self, message=None, seconds=10, **fields):
+    def wait_log(self, message=None, seconds=30, **fields):
         return wait_for(lambda: self.logs(message, **fields), seconds, f"a log entry {message!r} {fields}")[0]
 
-    def wait_output(self, text, seconds=10, **fields):
+    def wait_output(self, text, seconds=30, **fields):
         """The first line a handler wrote that contains the text."""
         return wait_for(lambda: [e for e in self.logs("output", **fields) if text in e.get("line", "")], seconds, f"the output {text!r}")[0]
 

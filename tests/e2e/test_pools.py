@@ -114,10 +114,16 @@ def test_crash_loop_backs_off_visibly(gateway):
         assert g.wait_output("broken configuration")["stream"] == "stderr"
 
 
+def up(g):
+    """Waits for the first process: with a short timeout, requests do not wait as long as a loaded machine may need to start one."""
+    return wait_for(lambda: (a := g.get("/probe/pid")).status == 200 and int(a.text), 30, "the first process")
+
+
 def test_timeout_is_a_504_and_the_process_goes(gateway):
     with gateway(blueprint("    timeout: 300ms\n    processes: {min: 2, max: 2}\n")) as g:
         wait_for(lambda: len(g.handler_pids()) == 2)
         before = set(g.handler_pids())
+        up(g)
         began = time.monotonic()
         a = g.get("/probe/hang")
         assert a.status == 504 and time.monotonic() - began < 3 * SLOW
@@ -127,7 +133,7 @@ def test_timeout_is_a_504_and_the_process_goes(gateway):
 
 def test_a_process_that_ignores_sigterm_is_killed(gateway):
     with gateway(blueprint("    timeout: 300ms\n    processes: {min: 1, max: 1, stopTimeout: 300ms}\n")) as g:
-        pid = int(g.get("/probe/pid").text)
+        pid = up(g)
         assert g.get("/probe/ignore-term").status == 504
         wait_for(lambda: not alive(pid), 10, "SIGKILL")
         assert g.get("/probe/pid").status == 200
@@ -136,7 +142,7 @@ def test_a_process_that_ignores_sigterm_is_killed(gateway):
 def test_the_whole_group_is_killed(gateway):
     script = "#!/bin/sh\nsleep 1000 &\necho $! > child.pid\nexec %s\n" % PROBE
     with gateway(blueprint("    timeout: 300ms\n    processes: {min: 1, max: 1, stopTimeout: 300ms}\n", command="./parent.sh"), files={"parent.sh": script}) as g:
-        g.get("/probe/pid")
+        up(g)
         child = int((g.folder / "child.pid").read_text())
         assert alive(child)
         assert g.get("/probe/hang").status == 504
