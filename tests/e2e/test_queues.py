@@ -383,6 +383,7 @@ def test_a_pause_holds_until_it_is_taken_back_over_a_restart_too(tmp_path):
         send(g, "a")
         g.stop()
         g.reader.join(10)
+        g.lines.clear()
         g.start()
         env, p = next_puppet(tmp_path, env)
         g.wait_log("queue paused", queue="orders")
