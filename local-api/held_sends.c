@@ -33,7 +33,7 @@ static void held_free(struct held_sends *h) {
 
 static uint64_t posting_bytes(const struct queue_posting *p) {
     uint64_t bytes = 0;
-    for (size_t i = 0; i < p->count; i++) bytes += p->sends[i].body.n;
+    for (size_t i = 0; i < p->count; i++) bytes += queue_send_size(&p->sends[i]);
     return bytes;
 }
 

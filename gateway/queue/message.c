@@ -45,9 +45,14 @@ static int attributes_check(const struct queue_send *send, struct error *e) {
     return 0;
 }
 
-static int size_check(const struct queue_send *send, uint32_t limit, struct error *e) {
+size_t queue_send_size(const struct queue_send *send) {
     size_t size = send->body.n;
     for (size_t i = 0; i < send->attribute_count; i++) size += send->attributes[i].name.n + send->attributes[i].value.n;
+    return size;
+}
+
+static int size_check(const struct queue_send *send, uint32_t limit, struct error *e) {
+    size_t size = queue_send_size(send);
     if (size <= limit) return 0;
     return error_set(e, ERROR_LIMIT, "queue " SLICE_FMT " takes messages of up to %u bytes, not %zu",
                      SLICE_ARG(send->queue), limit, size);

@@ -8,6 +8,8 @@
 #include "gateway/queue/store.h"
 
 void queue_id_make(struct clock *clock, char id[UUID_TEXT_SIZE + 1]);
+/* What a message's size is: its body and its attributes' names and values. */
+size_t queue_send_size(const struct queue_send *send);
 /* 0, or why a store must refuse it. `size_limit` 0 = QUEUE_MESSAGE_SIZE_DEFAULT. */
 int queue_send_check(const struct queue_send *send, uint32_t size_limit, struct error *e) MUST_CHECK;
 /* Names of queues: not empty, not too long. */

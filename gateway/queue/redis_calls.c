@@ -85,12 +85,6 @@ static void store_declare(struct queue_store *store, const struct queue_settings
 
 static const struct redis_kind kind_send = {REDIS_SCRIPT_SEND, redis_read_sent, REDIS_ONCE, PATIENCE, BATCH_MAX};
 
-static size_t attributes_size(const struct queue_send *send) {
-    size_t size = 0;
-    for (size_t i = 0; i < send->attribute_count; i++) size += send->attributes[i].name.n + send->attributes[i].value.n;
-    return size;
-}
-
 /* MessagePack: a list of byte strings, each with its length in four bytes. */
 static void pack_list(struct buf *out, size_t count) {
     assert(count < 16);
@@ -137,7 +131,7 @@ static void put_send(struct redis_call *c, const struct queue_send *send, size_t
     uint64_t sent_ms = send->sent_ms ? send->sent_ms : clock_wall_ms(c->store->clock);
     id_choose(c->store, send->id, &c->send.ids[at]);
     int n = snprintf(about, sizeof about, "%s %llu", c->send.ids[at].id, (unsigned long long)sent_ms);
-    c->send.sizes[at] = send->body.n + attributes_size(send);
+    c->send.sizes[at] = queue_send_size(send);
     touch_queue(c, send->queue);
     redis_put(c, send->queue);
     redis_put_number(c, c->send.sizes[at]);
@@ -156,7 +150,7 @@ static int sends_check(const struct queue_send *sends, size_t count, struct erro
 
 static size_t sends_size(const struct queue_send *sends, size_t count) {
     size_t size = count * 192;
-    for (size_t i = 0; i < count; i++) size += sends[i].body.n + attributes_size(&sends[i]);
+    for (size_t i = 0; i < count; i++) size += queue_send_size(&sends[i]);
     return size;
 }
 

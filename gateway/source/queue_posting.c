@@ -105,25 +105,42 @@ static int read_text_member(struct queue_send *send, enum member m, struct slice
     return 0;
 }
 
-static int read_member(struct queue_send *send, struct slice name, struct json_value value, struct arena *a,
+/* RFC 8259 4 leaves it open which of two members of one name counts; `body` and `bodyBase64` are one here. */
+static int member_once(enum member m, unsigned *seen, struct error *e) {
+    unsigned bit = 1u << (m == MEMBER_BASE64 ? MEMBER_BODY : m);
+    if (*seen & bit) return error_set(e, ERROR_FORMAT, "%s: is said twice", members[m]);
+    *seen |= bit;
+    return 0;
+}
+
+static int read_member(struct queue_send *send, enum member i, struct json_value value, struct arena *a,
                        struct error *e) {
-    size_t i = 0;
-    while (i < ARRAY_LEN(members) && !slice_equal(name, slice_of(members[i]))) i++;
-    if (i == ARRAY_LEN(members))
-        return error_set(e, ERROR_FORMAT, "a message has no member \"" SLICE_FMT "\"", SLICE_ARG(name));
     if (i == MEMBER_ATTRIBUTES) return read_attributes(send, value, a, e);
     if (value.kind != JSON_STRING) return error_set(e, ERROR_FORMAT, "%s: must be a text", members[i]);
-    return read_text_member(send, (enum member)i, json_text_of(a, value), a, e);
+    return read_text_member(send, i, json_text_of(a, value), a, e);
+}
+
+static int member_of(struct slice name, enum member *m, struct error *e) {
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        if (!slice_equal(name, slice_of(members[i]))) continue;
+        *m = (enum member)i;
+        return 0;
+    }
+    return error_set(e, ERROR_FORMAT, "a message has no member \"" SLICE_FMT "\"", SLICE_ARG(name));
 }
 
 static int read_item(struct queue_send *send, struct slice item, struct arena *a, struct error *e) {
     struct json_read json;
     struct slice name;
     struct json_value value;
+    enum member m;
+    unsigned seen = 0;
     json_read_init(&json, item);
     if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "a message must be an object");
     while (json_read_name(&json, a, &name) && json_read_value(&json, &value)) {
-        int status = read_member(send, name, value, a, e);
+        int status = member_of(name, &m, e);
+        if (status == 0) status = member_once(m, &seen, e);
+        if (status == 0) status = read_member(send, m, value, a, e);
         if (status < 0) return status;
     }
     if (slice_is_none(send->body)) return error_set(e, ERROR_FORMAT, "a message needs a body");

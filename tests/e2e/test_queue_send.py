@@ -46,6 +46,8 @@ def test_a_list_is_sent_whole_or_not_at_all(tmp_path):
     ('{"messages": [{}]}', "body"), ('{"messages": [{"body": 1}]}', "text"), ('{"messages": [{"body": "", "colour": "red"}]}', "colour"),
     ('{"messages": [{"body": "", "delay": "soon"}]}', "30s"), ('{"messages": [{"bodyBase64": "*"}]}', "base64"),
     ('{"messages": [{"body": "", "attributes": {"a": 1}}]}', "attributes"),
+    ('{"messages": [{"body": "", "attributes": {"a": "1"}, "attributes": {"b": "2"}}]}', "twice"),
+    ('{"messages": [{"body": "", "bodyBase64": ""}]}', "twice"),
 ])
 def test_a_list_that_makes_no_sense_is_refused(tmp_path, body, word):
     with shop(tmp_path) as (g, _):
@@ -225,6 +227,15 @@ def test_what_cannot_be_held_is_refused(tmp_path, holding):
     assert hold(p, id, "x", "nowhere").status == 404
     p.respond(id, {"statusCode": 200})
     assert waiting.answer().status == 200
+
+
+def test_attributes_count_to_what_can_be_held(tmp_path, holding):
+    g, p, _, waiting, id = holding
+    large = json.dumps({"messages": [{"body": "", "attributes": {"a": "x" * 250000}}] * 10})
+    statuses = [hold(p, id, large, "other", **{"Content-Type": LIST}).status for _ in range(8)]
+    assert statuses == [202] * 6 + [413] * 2  # sixteen megabytes
+    p.error(id, {"errorMessage": "no", "errorType": "Test.Failure"})
+    assert waiting.answer().status == 502
 
 
 def test_a_message_that_fails_sends_nothing_on(tmp_path):
