@@ -97,18 +97,31 @@ static const redisReply *part_of(const redisReply *reply, size_t at) {
     return reply->type == REDIS_REPLY_ARRAY && at < reply->elements ? reply->element[at] : &error;
 }
 
+static bool is_error(const redisReply *reply, const char *word) {
+    return reply && reply->type == REDIS_REPLY_ERROR && strstr(reply->str, word);
+}
+
+/* Somebody has emptied the database, or Redis has forgotten its scripts: a connection's first words are said again. */
+static bool has_forgotten(struct redis_store *s, const redisReply *reply) {
+    bool flushed = is_error(reply, "FLUSHED");
+    if (flushed && !s->scripts_lost)
+        log_event(s->log, LOG_WARN, "Redis was emptied, and the messages there are gone",
+                  LOG_TEXT("redis", s->address.where));
+    return flushed || is_error(reply, "NOSCRIPT");
+}
+
 /* NULL: the connection broke. */
 static void batch_answer(struct redis_batch *b, const redisReply *reply) {
     struct redis_store *s = b->store;
-    bool unknown_script = reply && reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "NOSCRIPT");
+    bool forgotten = has_forgotten(s, reply);
     if (reply && reply->type == REDIS_REPLY_ARRAY) time_follow(s, redis_number(reply, 0));
-    s->scripts_lost |= unknown_script;
+    s->scripts_lost |= forgotten;
     for (size_t i = 1; !list_empty(&b->calls); i++) {
         struct redis_call *c = list_entry(list_first(&b->calls), struct redis_call, node);
         list_remove(&c->node);
         if (!reply)
             call_lost(c);
-        else if (unknown_script)
+        else if (forgotten)
             list_push(&s->again, &c->node);
         else
             call_read(c, part_of(reply, i));

@@ -292,6 +292,25 @@ static void forgotten_scripts_are_loaded_again(void **state) {
     }
 }
 
+/* What was declared is gone with all the rest, and is said again before anything else happens. */
+static void an_emptied_server_is_told_everything_again(void **state) {
+    struct desk *d = *state;
+    desk_declare(d,
+                 &(struct queue_settings){.name = SLICE("q"), .dead_letter = SLICE("dead"), .message_size_bytes = 100});
+    desk_send_text(d, "q", "gone");
+    const struct queue_message *gone = desk_take(d, "q", "gone");
+    freeReplyObject(redis_yard_do(yard(), "FLUSHALL"));
+    assert_int_equal(desk_act(d, "q", gone, QUEUE_ACK, 0), QUEUE_STALE);
+    char large[200] = {0};
+    desk_send_fails(d, &(struct queue_send){.queue = SLICE("q"), .body = slice_make(large, sizeof large)}, 1);
+    desk_send_text(d, "q", "bad");
+    freeReplyObject(redis_yard_do(yard(), "FLUSHALL"));
+    desk_send_text(d, "q", "worse");
+    assert_int_equal(desk_act(d, "q", desk_take(d, "q", "worse"), QUEUE_BURY, 0), QUEUE_SETTLED);
+    desk_take_and_ack(d, "dead", "worse");
+    keys_are_consistent();
+}
+
 static void full_pages_are_carried_out(void **state) {
     struct desk *d = *state;
     struct queue_send sends[QUEUE_PAGE_MAX];
@@ -532,6 +551,29 @@ static void a_key_of_another_kind_is_told(void **state) {
 
 /* --- refusals --- */
 
+/* What came back first, and what was never received. */
+static void a_full_server_can_be_emptied(void **state) {
+    struct desk *d = *state;
+    desk_declare_dead(d);
+    desk_send_text(d, "q", "again");
+    desk_act(d, "q", desk_take(d, "q", "again"), QUEUE_RETRY, 1000);
+    desk_send_text(d, "q", "new");
+    desk_send_text(d, "q", "bad");
+    desk_wait(d, 1000);
+    freeReplyObject(redis_yard_do(yard(), "CONFIG SET maxmemory 1"));
+    struct queue_reply *reply = desk_receive(d, "q", 10);
+    assert_int_equal(reply->count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct queue_message *m = &reply->messages[i];
+        enum queue_action action = slice_equal(m->body, SLICE("bad")) ? QUEUE_BURY : QUEUE_ACK;
+        assert_int_equal(desk_act(d, "q", m, action, 0), QUEUE_SETTLED);
+    }
+    desk_take_and_ack(d, "dead", "bad");
+    freeReplyObject(redis_yard_do(yard(), "CONFIG SET maxmemory 0"));
+    keys_are_consistent();
+    desk_expect_none(d, "q");
+}
+
 static void a_full_server_is_told(void **state) {
     struct desk *d = *state;
     desk_send_text(d, "q", "one");
@@ -680,6 +722,7 @@ int main(void) {
         REDIS_TEST(a_gateway_starts_before_its_redis),
         REDIS_TEST(closing_does_not_wait_for_a_dead_server),
         REDIS_TEST(forgotten_scripts_are_loaded_again),
+        REDIS_TEST(an_emptied_server_is_told_everything_again),
         REDIS_TEST(full_pages_are_carried_out),
         REDIS_TEST(any_mixture_leaves_the_keys_consistent),
         REDIS_TEST(retries_stand_in_line),
@@ -691,6 +734,7 @@ int main(void) {
         REDIS_TEST(what_others_left_unfinished_is_received),
         REDIS_TEST(a_key_of_another_kind_is_told),
         REDIS_TEST(a_full_server_is_told),
+        REDIS_TEST(a_full_server_can_be_emptied),
         REDIS_TEST(a_replica_is_told),
         REDIS_TEST(logins_are_used_and_never_told),
         REDIS_TEST(names_are_looked_up),

@@ -13,11 +13,24 @@
 local P, now, wall = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 local call, PAGE_SIZE_MAX = redis.call, 16777216
 
-local seen = tonumber(call('GET', P .. 'now') or 0)
+-- The time is the first key that a gateway sets and no script takes it away, so without it all else is gone, too, such as
+-- what was declared: the gateway says everything again, and then asks once more.
+local seen = tonumber(call('GET', P .. 'now') or -1)
+local is_new = seen < 0
+if is_new and ARGV[5] ~= 'hello' then return redis.error_reply('FLUSHED the keys of the store are gone') end
+
+-- When memory is full (maxmemory), the time stands still. What empties queues must go on nevertheless, and says so by
+-- drain(): Redis refuses nothing to a script that has changed something, and taking away is always allowed.
+local is_full = false
 if seen > now then
     now = seen
-elseif now > seen then
-    call('SET', P .. 'now', now)
+elseif now > seen and not is_new then
+    local set = redis.pcall('SET', P .. 'now', now)
+    is_full = type(set) == 'table' and set.err
+end
+
+local function drain()
+    if is_full then call('DEL', P .. 'full') end
 end
 
 local queues = {}

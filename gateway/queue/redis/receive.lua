@@ -108,6 +108,7 @@ end
 local function run(a, at)
     q, max, consumer = queue(a[at]), tonumber(a[at + 1]), a[at + 3]
     visible_at = tostring(now + tonumber(a[at + 2]))
+    drain()
     sweep(q)
     receive()
     local taken = #known + #new

@@ -79,6 +79,7 @@ end
 local function run(a, first, last)
     local states, reply = read_states(a, first, last), {-1}
     acknowledged, groups = {}, {}
+    drain()
     for at = first, last, FIELDS do reply[#reply + 1] = settle_one(a, at, states) end
     for q, ids in pairs(acknowledged) do
         drop(q, ids)

@@ -23,11 +23,13 @@ function steps.declare(a)
     return {-1}
 end
 
--- The time by Redis' own clock, for a gateway that has none yet, unless it brings one.
+-- The time by Redis' own clock, for a gateway that has none yet, unless it brings one. From now on there is one.
 function steps.hello(a)
     local t = call('TIME')
     local here = a[2] ~= '' and tonumber(a[2]) or t[1] * 1000 + math.floor(t[2] / 1000)
-    return {-1, math.max(now, here)}
+    now = math.max(now, here)
+    if is_new then call('SET', P .. 'now', now) end
+    return {-1, now}
 end
 
 local function after(a, b)
