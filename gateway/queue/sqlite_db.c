@@ -78,12 +78,14 @@ static const struct failure_row {
     {SQLITE_CORRUPT, QUEUE_BROKEN,
      "the file is damaged: stop execgate, move it away, and save what `sqlite3 FILE .recover` finds"},
     {SQLITE_NOTADB, QUEUE_BROKEN, "this is no queue file, or it is damaged: move it away"},
+    {SQLITE_READONLY_DBMOVED, QUEUE_TRY_AGAIN,
+     "the file was deleted or moved away while it was in use: put it back, or restart execgate for a new one"},
     {SQLITE_READONLY, QUEUE_BROKEN, "the file or its folder may not be written"},
 };
 
 static enum queue_result failure_tell(struct sqlite_db *db, int rc, struct error *e) {
     for (size_t i = 0; i < ARRAY_LEN(failure_rows); i++) {
-        if (failure_rows[i].code != (rc & 255)) continue;
+        if (failure_rows[i].code != rc && failure_rows[i].code != (rc & 255)) continue;
         error_set(e, ERROR_SYSTEM, "queue file %s: %s (SQLite %d); %s", db->path, sqlite3_errstr(rc), rc,
                   failure_rows[i].advice);
         return failure_rows[i].result;
@@ -197,8 +199,15 @@ void sqlite_db_look(struct sqlite_db *db) {
     sqlite_queues_forget(db);
 }
 
+/* Otherwise all would be kept in a file that has no name any more, and ends with the process. */
+static bool file_has_moved(const struct sqlite_db *db) {
+    int moved = 0;
+    return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved;
+}
+
 /* Store time is never less than what a transaction has seen before, in whatever process. */
 static int transaction_begin(struct sqlite_db *db, enum sqlite_access access) {
+    if (access == SQLITE_WRITES && file_has_moved(db)) return SQLITE_READONLY_DBMOVED;
     int rc = sql_run(sql_ready(db, access == SQLITE_WRITES ? SQL_BEGIN_WRITE : SQL_BEGIN_READ));
     if (rc) return rc;
     sqlite3_stmt *s = sql_ready(db, SQL_STATE);

@@ -4,6 +4,7 @@
 #include "tests/support/sqlite_fault.h"
 #include "tests/support/sqlite_yard.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -160,6 +161,21 @@ static void damage_is_told(void **state) {
     open_fails(d, "damaged");
     yard()->yard.clear(&yard()->yard);
     desk_reopen(d);
+}
+
+/* What is sent to a file without a name would be gone with the process. */
+static void a_file_that_is_taken_away_is_told(void **state) {
+    struct desk *d = *state;
+    char elsewhere[PATH_MAX];
+    desk_send_text(d, "q", "one");
+    snprintf(elsewhere, sizeof elsewhere, "%s.away", yard()->path);
+    assert_int_equal(rename(yard()->path, elsewhere), 0);
+    struct answer *a = desk_answer(d);
+    d->store->ops->send(d->store, &(struct queue_send){.queue = SLICE("q")}, 1, desk_done(a));
+    assert_int_equal(desk_await(d, a)->result, QUEUE_TRY_AGAIN);
+    assert_non_null(strstr(a->reply.error.message, "moved away"));
+    assert_int_equal(rename(elsewhere, yard()->path), 0);
+    desk_take_and_ack(d, "q", "one");
 }
 
 /* --- other processes --- */
@@ -462,11 +478,17 @@ int main(int argc, char **argv) {
     sqlite_yard_init(&y);
     *suite_yard() = &y.yard;
     const struct CMUnitTest tests[] = {
-        STORE_TEST(no_statement_walks_a_table), STORE_TEST(the_folder_and_the_file_are_private),
-        STORE_TEST(other_files_are_left_alone), STORE_TEST(damage_is_told),
-        STORE_TEST(a_lock_is_waited_for),       STORE_TEST(a_lock_that_stays_is_told),
-        STORE_TEST(failing_disks_lose_nothing), STORE_TEST(a_declaration_is_not_lost_with_the_disk),
-        STORE_TEST(a_failing_call_fails_alone), STORE_TEST(killed_processes_lose_nothing),
+        STORE_TEST(no_statement_walks_a_table),
+        STORE_TEST(the_folder_and_the_file_are_private),
+        STORE_TEST(other_files_are_left_alone),
+        STORE_TEST(damage_is_told),
+        STORE_TEST(a_file_that_is_taken_away_is_told),
+        STORE_TEST(a_lock_is_waited_for),
+        STORE_TEST(a_lock_that_stays_is_told),
+        STORE_TEST(failing_disks_lose_nothing),
+        STORE_TEST(a_declaration_is_not_lost_with_the_disk),
+        STORE_TEST(a_failing_call_fails_alone),
+        STORE_TEST(killed_processes_lose_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     sqlite_yard_end(&y);
