@@ -9,9 +9,9 @@
 /* "exgq" */
 #define APPLICATION_ID 0x65786771
 #define SCHEMA_VERSION 1
-/* In pages of 4 KiB: how long the WAL grows before it is copied into the file, and what is kept of it afterwards. */
+/* What is kept of the WAL after it was copied into the file, and a cache of 8 MiB. */
 #define SETUP                                                                                                          \
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4096;"                          \
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"                                                            \
     "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -8192; PRAGMA temp_store = MEMORY;"                     \
     "PRAGMA trusted_schema = OFF;"
 
@@ -160,6 +160,7 @@ static int file_open(struct sqlite_db *db, struct error *e) {
         int status = schema_check(db, e);
         if (status < 0) return status;
         rc = statements_prepare(db);
+        sqlite_room_plan(db);
     }
     if (rc == SQLITE_OK) return 0;
     failure_tell(db, rc, e);
@@ -282,6 +283,7 @@ static int transaction_try(struct sqlite_db *db, struct sqlite_call *const *call
     int changes_before = sqlite3_total_changes(db->handle);
     int rc = transaction_begin(db, access);
     if (rc == 0 && access == SQLITE_WRITES) rc = sqlite_sweep(db);
+    if (rc == 0 && !sqlite_room_for(db, calls, count)) rc = SQLITE_FULL;
     if (rc == 0) rc = calls_run(db, calls, count);
     if (rc == 0) rc = transaction_end(db, changes_before);
     if (rc) transaction_undo(db);

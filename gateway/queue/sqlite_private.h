@@ -143,6 +143,13 @@ void sqlite_db_run(struct sqlite_db *db, struct sqlite_call *const *calls, size_
 void sqlite_db_look(struct sqlite_db *db);
 const char *sqlite_sql_text(enum sqlite_sql name);
 
+/* --- sqlite_room.c: the disk --- */
+/* Sets how long the WAL grows, once. */
+void sqlite_room_plan(struct sqlite_db *db);
+/* False when the sends among the calls would fill the disk so far that nothing could be taken away any more. Within a
+ * transaction. */
+bool sqlite_room_for(struct sqlite_db *db, struct sqlite_call *const *calls, size_t count);
+
 /* --- sqlite_row.c: statements, rows, queues --- */
 sqlite3_stmt *sql_ready(struct sqlite_db *db, enum sqlite_sql name);
 void sql_bind_int(sqlite3_stmt *s, int at, uint64_t value);

@@ -6,6 +6,7 @@ SQL(SQL_BEGIN_WRITE, "BEGIN IMMEDIATE")
 SQL(SQL_COMMIT, "COMMIT")
 SQL(SQL_ROLLBACK, "ROLLBACK")
 SQL(SQL_DATA_VERSION, "PRAGMA data_version")
+SQL(SQL_FREE_PAGES, "PRAGMA freelist_count")
 SQL(SQL_STATE, "SELECT now_ms, next_seq FROM state WHERE id = 1")
 SQL(SQL_STATE_SET, "UPDATE state SET now_ms = ?1, next_seq = ?2 WHERE id = 1")
 

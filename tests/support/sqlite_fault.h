@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum fault_call { FAULT_WRITE, FAULT_SYNC, FAULT_CALLS };
@@ -57,4 +59,21 @@ static void fault_arm(const struct fault *fault) {
 static unsigned fault_disarm(void) {
     fault_armed.at = 0;
     return atomic_load(&fault_failed);
+}
+
+/* A disk of another size: statvfs too is the program's own. */
+struct fault_disk {
+    uint64_t size, free;
+};
+static struct fault_disk fault_disk; /* size 0 = the real one */
+
+int statvfs(const char *path, struct statvfs *st) {
+    struct statfs real;
+    if (statfs(path, &real) != 0) return -1;
+    uint64_t block = (uint64_t)real.f_bsize;
+    *st = (struct statvfs){.f_frsize = block, .f_blocks = real.f_blocks, .f_bavail = real.f_bavail};
+    if (fault_disk.size == 0) return 0;
+    st->f_blocks = fault_disk.size / block;
+    st->f_bavail = fault_disk.free / block;
+    return 0;
 }

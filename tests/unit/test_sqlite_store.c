@@ -314,6 +314,29 @@ static void failing_disks_lose_nothing(void **state) {
     assert_true(trials > 20 && failures > 50);
 }
 
+static struct queue_reply *desk_send_large(struct desk *d) {
+    static char large[200000];
+    struct answer *a = desk_answer(d);
+    d->store->ops->send(d->store, &(struct queue_send){.queue = SLICE("q"), .body = slice_make(large, sizeof large)}, 1,
+                        desk_done(a));
+    return desk_await(d, a);
+}
+
+/* Sends leave room for taking, and use what taking has left. */
+static void a_disk_that_is_nearly_full_can_be_emptied(void **state) {
+    struct desk *d = *state;
+    for (int i = 0; i < 20; i++) assert_int_equal(desk_send_large(d)->result, QUEUE_OK);
+    fault_disk = (struct fault_disk){8u << 20, (2u << 20) + 100000};
+    struct queue_reply *reply = desk_send_large(d);
+    assert_int_equal(reply->result, QUEUE_TRY_AGAIN);
+    assert_non_null(strstr(reply->error.message, "free some space"));
+    reply = desk_receive(d, "q", 20);
+    assert_int_equal(reply->count, 20);
+    for (size_t i = 0; i < 20; i++) desk_ack(d, "q", &reply->messages[i]);
+    assert_int_equal(desk_send_large(d)->result, QUEUE_OK);
+    fault_disk = (struct fault_disk){0};
+}
+
 static void a_declaration_is_not_lost_with_the_disk(void **state) {
     struct desk *d = *state;
     desk_send_text(d, "q", "bad");
@@ -483,6 +506,7 @@ int main(int argc, char **argv) {
         STORE_TEST(other_files_are_left_alone),
         STORE_TEST(damage_is_told),
         STORE_TEST(a_file_that_is_taken_away_is_told),
+        STORE_TEST(a_disk_that_is_nearly_full_can_be_emptied),
         STORE_TEST(a_lock_is_waited_for),
         STORE_TEST(a_lock_that_stays_is_told),
         STORE_TEST(failing_disks_lose_nothing),
