@@ -45,6 +45,11 @@ static struct queue_send *held_place(struct held_sends *h) {
     return &h->sends[h->count++];
 }
 
+struct slice held_sends_first_queue(const struct invocation *inv) {
+    const struct held_sends *h = inv->held_sends;
+    return h && h->count ? h->sends->queue : SLICE_NONE;
+}
+
 int held_sends_add(struct invocation *inv, const struct queue_posting *p, struct error *e) {
     struct held_sends *h = held_of(inv);
     uint64_t bytes = posting_bytes(p);

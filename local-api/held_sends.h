@@ -7,6 +7,8 @@
  *   HELD -> (the answer) SENDING -> on disk: the answer counts; not: the invocation has failed
  *     \-> (an error, a timeout, the process's death, a client that left) gone
  *
+ * An answer that is streamed counts from its head: what is held is on disk before the first byte is passed on.
+ *
  * While SENDING the invocation stays where it is but cannot be answered again, and no deadline runs. A process that
  * dies in this moment makes it fail although its messages are sent.
  */
@@ -16,6 +18,8 @@
 
 /* Copies them. The number of those that are held now, or an error: too many, too large. */
 int held_sends_add(struct invocation *inv, const struct queue_posting *p, struct error *e) MUST_CHECK;
+/* Absent when none is held. */
+struct slice held_sends_first_queue(const struct invocation *inv);
 /* True when it has taken over the outcome, and will complete the invocation with it or a failure. */
 bool held_sends_begin(struct endpoint *ep, struct invocation *inv, struct outcome o);
 /* It has been answered, and its messages are being sent. */

@@ -84,6 +84,20 @@ static int posting_check(const struct queue_posting *p, const struct queue_confi
     return 0;
 }
 
+static bool has_place(const struct queue_config *q, const char *url) {
+    return q->url && url ? strcmp(q->url, url) == 0 : q->url == url;
+}
+
+/* All that is held is one transaction. */
+static int place_check(struct call *c, const struct invocation *inv, struct error *e) {
+    const struct invoke_host *host = &c->endpoint->api->calls;
+    const struct queue_config *queue = queue_of(c), *first = host->queue(host->context, held_sends_first_queue(inv));
+    if (!first || has_place(first, queue->url)) return 0;
+    return error_set(e, ERROR_FORMAT,
+                     "queues %s and %s are in different stores: an answer can send to one of them only", first->name,
+                     queue->name);
+}
+
 static void reply_held(struct call *c, int count) {
     struct json_write w = json_write_to(&c->out);
     json_open(&w, '{');
@@ -97,6 +111,7 @@ static void send_with_answer(struct call *c, struct native_sending *s, struct sl
     struct invocation *inv = endpoint_find(c->endpoint, id);
     struct error e;
     int status = posting_check(&s->posting, queue_of(c), &e);
+    if (status == 0 && inv) status = place_check(c, inv, &e);
     if (status == 0 && inv) status = held_sends_add(inv, &s->posting, &e);
     if (!inv)
         call_problem(c, 404, "no invocation of that id waits for an answer");

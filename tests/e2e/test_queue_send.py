@@ -8,7 +8,7 @@ import pytest
 from execgate import Gateway, run_cli
 from native import message
 from puppet import Request, SCRIPT, environment
-from queues import LIST, Puppet, blueprint, rows, send, send_all, shop, stats, wait_empty, wait_stats
+from queues import LIST, RUNTIME, Puppet, blueprint, rows, send, send_all, shop, stats, wait_empty, wait_stats
 
 NATIVE = "/v1/queues/orders/messages"
 
@@ -227,6 +227,17 @@ def test_what_cannot_be_held_is_refused(tmp_path, holding):
     assert hold(p, id, "x", "nowhere").status == 404
     p.respond(id, {"statusCode": 200})
     assert waiting.answer().status == 200
+
+
+def test_what_is_held_is_sent_with_the_head_of_a_streamed_answer(tmp_path, holding):
+    g, p, _, waiting, id = holding
+    assert hold(p, id, "first", "other").status == 202
+    p.send("POST", f"{RUNTIME}/{id}/response", b"4\r\nhalf\r\n",
+           {"Lambda-Runtime-Function-Response-Mode": "streaming", "Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"})
+    wait_stats(tmp_path, "other", sent=1)  # though the answer never ends
+    p.close()
+    waiting.join(30)
+    assert not waiting.is_alive()
 
 
 def test_attributes_count_to_what_can_be_held(tmp_path, holding):

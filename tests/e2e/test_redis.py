@@ -5,7 +5,8 @@ import signal
 
 import pytest
 from execgate import Gateway, run_cli, wait_for
-from queues import send, send_all
+from puppet import Request
+from queues import Puppet, rows, send, send_all, shop
 from redis_server import RedisServer
 
 WORKER = (pathlib.Path(__file__).parent / "handlers" / "queue_worker.py").read_text()
@@ -90,6 +91,20 @@ def test_a_redis_that_dies_and_returns_loses_nothing(tmp_path, redis):
             wait_for(lambda: g.request("POST", "/send", "again").status == 202, 30, "the connection")
         wait_for(lambda: redis.counts()["messages"] == 0, 30, "an empty queue")
         assert g.logs("no connection to Redis, trying again") and g.logs("connected to Redis")
+
+
+def test_an_answer_sends_to_queues_of_one_store(tmp_path, redis):
+    queues = f'  far: {{store: redis, url: "{redis.url}"}}\n  near: {{}}'
+    with shop(tmp_path, queues=queues, more="      - {http: POST /order}\n") as (g, env):
+        p, waiting = Puppet(env), Request(g, "POST", "/order", "an order")
+        id = p.next()["Lambda-Runtime-Aws-Request-Id"]
+        held = {"Execgate-Invocation-Id": id}
+        assert p.call("POST", "/v1/queues/near/messages", "a", held).status == 202
+        refused = p.call("POST", "/v1/queues/far/messages", "b", held)
+        assert refused.status == 400 and "near and far are in different stores" in refused.json()["detail"]
+        p.respond(id, {"statusCode": 201})
+        assert waiting.answer().status == 201
+    assert [r["body"] for r in rows(tmp_path, "SELECT body FROM message")] == [b"a"]
 
 
 def test_without_redis_the_other_queues_work(tmp_path, redis):
