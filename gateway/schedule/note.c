@@ -3,6 +3,8 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 
+#define YEAR_9999_S 253402300799 /* its end */
+
 static const char *const outcome_names[SCHEDULE_OUTCOMES] = {
     [SCHEDULE_NOT_RUN] = "not run",
     [SCHEDULE_BEGUN] = "begun",
@@ -41,6 +43,11 @@ static enum schedule_outcome outcome_of(struct slice name) {
     return SCHEDULE_NOT_RUN;
 }
 
+/* A store may say anything; arithmetic with moments must not overflow. */
+static bool read_moment(struct json_value value, int64_t *at_s) {
+    return json_int_of(value, at_s) && *at_s >= 0 && *at_s <= YEAR_9999_S;
+}
+
 /* Members that a later version may add are passed over. */
 static void take_member(struct schedule_note *note, struct slice name, struct json_value value, struct arena *a) {
     struct slice text = value.kind == JSON_STRING ? json_text_of(a, value) : SLICE_NONE;
@@ -50,9 +57,9 @@ static void take_member(struct schedule_note *note, struct slice name, struct js
         note->time_zone = text;
     else if (slice_equal(name, SLICE("outcome")))
         note->outcome = outcome_of(text);
-    else if (slice_equal(name, SLICE("handled")) && !json_int_of(value, &note->handled_s))
+    else if (slice_equal(name, SLICE("handled")) && !read_moment(value, &note->handled_s))
         note->schedule = SLICE_NONE;
-    else if (slice_equal(name, SLICE("ran")) && !json_int_of(value, &note->ran_s))
+    else if (slice_equal(name, SLICE("ran")) && !read_moment(value, &note->ran_s))
         note->schedule = SLICE_NONE;
 }
 

@@ -57,6 +57,14 @@ static void on_collected(struct collector *collector) {
     batch_settle(b);
 }
 
+/* Cut between two characters of UTF-8. */
+static size_t error_kept(struct slice text) {
+    size_t n = text.n;
+    if (n <= ERROR_KEPT) return n;
+    for (n = ERROR_KEPT; n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80;) n--;
+    return n;
+}
+
 static void batch_note_report(struct batch *b, const struct handler_report *r) {
     static const enum retry_wish wishes[] = {[REPORT_RETRY_UNSAID] = RETRY_AS_POLICY,
                                              [REPORT_RETRY_NEVER] = RETRY_NEVER,
@@ -66,7 +74,7 @@ static void batch_note_report(struct batch *b, const struct handler_report *r) {
     b->after_ms = r->retry_after_ms < QUEUE_DELAY_MS_MAX ? r->retry_after_ms : QUEUE_DELAY_MS_MAX;
     b->error_type = arena_copy(&b->arena, r->type);
     if (r->message.n == 0) return;
-    size_t n = r->message.n < ERROR_KEPT ? r->message.n : ERROR_KEPT;
+    size_t n = error_kept(r->message);
     b->error = arena_printf(&b->arena, SLICE_FMT "%s" SLICE_FMT, SLICE_ARG(r->type), r->type.n ? ": " : "", (int)n,
                             r->message.p);
 }

@@ -124,6 +124,15 @@ def test_a_failed_message_comes_again_and_then_goes_to_the_dead_letter_queue(tmp
         g.wait_log("dead letter", queue="orders", message_id=id)
 
 
+def test_a_long_error_is_cut_between_two_characters(tmp_path):
+    with opened(tmp_path) as (g, p, _):
+        send(g, "bad")
+        for _ in range(3):
+            p.fail(p.batch(), "x" + "é" * 999)
+        dead, = wait_deaths(tmp_path, 1)
+        assert dead["error"] == "Test.Failure: x" + "é" * 499
+
+
 def test_without_a_dead_letter_queue_nothing_is_thrown_away(tmp_path):
     with Gateway(tmp_path, blueprint().replace("deadLetter: dead, ", ""), files={"puppet.sh": SCRIPT}) as g:
         p = Puppet(environment(tmp_path))

@@ -135,6 +135,11 @@ static void notes_that_are_none_are_written_anew(void **state) {
     static const char *const notes[] = {
         "", "{", "[]", "{\"handled\":1}", "{\"schedule\":\"0 * * * *\",\"timeZone\":\"UTC\",\"handled\":\"x\"}",
         "{\"schedule\":\"0 * * * *\",\"timeZone\":\"UTC\"}",
+        /* Of no clock: computing with it overflows. */
+        "{\"schedule\":\"0 * * * "
+        "*\",\"timeZone\":\"UTC\",\"handled\":-9223372036854775807,\"ran\":9,\"outcome\":\"begun\"}",
+        "{\"schedule\":\"0 * * * "
+        "*\",\"timeZone\":\"UTC\",\"handled\":9223372036854775807,\"ran\":9,\"outcome\":\"begun\"}",
         /* Of a clock that was years ahead. */
         "{\"schedule\":\"0 * * * *\",\"timeZone\":\"UTC\",\"handled\":9000000000,\"ran\":9,\"outcome\":\"begun\"}"};
     for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
