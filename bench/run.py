@@ -254,6 +254,18 @@ class Bench:
                  f"sent, handled and acknowledged; gateway and load on both cores; {min(rates):,.0f} to {max(rates):,.0f}")
         server.close()
 
+    def redis(self):
+        """Redis on one core, its clients on the other."""
+        port = free_port()
+        server = subprocess.Popen(["taskset", "-c", SERVER_CORE, "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",
+                                   "--appendonly", "yes", "--appendfsync", "everysec"], stdout=subprocess.DEVNULL)
+        wait_port(port)
+        cost = json.loads(subprocess.run(["taskset", "-c", LOAD_CORE, str(BUILD / "bench/queue_redis"), str(port)], capture_output=True, text=True, check=True).stdout)
+        server.kill()
+        server.wait()
+        self.row("messages through Redis", f"{cost['ratio']:.2f} ×", "≥ 0.3 ×", cost["ratio"] >= 0.3,
+                 f"{cost['store']:,.0f} a second sent, received, acknowledged, against {cost['bare']:,.0f} by XADD, XREADGROUP, XACK in pipelines")
+
     def tls(self, handlers, path):
         # The row is about kept connections, so their handshakes are to weigh little: an elliptic key, not RSA.
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
@@ -349,7 +361,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store, queue")
+    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store, queue, redis")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {int(LOAD_CORE)})
@@ -383,6 +395,8 @@ def main():
             bench.store(1_000_000)
         if wanted("queue"):
             bench.queue(50_000)
+        if wanted("redis"):
+            bench.redis()
     if not options.only:
         write_results(bench.rows, options.seconds, options.rounds)
     missed = [r for r in bench.rows if r[3] != "met"]
