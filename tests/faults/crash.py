@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+"""The crash test: nothing that was accepted is lost, whatever dies.
+
+Clients send messages with known ids all the time. Meanwhile the gateway is killed at random moments, also while it starts, and beside that its handlers die or hang, its disk is full, writes fail, another process holds the file, or Redis
+dies, hangs and has no memory left. Handlers write down, durably, what they have handled. At the end everything is left alone until the queues are empty, and what was told is compared with what was done.
+
+    crash.py --store sqlite --kills 200 --seed 7
+
+The same seed makes the same messages and the same plan of faults; what meets what is up to the machine. Ends with 1 when anything was lost.
+"""
+import argparse
+import collections
+import pathlib
+import random
+import signal
+import sys
+import tempfile
+import time
+
+from faults import FAULTS, Nothing
+from ledger import Ledger
+from senders import start_senders, stop_senders
+from stand import STORES, Gateway, in_own_mounts, wait_drained
+
+
+class Plan:
+    """Which faults come, and when the gateway dies. Every kind of fault comes once before any comes again."""
+
+    def __init__(self, gateway, store, seed):
+        self.gateway, self.store = gateway, store
+        self.rng = random.Random(f"{seed}/plan")
+        self.bag = []
+        self.counts = collections.Counter()
+
+    def next_fault(self):
+        if not self.bag:
+            self.bag = [*FAULTS[self.store.name], *[Nothing] * len(FAULTS[self.store.name])]
+            self.rng.shuffle(self.bag)
+        return self.bag.pop()(self.gateway, self.store, self.rng)
+
+    def kill(self):
+        sig = signal.SIGTERM if self.rng.random() < 0.1 else signal.SIGKILL
+        if self.gateway.running:
+            self.counts["gateway stopped (SIGTERM)" if sig == signal.SIGTERM else "gateway killed (SIGKILL)"] += 1
+        self.gateway.kill(sig)
+
+    def kill_while_starting(self):
+        self.gateway.start()
+        time.sleep(self.rng.uniform(0, 0.3))
+        self.kill()
+
+    def round(self):
+        """The gateway runs, something happens to it, it dies, and is started again before or after that is over."""
+        fault = self.next_fault()
+        time.sleep(self.rng.uniform(0, 0.8))
+        self.gateway.troubled = True
+        begun = fault.begin()
+        if begun:
+            self.counts[fault.name] += 1
+        time.sleep(fault.seconds())
+        ends_first = self.rng.random() < 0.5
+        if ends_first:
+            fault.end()
+            time.sleep(self.rng.uniform(0, 0.5))
+        self.kill()
+        if self.rng.random() < 0.2:
+            self.kill_while_starting()
+        self.gateway.start()
+        if not ends_first:
+            time.sleep(self.rng.uniform(0, 0.5))
+            fault.end()
+        self.recover()
+
+    def recover(self):
+        """Up again; one that would not start while a fault was on does so now."""
+        if self.gateway.wait_ready():
+            self.gateway.troubled = False
+            return
+        self.gateway.note_end()
+        self.counts["starts refused"] += 1
+        self.gateway.troubled = False
+        self.gateway.start()
+        if not self.gateway.wait_ready():
+            self.gateway.note_end()
+            raise SystemExit(f"the gateway does not start any more: {tail(self.gateway.log_path)}")
+
+    @property
+    def kills(self):
+        return self.counts["gateway killed (SIGKILL)"]
+
+
+def tail(path, size=3000):
+    return path.read_bytes()[-size:].decode(errors="replace")
+
+
+def run(folder, options):
+    with STORES[options.store](folder) as store:
+        gateway, ledger = Gateway(folder, store), Ledger(folder)
+        plan = Plan(gateway, store, options.seed)
+        began = time.monotonic()
+        gateway.start()
+        try:
+            plan.recover()
+            senders = start_senders(gateway, ledger, options.seed)
+            while plan.kills < options.kills and time.monotonic() - began < options.seconds:
+                plan.round()
+            stop_senders(senders)
+            drained = wait_drained(store, ledger)
+            gateway.kill(signal.SIGTERM)
+        finally:
+            gateway.kill()
+        return report(plan, ledger, options, [] if drained else [str(store.messages())], time.monotonic() - began)
+
+
+def report(plan, ledger, options, left, seconds):
+    """Prints the table; true when nothing is wrong."""
+    wrong = ledger.verdict()
+    wrong["still queued"] = left
+    wrong["ends of the gateway that nobody asked for"] = plan.gateway.deaths
+    wrong["faults that did not happen"] = [] if plan.kills and ledger.was_disturbed() else ["the gateway was never killed, or no sender noticed"]
+    print(f"crash test: {options.store}, seed {options.seed}, {seconds:.0f} s\n")
+    table("fault", "times", plan.counts)
+    table("sends", "accepted / refused / unknown", {k: f"{c['accepted']} / {c['refused']} / {c['unknown']}" for k, c in ledger.sends.items()})
+    table("handled in", "messages", ledger.handled | {"(again)": ledger.redelivered, "(sender was not told)": ledger.unknown_but_kept})
+    table("wrong", "must be 0", {k: len(v) for k, v in wrong.items()})
+    for name, found in wrong.items():
+        for item in found[:10]:
+            print(f"{name}: {item}")
+    ok = not any(wrong.values())
+    if not ok:
+        print(f"--- the gateway's log ends with\n{tail(plan.gateway.log_path)}")
+    return ok
+
+
+def table(head, unit, entries):
+    print(f"| {head:<42} | {unit:>28} |\n| {'-' * 42} | {'-' * 27}: |")
+    for name, value in entries.items():
+        print(f"| {name:<42} | {value:>28} |")
+    print(flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", choices=STORES, default="sqlite")
+    parser.add_argument("--kills", type=int, default=200, help="SIGKILLs of the gateway (default 200)")
+    parser.add_argument("--seconds", type=float, default=3600, help="no more faults after this time (default 3600)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", help="a new folder for everything, which is kept")
+    options = parser.parse_args()
+    in_own_mounts()
+    if options.keep:
+        pathlib.Path(options.keep).mkdir()
+        return run(pathlib.Path(options.keep).resolve(), options)
+    with tempfile.TemporaryDirectory(prefix="execgate-crash-") as folder:
+        return run(pathlib.Path(folder), options)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() else 1)
