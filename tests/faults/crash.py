@@ -20,69 +20,72 @@ import time
 from faults import FAULTS, Nothing
 from ledger import Ledger
 from senders import start_senders, stop_senders
-from stand import STORES, Gateway, in_own_mounts, wait_drained
+from stand import STORES, in_own_mounts, make_gateways, wait_drained
 
 
 class Plan:
-    """Which faults come, and when the gateway dies. Every kind of fault comes once before any comes again."""
+    """Which faults come, and when a gateway dies. Every kind of fault comes once before any comes again."""
 
-    def __init__(self, gateway, store, seed):
-        self.gateway, self.store = gateway, store
+    def __init__(self, gateways, store, seed):
+        self.gateways, self.store = gateways, store
         self.rng = random.Random(f"{seed}/plan")
         self.bag = []
         self.counts = collections.Counter()
 
-    def next_fault(self):
+    def next_fault(self, gateway):
         if not self.bag:
             self.bag = [*FAULTS[self.store.name], *[Nothing] * len(FAULTS[self.store.name])]
             self.rng.shuffle(self.bag)
-        return self.bag.pop()(self.gateway, self.store, self.rng)
+        return self.bag.pop()(gateway, self.store, self.rng)
 
-    def kill(self):
+    def kill(self, gateway):
         sig = signal.SIGTERM if self.rng.random() < 0.1 else signal.SIGKILL
-        if self.gateway.running:
+        if gateway.running:
             self.counts["gateway stopped (SIGTERM)" if sig == signal.SIGTERM else "gateway killed (SIGKILL)"] += 1
-        self.gateway.kill(sig)
+        gateway.kill(sig)
 
-    def kill_while_starting(self):
-        self.gateway.start()
+    def kill_while_starting(self, gateway):
+        gateway.start()
         time.sleep(self.rng.uniform(0, 0.3))
-        self.kill()
+        self.kill(gateway)
+
+    def begin(self, fault):
+        for g in self.gateways:
+            g.troubled = True
+        if fault.begin():
+            self.counts[fault.name] += 1
 
     def round(self):
-        """The gateway runs, something happens to it, it dies, and is started again before or after that is over."""
-        fault = self.next_fault()
+        """A gateway runs, something happens to it, it dies, and is started again before or after that is over."""
+        gateway = self.rng.choice(self.gateways)
+        fault = self.next_fault(gateway)
         time.sleep(self.rng.uniform(0, 0.8))
-        self.gateway.troubled = True
-        begun = fault.begin()
-        if begun:
-            self.counts[fault.name] += 1
+        self.begin(fault)
         time.sleep(fault.seconds())
         ends_first = self.rng.random() < 0.5
         if ends_first:
             fault.end()
             time.sleep(self.rng.uniform(0, 0.5))
-        self.kill()
+        self.kill(gateway)
         if self.rng.random() < 0.2:
-            self.kill_while_starting()
-        self.gateway.start()
+            self.kill_while_starting(gateway)
+        gateway.start()
         if not ends_first:
             time.sleep(self.rng.uniform(0, 0.5))
             fault.end()
         self.recover()
 
     def recover(self):
-        """Up again; one that would not start while a fault was on does so now."""
-        if self.gateway.wait_ready():
-            self.gateway.troubled = False
-            return
-        self.gateway.note_end()
-        self.counts["starts refused"] += 1
-        self.gateway.troubled = False
-        self.gateway.start()
-        if not self.gateway.wait_ready():
-            self.gateway.note_end()
-            raise SystemExit(f"the gateway does not start any more: {tail(self.gateway.log_path)}")
+        """All are up again; one that would not start while a fault was on does so now."""
+        for g in self.gateways:
+            if not g.wait_ready():
+                g.note_end()
+                self.counts["starts refused"] += 1
+                g.start()
+            g.troubled = False
+            if not g.wait_ready():
+                g.note_end()
+                raise SystemExit(f"the gateway does not start any more: {tail(g.log_path)}")
 
     @property
     def kills(self):
@@ -93,42 +96,60 @@ def tail(path, size=3000):
     return path.read_bytes()[-size:].decode(errors="replace")
 
 
+def disturb(plan, ledger, options):
+    """True when everything that was queued has been handled at the end."""
+    end = time.monotonic() + options.seconds
+    for g in plan.gateways:
+        g.start()
+    plan.recover()
+    senders = start_senders(plan.gateways, ledger, options.seed)
+    while plan.kills < options.kills and time.monotonic() < end:
+        plan.round()
+    stop_senders(senders)
+    return wait_drained(plan.store, ledger)
+
+
 def run(folder, options):
+    began = time.monotonic()
     with STORES[options.store](folder) as store:
-        gateway, ledger = Gateway(folder, store), Ledger(folder)
-        plan = Plan(gateway, store, options.seed)
-        began = time.monotonic()
-        gateway.start()
+        ledger, plan = Ledger(folder), Plan(make_gateways(folder, store), store, options.seed)
         try:
-            plan.recover()
-            senders = start_senders(gateway, ledger, options.seed)
-            while plan.kills < options.kills and time.monotonic() - began < options.seconds:
-                plan.round()
-            stop_senders(senders)
-            drained = wait_drained(store, ledger)
-            gateway.kill(signal.SIGTERM)
+            drained = disturb(plan, ledger, options)
+            for g in plan.gateways:
+                g.kill(signal.SIGTERM)
+            left = [] if drained else [str(store.messages())]
         finally:
-            gateway.kill()
-        return report(plan, ledger, options, [] if drained else [str(store.messages())], time.monotonic() - began)
+            for g in plan.gateways:
+                g.kill()
+    return report(plan, ledger, options, left, time.monotonic() - began)
+
+
+def verdict(plan, ledger, left):
+    """What must be empty, by its name."""
+    wrong = ledger.verdict()
+    wrong["still queued"] = left
+    wrong["ends of a gateway that nobody asked for"] = [d for g in plan.gateways for d in g.deaths]
+    wrong["faults that did not happen"] = [] if plan.kills and ledger.was_disturbed() else ["no gateway was killed, or no sender noticed"]
+    return wrong
 
 
 def report(plan, ledger, options, left, seconds):
     """Prints the table; true when nothing is wrong."""
-    wrong = ledger.verdict()
-    wrong["still queued"] = left
-    wrong["ends of the gateway that nobody asked for"] = plan.gateway.deaths
-    wrong["faults that did not happen"] = [] if plan.kills and ledger.was_disturbed() else ["the gateway was never killed, or no sender noticed"]
-    print(f"crash test: {options.store}, seed {options.seed}, {seconds:.0f} s\n")
-    table("fault", "times", plan.counts)
-    table("sends", "accepted / refused / unknown", {k: f"{c['accepted']} / {c['refused']} / {c['unknown']}" for k, c in ledger.sends.items()})
-    table("handled in", "messages", ledger.handled | {"(again)": ledger.redelivered, "(sender was not told)": ledger.unknown_but_kept})
+    wrong = verdict(plan, ledger, left)
+    print(f"crash test: {options.store}, seed {options.seed}, {len(plan.gateways)} gateway(s), {seconds:.0f} s\n")
+    if plan.store.name == "sqlite" and not plan.store.is_small:
+        print("A full disk was LEFT OUT: nothing may be mounted here.\n")
+    table("fault", "times", dict(sorted(plan.counts.items())))
+    table("sends", "accepted / refused / unknown", {k: f"{c['accepted']} / {c['refused']} / {c['unknown']}" for k, c in sorted(ledger.sends.items())})
+    table("handled in", "messages", dict(sorted(ledger.handled.items())) | {"(again)": ledger.redelivered, "(sender was not told)": ledger.unknown_but_kept})
     table("wrong", "must be 0", {k: len(v) for k, v in wrong.items()})
     for name, found in wrong.items():
         for item in found[:10]:
             print(f"{name}: {item}")
     ok = not any(wrong.values())
-    if not ok:
-        print(f"--- the gateway's log ends with\n{tail(plan.gateway.log_path)}")
+    for g in plan.gateways:
+        if not ok:
+            print(f"--- {g.log_path.name} ends with\n{tail(g.log_path)}")
     return ok
 
 

@@ -7,6 +7,8 @@ import signal
 import sqlite3
 import threading
 
+from stand import store_file
+
 
 class Fault:
     name = ""
@@ -60,12 +62,20 @@ class HandlersStopped(Fault):
         return self.rng.choice([0.3, 3])
 
 
+def empty_log(gateway):
+    """So that the next transactions must make the write-ahead log longer, instead of writing over what it has."""
+    if store_file(gateway.data).exists():
+        with contextlib.closing(sqlite3.connect(store_file(gateway.data), timeout=5)) as db, contextlib.suppress(sqlite3.Error):
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 class DiskFull(Fault):
     name = "disk full"
 
     def begin(self):
         if not self.store.is_small:
             return False
+        empty_log(self.gateway)
         left = self.rng.choice([0, 0, 4096, 65536])
         with contextlib.suppress(OSError), open(self.store.disk / "ballast", "wb", buffering=0) as f:
             while f.write(bytes(65536)):
@@ -78,25 +88,37 @@ class DiskFull(Fault):
         (self.store.disk / "ballast").unlink(missing_ok=True)
 
 
+def set_limit(gateway, kind, soft):
+    """False when there is nobody to limit. None = as high as it may be."""
+    if not gateway.running:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        _, hard = resource.prlimit(gateway.process.pid, kind)
+        resource.prlimit(gateway.process.pid, kind, (hard if soft is None else soft, hard))
+    return True
+
+
 class WriteErrors(Fault):
-    """Files of the gateway may not grow beyond what they are, or not at all."""
+    """Files of the gateway may not be written to beyond a size."""
     name = "write errors"
 
     def begin(self):
-        wal = self.store.file.with_name("queues.db-wal")
-        now = wal.stat().st_size if wal.exists() else 0
-        return self.limit(self.rng.choice([0, now, now + 5000]))
-
-    def limit(self, size):
-        if not self.gateway.running:
-            return False
-        with contextlib.suppress(ProcessLookupError):
-            _, hard = resource.prlimit(self.gateway.process.pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(self.gateway.process.pid, resource.RLIMIT_FSIZE, (size, hard))
-        return True
+        empty_log(self.gateway)
+        return set_limit(self.gateway, resource.RLIMIT_FSIZE, self.rng.choice([0, 0, 4096, 65536]))
 
     def end(self):
-        self.limit(resource.RLIM_INFINITY)
+        set_limit(self.gateway, resource.RLIMIT_FSIZE, None)
+
+
+class NoDescriptors(Fault):
+    """The gateway may open no more files, take no connections and start no handlers."""
+    name = "no descriptors left"
+
+    def begin(self):
+        return set_limit(self.gateway, resource.RLIMIT_NOFILE, self.rng.randrange(3, 40))
+
+    def end(self):
+        set_limit(self.gateway, resource.RLIMIT_NOFILE, None)
 
 
 class Locked(Fault):
@@ -104,7 +126,7 @@ class Locked(Fault):
     name = "database locked"
 
     def begin(self):
-        if not self.store.file.exists():
+        if not store_file(self.gateway.data).exists():
             return False
         self.stop, self.held = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.hold, daemon=True)
@@ -112,7 +134,7 @@ class Locked(Fault):
         return self.held.wait(30)
 
     def hold(self):
-        with contextlib.closing(sqlite3.connect(self.store.file, timeout=25, isolation_level=None)) as db:
+        with contextlib.closing(sqlite3.connect(store_file(self.gateway.data), timeout=25, isolation_level=None)) as db:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("BEGIN IMMEDIATE")
             self.held.set()
@@ -162,5 +184,5 @@ class RedisFull(Fault):
         self.store.server.call("CONFIG", "SET", "maxmemory", "0")
 
 
-FAULTS = {"sqlite": [HandlersKilled, HandlersStopped, DiskFull, WriteErrors, Locked],
-          "redis": [HandlersKilled, HandlersStopped, RedisKilled, RedisStopped, RedisFull]}
+FAULTS = {"sqlite": [HandlersKilled, HandlersStopped, NoDescriptors, DiskFull, WriteErrors, Locked],
+          "redis": [HandlersKilled, HandlersStopped, NoDescriptors, RedisKilled, RedisStopped, RedisFull]}

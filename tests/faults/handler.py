@@ -57,6 +57,11 @@ class Event:
         if self.send("onward", id) == 202:
             note("onward", id)
 
+    def invoke_later(self, body, count):
+        id = f"{body['id']}.{count}.{os.getpid()}"
+        if self.api.call("POST", "/v1/handlers/later/invocations?wait=false", json.dumps({"id": id}))[0] == 202:
+            note("later", id)
+
     def hold(self, body):
         id = f"{body['id']}/{self.id}"
         if self.send("held", id, [("Execgate-Invocation-Id", self.id)]) != 202:
@@ -73,6 +78,8 @@ class Event:
             return
         if body.get("onward"):
             self.send_onward(body, count)
+        if body.get("later"):
+            self.invoke_later(body, count)
         if body.get("held"):
             self.hold(body)
         self.handled.append(f"{queue} {body['id']} {record['messageId']}")
@@ -95,13 +102,19 @@ class Event:
 
 
 def main():
-    # The gateway's limit of file sizes is a fault of the test; ours is not.
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    # The gateway's limits are faults of the test; ours are not.
+    for kind in (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (hard, hard))
     api = Api()
     while True:
         _, fields, body = api.call("GET", RUNTIME + "/next")
-        Event(api, fields["lambda-runtime-aws-request-id"], json.loads(body)["Records"]).run()
+        id, event = fields["lambda-runtime-aws-request-id"], json.loads(body)
+        if "Records" in event:
+            Event(api, id, event["Records"]).run()
+        else:  # an asynchronous invocation
+            note("handled", f"later {event['id']} {id}")
+            api.call("POST", f"{RUNTIME}/{id}/response", "null")
 
 
 main()

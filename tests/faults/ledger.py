@@ -56,8 +56,8 @@ class Ledger:
             queue, id, message_id = line.split()
             handled[queue][id].append(message_id)
             order.append((queue, id))
-        for id in self.lines("onward"):
-            self.told["onward"][id] = ACCEPTED
+        for queue in ("onward", "later"):
+            self.told[queue] |= dict.fromkeys(self.lines(queue), ACCEPTED)
         self.handled = {q: len(ids) for q, ids in handled.items()}
         self.redelivered = sum(len(m) - 1 for ids in handled.values() for m in ids.values())
         self.unknown_but_kept = sum(1 for q, ids in self.told.items() for i, known in ids.items() if known != ACCEPTED and i in handled[q])

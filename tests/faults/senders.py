@@ -33,8 +33,8 @@ class Sender(threading.Thread):
     def message(self, id):
         """What the handler is to do with it, and some bytes that make it long."""
         body = {"id": id}
-        body |= self.rng.choice([{}, {}, {}, {}, {"onward": 1}, {"onward": 1}, {"held": 1}, {"held": 1}, {"fail": 1}, {"refuse": 1}, {"fail": 2, "held": 1},
-                                 {"die": 1, "onward": 1}])
+        body |= self.rng.choice([{}, {}, {}, {}, {"onward": 1}, {"later": 1}, {"held": 1}, {"held": 1}, {"fail": 1}, {"refuse": 1}, {"fail": 2, "held": 1},
+                                 {"die": 1, "onward": 1, "later": 1}])
         if self.rng.random() < 0.1:
             body["pad"] = "x" * self.rng.choice([3000, 60000])
         return json.dumps(body)
@@ -126,8 +126,9 @@ class Poison(Sender):
 SENDERS = [(Plain, "plain", 2), (Deduplicated, "dedup", 2), (Ordered, "group", 4), (Poison, "poison", 1)]
 
 
-def start_senders(gateway, ledger, seed):
-    senders = [kind(gateway, ledger, f"{name}{i}", seed) for kind, name, count in SENDERS for i in range(count)]
+def start_senders(gateways, ledger, seed):
+    """Each sends to one of the gateways."""
+    senders = [kind(gateways[i % len(gateways)], ledger, f"{name}{i}", seed) for kind, name, count in SENDERS for i in range(count)]
     for s in senders:
         s.start()
     return senders

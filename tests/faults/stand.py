@@ -14,10 +14,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from execgate import BINARY, SLOW, children, wait_for  # noqa: E402
 from redis_server import RedisServer  # noqa: E402
 
+HERE = pathlib.Path(__file__).resolve().parent
 WORK = ("orders", "ordered", "onward", "held", "poison", "dead", "lost")
 BLUEPRINT = """blueprint: 1
 name: crash
-dataDirectory: disk
+dataDirectory: {data}
 queues:
   orders: {{{store}{common}, send: [{{http: POST /orders}}]}}
   ordered: {{{store}{common}, fifo: true, send: [{{http: POST /ordered}}]}}
@@ -39,8 +40,19 @@ handlers:
       - {{queue: poison, batch: 1}}
       - {{queue: dead, reportFailures: true}}
       - {{queue: lost, reportFailures: true}}
+  later:
+    command: ./handler.py
+    timeout: 20s
+    async: {{maxAttempts: 1000, retry: {{base: 1ms, max: 50ms}}, onFailure: {{queue: lost}}}}
+    processes: {{min: 1, max: 2, startTimeout: 1m, stopTimeout: 2s}}
 """
 COMMON = "visibilityTimeout: 2s, maxAttempts: 1000, retry: {base: 1ms, max: 50ms}, deadLetter: lost"
+
+
+def make_gateways(folder, store):
+    (folder / "handler.py").write_bytes((HERE / "handler.py").read_bytes())
+    (folder / "handler.py").chmod(0o755)
+    return [Gateway(folder, store, i) for i in range(1, store.gateways + 1)]
 
 
 def free_port():
@@ -53,22 +65,25 @@ def free_port():
 
 
 class Gateway:
-    def __init__(self, folder, store):
-        self.folder, self.store = folder, store
+    """One of those that take from the store."""
+
+    def __init__(self, folder, store, number):
+        self.folder = folder
+        self.data = store.disk / str(number)  # what it keeps itself
         self.port = free_port()
-        self.log_path = folder / "gateway.log"
+        self.log_path = folder / f"gateway{number}.log"
+        self.blueprint = folder / f"blueprint{number}.yaml"
         self.process = None
         self.asked = None  # the signal that we sent
         self.deaths = []   # those that nobody asked for
         self.troubled = False  # a fault is on: it may refuse to start
-        (folder / "handler.py").write_bytes((pathlib.Path(__file__).parent / "handler.py").read_bytes())
-        (folder / "handler.py").chmod(0o755)
-        (folder / "blueprint.yaml").write_text(BLUEPRINT.format(store=store.words, common=COMMON))
+        self.data.mkdir()
+        self.blueprint.write_text(BLUEPRINT.format(store=store.words, common=COMMON, data=self.data))
 
     def start(self):
         self.asked = None
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([str(BINARY), "run", "blueprint.yaml", "--json", "--listen", f"127.0.0.1:{self.port}"], cwd=self.folder,
+            self.process = subprocess.Popen([str(BINARY), "run", self.blueprint.name, "--json", "--listen", f"127.0.0.1:{self.port}"], cwd=self.folder,
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     @property
@@ -115,15 +130,25 @@ class Gateway:
         return children(self.process.pid)
 
 
+def store_file(data):
+    return data / ".execgate" / "crash" / "queues.db"
+
+
+def file_messages(disk):
+    found = {}
+    for data in disk.iterdir():
+        with contextlib.closing(sqlite3.connect(f"file:{store_file(data)}?mode=ro", uri=True, timeout=30)) as db:
+            found |= {f"{data.name}/{name}": count for name, count in db.execute("SELECT name, messages FROM queue")}
+    return found
+
+
 class SqliteStore:
     """On a small disk of its own, where it may be mounted."""
-    name, words = "sqlite", ""
+    name, words, gateways = "sqlite", "", 1
     DISK_BYTES = 96 << 20
 
     def __init__(self, folder):
-        self.folder = folder
         self.disk = folder / "disk"
-        self.file = self.disk / ".execgate" / "crash" / "queues.db"
         self.is_small = False
 
     def __enter__(self):
@@ -138,12 +163,12 @@ class SqliteStore:
 
     def messages(self):
         """How many each queue has."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=30)) as db:
-            return dict(db.execute("SELECT name, messages FROM queue"))
+        return file_messages(self.disk)
 
 
 class RedisStore:
-    name = "redis"
+    """Shared by two gateways. What is asynchronous, each keeps itself."""
+    name, gateways = "redis", 2
 
     def __init__(self, folder):
         self.disk = folder / "disk"
@@ -159,7 +184,7 @@ class RedisStore:
         self.server.kill()
 
     def messages(self):
-        return {q: self.server.counts("crash", q)["messages"] for q in WORK}
+        return {q: self.server.counts("crash", q)["messages"] for q in WORK} | file_messages(self.disk)
 
 
 STORES = {"sqlite": SqliteStore, "redis": RedisStore}
