@@ -3,8 +3,11 @@ import contextlib
 import http.client
 import json
 import random
+import subprocess
 import threading
 import time
+
+from stand import BINARY
 
 LIST = "application/vnd.execgate.messages+json"
 ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
@@ -101,6 +104,24 @@ class Deduplicated(Sender):
                 self.ledger.note_surprise(f"{id} sent again after {answer}: {again}")
 
 
+class Command(Deduplicated):
+    """The same by `execgate queue send`, which needs no gateway and is killed at times itself."""
+    pause = 0.1
+
+    def post(self, path, body, Queue_Dedup_Id):
+        command = [str(BINARY), "queue", "send", path.strip("/"), "-", self.gateway.blueprint.name, "--json", "--dedup-id", Queue_Dedup_Id]
+        patience = self.rng.choice([0.01, 0.1, 60, 60, 60, 60])
+        try:
+            end = subprocess.run(command, cwd=self.gateway.folder, input=body, capture_output=True, text=True, timeout=patience, check=False)
+        except subprocess.TimeoutExpired:
+            return UNKNOWN, None
+        if end.returncode == 0:
+            return ACCEPTED, json.loads(end.stdout)
+        if end.returncode < 0 or not end.stderr:
+            self.ledger.note_surprise(f"{command} ended with {end.returncode}")
+        return REFUSED, None
+
+
 class Ordered(Sender):
     """The messages of one group: each is sent after the one before was accepted."""
     pause = 0.06
@@ -123,7 +144,7 @@ class Poison(Sender):
         self.ledger.note_told("dead", id, known)
 
 
-SENDERS = [(Plain, "plain", 2), (Deduplicated, "dedup", 2), (Ordered, "group", 4), (Poison, "poison", 1)]
+SENDERS = [(Plain, "plain", 2), (Deduplicated, "dedup", 2), (Command, "command", 1), (Ordered, "group", 4), (Poison, "poison", 1)]
 
 
 def start_senders(gateways, ledger, seed):
