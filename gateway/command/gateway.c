@@ -45,8 +45,8 @@ void gateway_look_soon(struct gateway *g) {
 /* What was fetched must be settled before the store is closed. */
 static bool queues_are_over(const struct gateway *g) {
     for (size_t i = 0; i < g->retired_count; i++)
-        if (!generation_is_over(g->retired[i])) return false;
-    return generation_is_over(g->current);
+        if (!generation_has_settled(g->retired[i])) return false;
+    return generation_has_settled(g->current);
 }
 
 static void stop_processes(struct gateway *g) {

@@ -178,7 +178,7 @@ static void build_queues(struct generation *g) {
     free(triggers);
 }
 
-static bool queues_are_idle(const struct generation *g) {
+bool generation_has_settled(const struct generation *g) {
     for (size_t i = 0; i < g->queue_count; i++)
         if (!queue_source_is_idle(g->queues[i])) return false;
     return true;
@@ -323,7 +323,7 @@ size_t generation_new_pools(const struct generation *g) {
 }
 
 bool generation_is_over(const struct generation *g) {
-    return g->pipeline.in_flight == 0 && queues_are_idle(g) &&
+    return g->pipeline.in_flight == 0 && generation_has_settled(g) &&
            (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
 }
 

@@ -74,6 +74,8 @@ struct queue_store *generation_open_store(struct generation *g, struct error *e)
 /* Messages, and invocations that nobody waits for, are taken from now on; not any more. Idempotent. */
 void generation_fetch(struct generation *g);
 void generation_stop_fetching(struct generation *g);
+/* It has stopped, and the store knows of every message what became of it. */
+bool generation_has_settled(const struct generation *g);
 
 /* Nothing of it is in flight any more; it has stopped fetching. */
 bool generation_is_over(const struct generation *g);

@@ -290,7 +290,7 @@ static void on_beat(struct deadline *d) {
 /* --- pausing --- */
 
 void queue_pause_key(struct buf *out, struct slice queue) {
-    buf_append_text(out, "pause/");
+    buf_append_text(out, QUEUE_PAUSE_PREFIX);
     buf_append_slice(out, queue);
 }
 

@@ -8,11 +8,11 @@ static struct redis_yard *yard(void) {
     return container_of(*suite_yard(), struct redis_yard, yard);
 }
 
-/* Time passes, too, a hundred times as fast: what happens after seconds need not be waited for. */
+/* Time passes, too, ten times as fast: what happens after seconds need not be waited for. */
 static bool desk_pump(struct desk *d, bool (*done)(void *context), void *context) {
     for (int i = 0; i < 3000; i++) {
         if (loop_run_until(d->loop, done, context, 10)) return true;
-        desk_wait(d, 1000);
+        desk_wait(d, 100);
     }
     return false;
 }
@@ -658,9 +658,10 @@ static void names_are_looked_up(void **state) {
     struct answer *a = desk_ask_text(d, "one");
     assert_int_equal(desk_pump_answer(d, a)->result, QUEUE_OK);
     desk_shut(d);
-    snprintf(y->url, sizeof y->url, "redis://no-such-host.invalid:%d", y->port);
+    /* No name has a part of more than 63 letters (RFC 1035 2.3.4), so nobody is asked. */
+    snprintf(y->url, sizeof y->url, "redis://%064d.example:%d", 7, y->port);
     desk_reopen(d);
-    expect_trouble(d, desk_ask_text(d, "two"), "no-such-host.invalid");
+    expect_trouble(d, desk_ask_text(d, "two"), "no connection to Redis at 000");
     desk_shut(d);
     snprintf(y->url, sizeof y->url, "redis://127.0.0.1:%d", y->port);
     desk_reopen(d);
