@@ -62,6 +62,18 @@ class HandlersStopped(Fault):
         return self.rng.choice([0.3, 3])
 
 
+class Reloaded(Fault):
+    """The blueprint is read again, twice at once."""
+    name = "reloads"
+
+    def begin(self):
+        if not self.gateway.running:
+            return False
+        for _ in range(2):
+            self.gateway.process.send_signal(signal.SIGHUP)
+        return True
+
+
 def empty_log(gateway):
     """So that the next transactions must make the write-ahead log longer, instead of writing over what it has."""
     if store_file(gateway.data).exists():
@@ -173,6 +185,27 @@ class RedisStopped(Fault):
         return self.rng.choice([0.2, 1, 4])
 
 
+class RedisCut(Fault):
+    """All connections break, again and again, and the scripts are gone."""
+    name = "redis connections cut"
+
+    def begin(self):
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.cut, daemon=True)
+        self.thread.start()
+        return True
+
+    def cut(self):
+        while not self.stop.is_set():
+            self.store.server.call("SCRIPT", "FLUSH")
+            self.store.server.call("CLIENT", "KILL", "TYPE", "normal")
+            self.stop.wait(0.1)
+
+    def end(self):
+        self.stop.set()
+        self.thread.join()
+
+
 class RedisFull(Fault):
     name = "redis out of memory"
 
@@ -184,5 +217,6 @@ class RedisFull(Fault):
         self.store.server.call("CONFIG", "SET", "maxmemory", "0")
 
 
-FAULTS = {"sqlite": [HandlersKilled, HandlersStopped, NoDescriptors, DiskFull, WriteErrors, Locked],
-          "redis": [HandlersKilled, HandlersStopped, NoDescriptors, RedisKilled, RedisStopped, RedisFull]}
+ANYWHERE = [HandlersKilled, HandlersStopped, NoDescriptors, Reloaded]
+FAULTS = {"sqlite": [*ANYWHERE, DiskFull, WriteErrors, Locked],
+          "redis": [*ANYWHERE, RedisKilled, RedisStopped, RedisCut, RedisFull]}
