@@ -23,6 +23,9 @@ from senders import start_senders, stop_senders
 from stand import STORES, in_own_mounts, make_gateways, wait_drained
 
 
+STARTS = 3  # once no fault is on
+
+
 class Plan:
     """Which faults come, and when a gateway dies. Every kind of fault comes once before any comes again."""
 
@@ -31,6 +34,7 @@ class Plan:
         self.rng = random.Random(f"{seed}/plan")
         self.bag = []
         self.counts = collections.Counter()
+        self.refusals = []  # to start, in the gateway's words
 
     def next_fault(self, gateway):
         if not self.bag:
@@ -78,14 +82,16 @@ class Plan:
     def recover(self):
         """All are up again; one that would not start while a fault was on does so now."""
         for g in self.gateways:
-            if not g.wait_ready():
+            attempts = 0
+            while not g.wait_ready():
                 g.note_end()
                 self.counts["starts refused"] += 1
+                self.refusals.append(tail(g.log_path).strip().splitlines()[-1])
+                if attempts == STARTS:
+                    raise SystemExit(f"the gateway does not start any more: {tail(g.log_path)}")
+                attempts += 1
                 g.start()
             g.troubled = False
-            if not g.wait_ready():
-                g.note_end()
-                raise SystemExit(f"the gateway does not start any more: {tail(g.log_path)}")
 
     @property
     def kills(self):
@@ -143,6 +149,8 @@ def report(plan, ledger, options, left, seconds):
     table("sends", "accepted / refused / unknown", {k: f"{c['accepted']} / {c['refused']} / {c['unknown']}" for k, c in sorted(ledger.sends.items())})
     table("handled in", "messages", dict(sorted(ledger.handled.items())) | {"(again)": ledger.redelivered, "(sender was not told)": ledger.unknown_but_kept})
     table("wrong", "must be 0", {k: len(v) for k, v in wrong.items()})
+    for refusal in sorted(set(plan.refusals)):
+        print(f"a start was refused: {refusal}")
     for name, found in wrong.items():
         for item in found[:10]:
             print(f"{name}: {item}")
