@@ -335,6 +335,7 @@ void endpoint_forget(struct endpoint *ep, struct invocation *inv) {
         memcpy(place->id, inv->id, sizeof place->id);
         place->reason = reason_of(inv);
         if (!inv->cancelled) endpoint_note_cancelled(ep, inv);
+        endpoint_attend_soon(ep); /* its place is free for whoever polls meanwhile */
     }
     endpoint_wake_waiters(ep, invocation_id(inv));
 }

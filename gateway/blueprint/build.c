@@ -79,11 +79,9 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     struct http_trigger_config t = {.number = out->http_trigger_count};
     struct error e;
     d->number = VALUE_UNSET;
-    if (d->queue) {
-        build_queue_trigger(b, d, h, out);
-        return;
-    }
-    build_no_queue_keys(b, d);
+    check_trigger_keys(b, d);
+    if (d->schedule) build_schedule(b, d, h, out);
+    if (d->queue) build_queue_trigger(d, h, out);
     if (!d->http) return;
     if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
         problems_add(b->problems, d->http->at, "http: %s", e.message);
@@ -99,6 +97,7 @@ void build_triggers(const struct composition *c, struct binder *b, const struct 
                     struct handler_config *h, struct blueprint *out) {
     h->http_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->http_triggers);
     h->queue_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->queue_triggers);
+    h->schedules = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->schedules);
     for (size_t i = 0; i < triggers->count; i++) build_trigger(b, composition_trigger(c, triggers, i), h, out);
 }
 

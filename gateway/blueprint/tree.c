@@ -50,6 +50,7 @@ static const struct syntax_hint {
     {"cannot start any token", '@', "put a value that begins with '@' in quotes"},
     {"cannot start any token", '`', "put a value that begins with '`' in quotes"},
     {"cannot start any token", '%', "put a value that begins with '%' in quotes"},
+    {"did not find expected alphabetic or numeric", 0, "put a value that begins with '*' or '&' in quotes"},
     {"mapping values are not allowed", 0, "put a value that holds ': ' in quotes, or check the indentation"},
     {"could not find expected ':'", 0, "a key is followed by a colon and a space: `key: value`"},
     {"did not find expected key", 0, "check the indentation and the quotes of this line and the one before it"},

@@ -112,6 +112,16 @@ static bool is_echo(const struct gateway *g, int signal_number) {
     return signal_number == g->stop_signal && clock_now_ms(loop_clock(g->loop)) < g->stop_ms + ECHO_MS;
 }
 
+void gateway_stop(struct gateway *g) {
+    if (g->stage == GATEWAY_SERVING) drain(g);
+}
+
+void gateway_stop_at_once(struct gateway *g, const char *why) {
+    gateway_stop(g);
+    stop_now(g, why);
+    deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
+}
+
 static void on_stop_signal(void *context, int signal_number) {
     struct gateway *g = context;
     if (is_echo(g, signal_number)) return;
@@ -123,8 +133,7 @@ static void on_stop_signal(void *context, int signal_number) {
         drain(g);
         if (!g->hurried) return;
     }
-    stop_now(g, "a second signal");
-    deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
+    gateway_stop_at_once(g, "a second signal");
 }
 
 /* Its window was closed: the kernel says so with a SIGHUP, too (setsid(2), tty hangup). */
@@ -292,10 +301,6 @@ bool gateway_serve(struct gateway *g) {
     gateway_queues_follow(g);
     loop_run(g->loop);
     return !g->forced;
-}
-
-void gateway_stop(struct gateway *g) {
-    if (g->stage == GATEWAY_SERVING) drain(g);
 }
 
 void gateway_hurry(struct gateway *g) {

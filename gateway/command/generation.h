@@ -14,6 +14,7 @@
 #pragma once
 #include "gateway/command/pool_set.h"
 #include "gateway/command/queue_stores.h"
+#include "gateway/command/schedules.h"
 #include "gateway/invocation/pipeline.h"
 
 struct http_client;
@@ -71,7 +72,10 @@ size_t generation_new_pools(const struct generation *g);
 struct queue_store *generation_store(const struct generation *g);
 /* From now on it does. NULL when that cannot be. */
 struct queue_store *generation_open_store(struct generation *g, struct error *e);
-/* Messages, and invocations that nobody waits for, are taken from now on; not any more. Idempotent. */
+/* NULL while none are at work. */
+const struct schedules *generation_schedules(const struct generation *g);
+/* Messages, and invocations that nobody waits for, are taken and schedules run from now on; not any more. Idempotent.
+ */
 void generation_fetch(struct generation *g);
 void generation_stop_fetching(struct generation *g);
 /* It has stopped, and the store knows of every message what became of it. */
@@ -80,3 +84,5 @@ bool generation_has_settled(const struct generation *g);
 /* Nothing of it is in flight any more; it has stopped fetching. */
 bool generation_is_over(const struct generation *g);
 void generation_free(struct generation *g); /* must be over; NULL is fine */
+/* The same for one that never served: pool_set_hasten does not wait for its processes. */
+void generation_forsake(struct generation *g);

@@ -15,7 +15,9 @@ enum invoke_printing {
 struct invoke_plan {
     const char *handler;
     enum handler_mode mode;
-    enum trigger_kind kind; /* TRIGGER_HTTP with --http, else TRIGGER_INVOKE */
+    enum trigger_kind kind;    /* TRIGGER_HTTP with --http, TRIGGER_SCHEDULE with --schedule, else TRIGGER_INVOKE */
+    const char *schedule_name; /* of --schedule */
+    const struct schedule_config *schedule; /* the handler's of that name */
     struct request_text request;
     struct buf event;
     struct buf context; /* of the client; JSON on one line */
@@ -29,4 +31,6 @@ struct invoke_plan {
 };
 
 int invoke_plan_read(struct invoke_plan *p, const struct arguments *a, struct error *e) MUST_CHECK;
+/* Finds what the plan wants of its handler. */
+int invoke_plan_resolve(struct invoke_plan *p, const struct handler_config *handler, struct error *e) MUST_CHECK;
 void invoke_plan_free(struct invoke_plan *p);

@@ -200,7 +200,8 @@ static void tell_problems(struct run *r, const struct problems *p) {
 static struct blueprint *load_again(struct run *r, enum blueprint_check depth) {
     struct problems problems = {0};
     struct error e;
-    struct blueprint *b = command_read(r->arguments, depth, &problems, &e);
+    const struct blueprint_reading how = {.check = depth, .origin = BLUEPRINT_FROM_FILE}; /* the loop must not wait */
+    struct blueprint *b = command_read(r->arguments, &how, &problems, &e);
     if (!b) tell_problems(r, &problems);
     problems_free(&problems);
     return b;

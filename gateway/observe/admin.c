@@ -112,7 +112,9 @@ static bool may_ask(struct admin_request *r) {
         return false;
     }
     bool local = http_exchange_peer(r->exchange)->local;
-    if (local || host_is_loopback(fields_get(&r->headers, SLICE("Host")))) return true;
+    /* RFC 9112 3.2.2: what the target names counts, not what the field says. */
+    struct slice named = r->url.authority;
+    if (local || host_is_loopback(slice_is_none(named) ? fields_get(&r->headers, SLICE("Host")) : named)) return true;
     admin_reply_failure(r, FAILURE_FORBIDDEN,
                         "the Host field must name this machine's loopback: localhost, 127.0.0.1, [::1]");
     return false;

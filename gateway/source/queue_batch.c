@@ -24,7 +24,7 @@ void batch_add(struct batch *b, struct held *h) {
 
 void batch_free(struct batch *b) {
     list_remove(&b->node);
-    if (b->collector.pipeline) collector_release(&b->collector);
+    if (b->collector.turn) collector_release(&b->collector);
     list_each (&b->messages, node) held_free(list_entry(node, struct held, node));
     arena_free(&b->arena);
     free(b);

@@ -301,10 +301,11 @@ static void on_pause_note(void *context, struct queue_reply *reply) {
     arm(s, &s->look, PAUSE_LOOK_MS);
     if (reply->result != QUEUE_OK) return;
     bool paused = !slice_is_none(reply->value);
-    if (paused != s->pausing)
+    if (paused != s->pausing || !s->pause_known)
         log_event(s->pipeline->log, LOG_INFO, paused ? "queue paused" : "queue is taken from",
                   LOG_SLICE("queue", s->name));
     s->pausing = paused;
+    s->pause_known = true;
     source_pump_soon(s);
 }
 

@@ -2,6 +2,7 @@
 import concurrent.futures
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -120,6 +121,24 @@ def test_a_timeout_answers_and_keeps_the_place(tmp_path):
         wait_for(in_time, 30, "an answer in time")
         assert len(g.logs("waiting for a process to attach")) == 1
         client.close()
+
+
+def test_after_a_timeout_whoever_polls_gets_the_next_event(tmp_path):
+    with attached(tmp_path, BLUEPRINT.replace("attach: true", "attach: true\n    timeout: 4s")) as (g, env, _, get):
+        clients = [Api(env), Api(env)]
+        for c in clients:
+            c.send("GET", "/2018-06-01/runtime/invocation/next")
+        lost = get()
+        paused = clients[0] if select.select([c.socket for c in clients], [], [], 30 * SLOW)[0][0] is clients[0].socket else clients[1]
+        other = clients[1] if paused is clients[0] else clients[0]
+        assert paused.read().status == 200  # and no answer, as if it stood at a breakpoint
+        assert lost.result(60 * SLOW).status == 504
+        kept = get()
+        event = other.read()
+        assert other.respond(event["Lambda-Runtime-Aws-Request-Id"], {"statusCode": 200, "body": "kept"}).status == 202
+        assert kept.result(60 * SLOW).text == "kept"
+        for c in clients:
+            c.close()
 
 
 def test_it_survives_reloads_that_do_not_concern_it(tmp_path):
