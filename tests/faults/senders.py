@@ -117,7 +117,7 @@ class Command(Deduplicated):
             return UNKNOWN, None
         if end.returncode == 0:
             return ACCEPTED, json.loads(end.stdout)
-        if end.returncode < 0 or not end.stderr:
+        if end.returncode < 0 or not end.stdout + end.stderr:
             self.ledger.note_surprise(f"{command} ended with {end.returncode}")
         return REFUSED, None
 
