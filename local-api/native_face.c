@@ -385,6 +385,11 @@ static void config_begin(struct call *c) {
         json_member(&j, SLICE("http"), slice_of(w->handler->http_triggers[i].text));
         json_close(&j, '}');
     }
+    for (size_t i = 0; i < w->handler->queue_trigger_count; i++) {
+        json_open(&j, '{');
+        json_member(&j, SLICE("queue"), slice_of(w->handler->queue_triggers[i].queue));
+        json_close(&j, '}');
+    }
     json_close(&j, ']');
     json_close(&j, '}');
     call_reply(c, 200, "application/json", &c->out);

@@ -80,6 +80,8 @@ struct queue_document {
     struct retry_document retry;
     struct node *dead_letter;
     uint64_t fifo;
+    uint64_t store; /* enum queue_keeper */
+    struct node *url, *stream, *group;
 };
 /* `defaults:` fills the same struct, as far as its table reaches. */
 struct handler_document {

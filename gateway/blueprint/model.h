@@ -118,7 +118,8 @@ struct destination_config {
 struct queue_config;
 struct async_config {
     bool said; /* the blueprint has a word about it */
-    const struct queue_config *queue; /* of its own: "async/NAME"; its dead letter queue is for those without onFailure */
+    const struct queue_config
+        *queue; /* of its own: "async/NAME"; its dead letter queue is for those without onFailure */
     uint64_t max_age_ms;
     struct destination_config on_success, on_failure;
 };
@@ -149,6 +150,9 @@ struct handler_config {
     int line, column;
 };
 
+/* Where a queue's messages are. */
+enum queue_keeper { KEEPER_SQLITE, KEEPER_REDIS };
+
 struct queue_config {
     const char *name;
     uint64_t visibility_ms;
@@ -159,6 +163,9 @@ struct queue_config {
     uint64_t dedup_window_ms;
     uint64_t max_message;
     bool fifo;
+    enum queue_keeper keeper;
+    const char *url;              /* of Redis; NULL = none */
+    const char *stream, *group;   /* NULL = the store's own */
     const char *route_text;       /* "POST /queue/orders" */
     struct handler_config sender; /* stands for a handler on the routes of `send`: its name and its http triggers */
     int line, column;

@@ -179,7 +179,8 @@ static void on_received(void *context, struct queue_reply *reply) {
     if (reply->result != QUEUE_OK) {
         source_complain(s, reply);
         s->may_find_more = true;
-        if (!s->stopped) source_try_again(s, STORE_RETRY_MS);
+        s->spares_store = !s->stopped;
+        if (!s->stopped) arm(s, &s->again, STORE_RETRY_MS);
         return;
     }
     if (reply->count >= s->asked) s->may_find_more = true; /* otherwise the watch says so */
@@ -188,7 +189,7 @@ static void on_received(void *context, struct queue_reply *reply) {
 }
 
 static void source_fetch(struct queue_source *s) {
-    if (s->stopped || s->pausing || s->receiving || !s->may_find_more || deadline_armed(&s->again)) return;
+    if (s->stopped || s->pausing || s->receiving || !s->may_find_more || s->spares_store) return;
     size_t wants = source_wants(s);
     if (wants == 0) {
         source_try_again(s, PLACES_RETRY_MS);
@@ -225,6 +226,7 @@ static void on_pump(struct turn_task *task) {
 
 static void on_again(struct deadline *d) {
     struct queue_source *s = container_of(d, struct queue_source, again);
+    s->spares_store = false;
     source_settle_again(s);
     source_pump_soon(s);
 }

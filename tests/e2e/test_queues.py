@@ -185,6 +185,19 @@ def test_a_handler_can_refuse_a_message_for_good(tmp_path):
         assert dead["reason"] == "the handler asked for no retry" and dead["attempts"] == 1 and dead["error"] == "Bad.Order: never"
 
 
+def test_a_refusal_for_good_of_a_batch_is_asked_of_each_message_again(tmp_path):
+    with opened(tmp_path) as (g, p, _):
+        send_all(g, ["good", "bad"])
+        p.fail(p.batch(), retry=False)
+        for _ in range(2):
+            batch = p.batch()
+            assert len(batch.ids) == 1
+            p.succeed(batch) if batch.bodies == ["good"] else p.fail(batch, retry=False)
+        dead, = wait_deaths(tmp_path, 1)
+        assert dead["body"] == b"bad" and dead["reason"] == "the handler asked for no retry" and dead["attempts"] == 2
+        wait_stats(tmp_path, messages=0, acknowledged=1)
+
+
 def test_a_handler_can_say_when_a_message_is_to_come_again(tmp_path):
     with opened(tmp_path) as (g, p, _):
         send(g, "a")
