@@ -1,4 +1,3 @@
-/* `execgate queue`: its actions, one row each. */
 #include "gateway/command/queue_command.h"
 #include "gateway/base/memory.h"
 

@@ -1,4 +1,8 @@
-/* queue_command.h - the actions of `execgate queue`, each a command of its own in a file of its own. */
+/* queue_command.h - `execgate queue`, as a command of several actions.
+ *
+ * Each action is a command of its own, with its own options and help, in a file of its own. All of them work at a desk
+ * (queue_desk.h), so none knows how a store is found or waited for.
+ */
 #pragma once
 #include "gateway/command/options.h"
 

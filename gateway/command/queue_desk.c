@@ -157,6 +157,22 @@ int queue_argument(const struct arguments *a, struct slice *queue, struct error 
     return 0;
 }
 
+void queue_age_write(char out[QUEUE_AGE_SIZE], uint64_t ms) {
+    static const struct {
+        uint64_t seconds;
+        char large, small;
+        uint64_t rest;
+    } steps[] = {{86400, 'd', 'h', 3600}, {3600, 'h', 'm', 60}, {60, 'm', 's', 1}};
+    uint64_t s = ms / 1000;
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        if (s < steps[i].seconds) continue;
+        snprintf(out, QUEUE_AGE_SIZE, "%llu%c %llu%c", (unsigned long long)(s / steps[i].seconds), steps[i].large,
+                 (unsigned long long)(s % steps[i].seconds / steps[i].rest), steps[i].small);
+        return;
+    }
+    snprintf(out, QUEUE_AGE_SIZE, "%llu.%llus", (unsigned long long)s, (unsigned long long)(ms % 1000 / 100));
+}
+
 void queue_desk_tell(const struct queue_desk *d, struct slice queue, const char *what, uint64_t count) {
     struct buf out = {0};
     if (arguments_has(d->arguments, "json")) {

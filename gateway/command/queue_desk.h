@@ -67,5 +67,8 @@ int queue_option_count(const struct arguments *a, const char *name, uint64_t oth
                        struct error *e) MUST_CHECK;
 /* The queue that an action is for: its first argument. */
 int queue_argument(const struct arguments *a, struct slice *queue, struct error *e) MUST_CHECK;
+/* How long, for people: "3h 12m", "4.2s". */
+#define QUEUE_AGE_SIZE 32
+void queue_age_write(char out[QUEUE_AGE_SIZE], uint64_t ms);
 /* What was done, as "QUEUE: COUNT WHAT" or {"queue": QUEUE, WHAT: COUNT}; `what` is one word. */
 void queue_desk_tell(const struct queue_desk *d, struct slice queue, const char *what, uint64_t count);

@@ -41,19 +41,32 @@ static struct line *line_of(struct listing *l, struct slice queue) {
     return line;
 }
 
-/* Each line's numbers of now, those of the last time becoming the ones before. */
-static int list_read(struct listing *l, struct queue_desk *d, struct error *e) {
+/* The queues that the store knows beside those of the blueprint. */
+static int list_name(struct listing *l, struct queue_desk *d, struct error *e) {
+    for (size_t i = 0; i < d->blueprint->queue_count; i++)
+        line_of(l, slice_of(d->blueprint->queues[i].name))->config = &d->blueprint->queues[i];
     d->store->ops->stats(d->store, SLICE_NONE, queue_desk_ask(d));
     const struct queue_reply *reply = queue_desk_wait(d, e);
+    for (size_t i = 0; reply && i < reply->count; i++) line_of(l, reply->stats[i].queue);
+    return reply ? 0 : -ERROR_SYSTEM;
+}
+
+/* Its numbers of now; those of the last time become the ones before. */
+static int line_read(struct line *line, struct queue_desk *d, struct error *e) {
+    struct slice name = line->now.queue;
+    d->store->ops->stats(d->store, name, queue_desk_ask(d));
+    const struct queue_reply *reply = queue_desk_wait(d, e);
     if (!reply) return -ERROR_SYSTEM;
-    for (size_t i = 0; i < reply->count; i++) {
-        struct line *line = line_of(l, reply->stats[i].queue);
-        struct slice name = line->now.queue;
-        line->before = line->now;
-        line->now = reply->stats[i];
-        line->now.queue = name;
-    }
+    line->before = line->now;
+    line->now = reply->stats[0];
+    line->now.queue = name;
     return 0;
+}
+
+static int list_read(struct listing *l, struct queue_desk *d, struct error *e) {
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < l->count; i++) status = line_read(&l->lines[i], d, e);
+    return status;
 }
 
 static bool never(void *context) {
@@ -62,9 +75,8 @@ static bool never(void *context) {
 }
 
 static int list_measure(struct listing *l, struct queue_desk *d, struct error *e) {
-    for (size_t i = 0; i < d->blueprint->queue_count; i++)
-        line_of(l, slice_of(d->blueprint->queues[i].name))->config = &d->blueprint->queues[i];
-    int status = list_read(l, d, e);
+    int status = list_name(l, d, e);
+    if (status == 0) status = list_read(l, d, e);
     if (status < 0 || l->interval_ms == 0) return status;
     uint64_t begin_ms = clock_now_ms(d->clock);
     loop_run_until(d->loop, never, NULL, l->interval_ms);
@@ -127,23 +139,6 @@ static struct rates rates_of(const struct listing *l, const struct line *line) {
                           rate(l, failed_of(now), failed_of(before))};
 }
 
-#define AGE_SIZE 32
-static void age_write(char out[AGE_SIZE], uint64_t ms) {
-    static const struct {
-        uint64_t seconds;
-        char large, small;
-        uint64_t rest;
-    } steps[] = {{86400, 'd', 'h', 3600}, {3600, 'h', 'm', 60}, {60, 'm', 's', 1}};
-    uint64_t s = ms / 1000;
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        if (s < steps[i].seconds) continue;
-        snprintf(out, AGE_SIZE, "%llu%c %llu%c", (unsigned long long)(s / steps[i].seconds), steps[i].large,
-                 (unsigned long long)(s % steps[i].seconds / steps[i].rest), steps[i].small);
-        return;
-    }
-    snprintf(out, AGE_SIZE, "%llu.%llus", (unsigned long long)s, (unsigned long long)(ms % 1000 / 100));
-}
-
 static const char *state_of(const struct line *line) {
     if (line->paused) return "paused";
     return line->config || slice_starts_with(line->now.queue, SLICE("async/")) ? "" : "not in the blueprint";
@@ -152,15 +147,15 @@ static const char *state_of(const struct line *line) {
 static void print_line(struct buf *out, const struct listing *l, const struct line *line, int width) {
     const struct queue_stats *s = &line->now;
     const unsigned long long places[] = {s->ready, s->in_flight, s->delayed, s->blocked};
-    char age[AGE_SIZE] = "-", dead[24] = "-";
-    if (s->ready) age_write(age, s->oldest_age_ms);
+    char age[QUEUE_AGE_SIZE] = "-", dead[24] = "-";
+    if (s->ready) queue_age_write(age, s->oldest_age_ms);
     if (line->config && line->config->dead_letter)
         snprintf(dead, sizeof dead, "%llu", (unsigned long long)dead_of(l, line));
-    buf_printf(out, "%-*.*s %8llu %9llu %8llu %8llu %8s %9s", width, SLICE_ARG(s->queue), places[0], places[1],
+    buf_printf(out, "%-*.*s  %8llu  %9llu  %8llu  %8llu  %8s  %9s", width, SLICE_ARG(s->queue), places[0], places[1],
                places[2], places[3], dead, age);
     if (l->interval_ms) {
         struct rates r = rates_of(l, line);
-        buf_printf(out, " %9.1f %10.1f %9.1f", r.sent, r.received, r.failed);
+        buf_printf(out, "  %9.1f  %10.1f  %9.1f", r.sent, r.received, r.failed);
     }
     const char *state = state_of(line);
     buf_printf(out, "%s%s\n", *state ? "  " : "", state);
@@ -170,9 +165,9 @@ static void print_table(struct buf *out, const struct listing *l) {
     int width = 5;
     for (size_t i = 0; i < l->count; i++)
         if ((int)l->lines[i].now.queue.n > width) width = (int)l->lines[i].now.queue.n;
-    buf_printf(out, "%-*s %8s %9s %8s %8s %8s %9s", width, "QUEUE", "READY", "IN FLIGHT", "DELAYED", "BLOCKED", "DEAD",
-               "OLDEST");
-    if (l->interval_ms) buf_printf(out, " %9s %10s %9s", "SENT/S", "RECEIVED/S", "FAILED/S");
+    buf_printf(out, "%-*s  %8s  %9s  %8s  %8s  %8s  %9s", width, "QUEUE", "READY", "IN FLIGHT", "DELAYED", "BLOCKED",
+               "DEAD", "OLDEST");
+    if (l->interval_ms) buf_printf(out, "  %9s  %10s  %9s", "SENT/S", "RECEIVED/S", "FAILED/S");
     buf_append_char(out, '\n');
     for (size_t i = 0; i < l->count; i++) print_line(out, l, &l->lines[i], width);
 }

@@ -42,7 +42,9 @@ static void append_place(struct buf *out, const struct queue_message *m) {
     buf_append_text(out, places[m->place]);
     if (m->ready_in_ms == 0) return;
     buf_append_text(out, m->place == QUEUE_IN_FLIGHT ? " for " : ", ready in ");
-    text_append_duration(out, m->ready_in_ms);
+    char wait[QUEUE_AGE_SIZE];
+    queue_age_write(wait, m->ready_in_ms);
+    buf_append_text(out, wait);
 }
 
 static void append_death(struct buf *out, const struct queue_death *death) {
