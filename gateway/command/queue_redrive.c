@@ -53,15 +53,21 @@ static bool is_wanted(const struct redrive *r, const struct queue_message *m) {
     return m->death ? m->death->died_ms <= r->begun_ms : !slice_is_none(r->to);
 }
 
-/* Those of a page that fit. */
-static int redrive_page(struct redrive *r, const struct queue_reply *page, struct error *e) {
+/* Those of a page that fit. When a group's messages go, the next one moves up, to a place that the walk has passed: it
+ * begins again, so that it is neither missed nor overtaken. */
+static int redrive_page(struct redrive *r, struct queue_walk *walk, const struct queue_reply *page, struct error *e) {
     struct slice positions[PAGE];
     size_t count = 0;
-    uint64_t left = r->limit - r->moved;
-    for (size_t i = 0; i < page->count && count < left; i++)
-        if (is_wanted(r, &page->messages[i])) positions[count++] = page->messages[i].position;
+    bool grouped = false;
+    for (size_t i = 0; i < page->count && count < r->limit - r->moved; i++) {
+        if (!is_wanted(r, &page->messages[i])) continue;
+        positions[count++] = page->messages[i].position;
+        grouped = grouped || !slice_is_none(page->messages[i].group_id);
+    }
     const struct queue_redrive order = {.from = r->from, .to = r->to, .positions = positions, .position_count = count};
-    return count ? redrive_send(r, &order, &count, e) : 0;
+    int status = count ? redrive_send(r, &order, &count, e) : 0;
+    if (grouped && count) walk->after.n = 0;
+    return status;
 }
 
 static int redrive_matching(struct redrive *r, struct error *e) {
@@ -73,7 +79,7 @@ static int redrive_matching(struct redrive *r, struct error *e) {
         size_t count = page ? page->count : 0;
         if (!page) status = -ERROR_SYSTEM;
         if (count == 0) break;
-        status = redrive_page(r, page, e);
+        status = redrive_page(r, &walk, page, e);
     } while (status == 0 && r->moved < r->limit && !r->desk->stopped);
     queue_walk_free(&walk);
     return status;

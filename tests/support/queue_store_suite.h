@@ -862,6 +862,41 @@ static inline void suite_a_redrive_takes_some_elsewhere(void **state) {
     desk_expect_none(d, "q");
 }
 
+/* The rest of a group moves up while its page is gone through. */
+static inline void suite_a_purge_removes_whole_groups(void **state) {
+    struct desk *d = *state;
+    for (int i = 0; i < 6; i++) desk_send_group(d, i % 2 ? "A" : "B", "x");
+    struct answer *a = desk_answer(d);
+    d->used->ops->purge(d->used, SLICE("q"), 5, desk_done(a));
+    assert_int_equal(desk_await_ok(d, a)->count, 5);
+    a = desk_answer(d);
+    d->used->ops->purge(d->used, SLICE("q"), 5, desk_done(a));
+    assert_int_equal(desk_await_ok(d, a)->count, 1);
+    const struct queue_stats stats = desk_stats(d, "q");
+    assert_int_equal(stats.ready + stats.blocked + stats.delayed, 0);
+    desk_expect_none(d, "q");
+    desk_send_group(d, "A", "first");
+    desk_send_group(d, "A", "second");
+    desk_take_and_ack(d, "q", "first");
+    desk_take_and_ack(d, "q", "second");
+}
+
+static inline void suite_a_redrive_moves_whole_groups(void **state) {
+    struct desk *d = *state;
+    static const char *const bodies[] = {"1", "2", "3", "4"};
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) desk_send_group(d, "A", bodies[i]);
+    static const unsigned pages[] = {3, 1};
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        struct answer *a = desk_answer(d);
+        const struct queue_redrive redrive = {.from = SLICE("q"), .to = SLICE("other"), .max = pages[i]};
+        d->used->ops->redrive(d->used, &redrive, desk_done(a));
+        assert_int_equal(desk_await_ok(d, a)->count, pages[i]);
+    }
+    desk_expect_none(d, "q");
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) desk_take_and_ack(d, "other", bodies[i]);
+    desk_expect_none(d, "other");
+}
+
 static inline void suite_a_redriven_message_joins_its_group_last(void **state) {
     struct desk *d = *state;
     desk_declare_dead(d);
@@ -1211,6 +1246,8 @@ static inline int queue_store_suite(struct yard *yard) {
         SUITE_TEST(a_purge_removes_all_page_by_page),
         SUITE_TEST(a_redrive_brings_back_all),
         SUITE_TEST(a_redrive_takes_some_elsewhere),
+        SUITE_TEST(a_purge_removes_whole_groups),
+        SUITE_TEST(a_redrive_moves_whole_groups),
         SUITE_TEST(a_redriven_message_joins_its_group_last),
         SUITE_TEST(stats_count_every_place),
         SUITE_TEST(notes_change_hands_once),
