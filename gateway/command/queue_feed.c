@@ -39,9 +39,8 @@ static int add_line(struct queue_feed *f, struct slice line, struct error *e) {
     int status = queue_json_read(send, text, f->kind, &f->arena, e);
     if (status == 0) status = check(f, send, e);
     if (status < 0) return status;
-    if (f->wants && !f->wants(f, send)) return 0;
-    f->count++;
-    f->size_bytes += text.n;
+    f->size_bytes += text.n; /* the memory of those that are not sent counts too */
+    if (!f->wants || f->wants(f, send)) f->count++;
     return 0;
 }
 
