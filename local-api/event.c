@@ -3,11 +3,17 @@
 #include "local-api/event_http.h"
 #include "local-api/event_invoke.h"
 #include "local-api/event_queue.h"
+#include "local-api/event_schedule.h"
 #include <assert.h>
 
 static struct slice queue_write(struct buf *out, struct invocation *inv, const char *application) {
     (void)application;
     return queue_event_write(out, inv->messages);
+}
+
+static struct slice scheduled_write(struct buf *out, struct invocation *inv, const char *application) {
+    (void)application;
+    return schedule_event_write(out, inv->schedule);
 }
 
 static const struct event_shape shapes[TRIGGER_KINDS] = {
@@ -16,6 +22,7 @@ static const struct event_shape shapes[TRIGGER_KINDS] = {
     [TRIGGER_AUTHORIZER] = {.write = http_event_write, .read = event_bytes_read, .answer = EVENT_ANSWER_HTTP},
     [TRIGGER_QUEUE] = {.write = queue_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
     [TRIGGER_INVOKE] = {.write = invoke_event_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
+    [TRIGGER_SCHEDULE] = {.write = scheduled_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
 };
 
 const struct event_shape *event_shape_of(const struct invocation *inv) {

@@ -622,8 +622,37 @@ static const char *eg_message_group(struct execgate_client *c) {
     return c->group.p;
 }
 
+/* From the fields of the copy. */
+static int eg_message_fill(struct execgate_client *c, struct execgate_message *message) {
+    c->attributes.loaded = 0;
+    message->id = eg_message_field(c, "Queue-Message-Id");
+    message->content_type = eg_message_field(c, "Content-Type");
+    message->group = eg_message_group(c);
+    message->attempt = strtoul(eg_message_field(c, "Queue-Receive-Count"), NULL, 10);
+    message->sent_ms = strtoll(eg_message_field(c, "Queue-Sent"), NULL, 10);
+    return 1;
+}
+
+/* With `batch: 1` the event is the message. */
+static int eg_message_only(const struct execgate_request *request, struct execgate_message *message) {
+    struct execgate_client *c = request->client;
+    eg_clear(&c->message);
+    for (size_t i = 0; i < c->field_count; i++) {
+        eg_append_text(&c->message, c->fields[i].name);
+        eg_append(&c->message, ": ", 2);
+        eg_append(&c->message, c->fields[i].value, strlen(c->fields[i].value) + 1);
+    }
+    eg_append(&c->message, "", 1);
+    if (message->position || c->message.failed) return 0;
+    message->position = 1;
+    message->body = request->body;
+    message->body_size = request->body_size;
+    return eg_message_fill(c, message);
+}
+
 int execgate_message_next(const struct execgate_request *request, struct execgate_message *message) {
     struct execgate_client *c = request->client;
+    if (execgate_header(request, "Queue-Message-Id")) return eg_message_only(request, message);
     const char *at = request->body + message->position;
     size_t left = request->body_size - message->position, head = eg_message_head(c, at, left);
     size_t size = head ? strtoul(eg_message_field(c, "Content-Length"), NULL, 10) : 0;
@@ -631,16 +660,10 @@ int execgate_message_next(const struct execgate_request *request, struct execgat
     c->message.n = head; /* the head, now with NULs, is shorter; the body goes behind all of it */
     eg_append(&c->message, at + head, size);
     if (c->message.failed) return 0;
-    c->attributes.loaded = 0;
     message->position += head + size;
-    message->id = eg_message_field(c, "Execgate-Message-Id");
     message->body = c->message.p + head;
     message->body_size = size;
-    message->content_type = eg_message_field(c, "Content-Type");
-    message->group = eg_message_group(c);
-    message->attempt = strtoul(eg_message_field(c, "Execgate-Receive-Count"), NULL, 10);
-    message->sent_ms = strtoll(eg_message_field(c, "Execgate-Sent"), NULL, 10);
-    return 1;
+    return eg_message_fill(c, message);
 }
 
 const char *execgate_message_attribute(const struct execgate_request *request, const char *name) {

@@ -41,6 +41,16 @@ int file_read(const char *path, const char *about, size_t limit, struct buf *out
     return problem ? error_set_errno(e, problem, "cannot read %s %s", about, path) : 0;
 }
 
+int file_write_all(int fd, struct slice bytes) {
+    while (bytes.n) {
+        ssize_t n = write(fd, bytes.p, bytes.n);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -1;
+        bytes = slice_make(bytes.p + n, bytes.n - (size_t)n);
+    }
+    return 0;
+}
+
 /* --- stamps --- */
 
 struct file_stamp file_stamp_of(const char *path) {

@@ -1,4 +1,4 @@
-/* file.h - configuration files: their contents, whether they have changed since, and a poll that tells.
+/* file.h - whole files: reading and writing their contents, whether they have changed since, and a poll that tells.
  *
  * What a running gateway reads from files besides its blueprint (certificates, keys, users) follows them. A poll
  * looks at its files each second: they are few, and what is mounted or lies behind symbolic links, as secrets in
@@ -22,6 +22,8 @@
 /* Appends the contents of a regular file of at most `limit` bytes, and leaves no other copy in memory. `about` names it
  * in errors: "the certificate". */
 int file_read(const char *path, const char *about, size_t limit, struct buf *out, struct error *e) MUST_CHECK;
+/* All of the bytes, over interruptions and writes in pieces. -1 with errno. */
+int file_write_all(int fd, struct slice bytes) MUST_CHECK;
 
 /* What a file looked like; equal stamps mean that it need not be read again. All zero when it could not be asked. */
 struct file_stamp {

@@ -141,6 +141,17 @@ void json_base64(struct json_write *w, struct slice bytes) {
     buf_append_char(w->out, '"');
 }
 
+void json_pairs(struct json_write *w, const struct fields *f) {
+    json_open(w, '[');
+    for (size_t i = 0; i < f->count; i++) {
+        json_open(w, '[');
+        json_text(w, f->items[i].name);
+        json_text(w, f->items[i].value);
+        json_close(w, ']');
+    }
+    json_close(w, ']');
+}
+
 void json_member(struct json_write *w, struct slice name, struct slice value) {
     json_name(w, name);
     json_text(w, value);

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "gateway/base/buf.h"
+#include "gateway/base/fields.h"
 
 struct json_write {
     struct buf *out;
@@ -27,6 +28,8 @@ void json_raw(struct json_write *w, struct slice value);
 void json_base64(struct json_write *w, struct slice bytes); /* a text value */
 /* name and text value in one call, for the common case. */
 void json_member(struct json_write *w, struct slice name, struct slice value);
+/* A list of [name, value] pairs, because a name may be there twice. */
+void json_pairs(struct json_write *w, const struct fields *f);
 /* The escaped content of a JSON string without its quotes. */
 void json_escape(struct buf *out, struct slice s);
 /* How many bytes from the start stand in a JSON string as they are: valid UTF-8 without quotes, backslashes and

@@ -1,33 +1,8 @@
-#include "gateway/base/memory.h"
 #include "gateway/blueprint/build.h"
 
 #define BATCH_PRESET 10
 
 /* --- triggers --- */
-
-static const char *const queue_keys[] = {"queue", "batch", "window", "reportFailures", "concurrency", "filter"};
-
-static bool is_queue_key(struct slice key) {
-    for (size_t i = 0; i < ARRAY_LEN(queue_keys); i++)
-        if (slice_equal(key, slice_of(queue_keys[i]))) return true;
-    return false;
-}
-
-/* Keys that say something about another kind of trigger would be silently ignored. */
-static void refuse_keys(struct binder *b, const struct trigger_document *d, bool queue) {
-    const struct node *map = d->origin;
-    for (size_t i = 0; map && i < map->count; i++) {
-        struct slice key = map->keys[i]->text;
-        if (is_queue_key(key) == queue) continue;
-        if (slice_equal(key, SLICE("http")) || slice_equal(key, SLICE("queue"))) continue;
-        problems_add(b->problems, map->keys[i]->at, "%s: only %s trigger has it; remove it", key.p,
-                     queue ? "an http" : "a queue");
-    }
-}
-
-void build_no_queue_keys(struct binder *b, const struct trigger_document *d) {
-    refuse_keys(b, d, false);
-}
 
 static void build_filters(const struct trigger_document *d, struct queue_trigger_config *t, struct blueprint *out) {
     struct node *const *values = d->filter.items;
@@ -43,10 +18,8 @@ static uint64_t or_else(uint64_t value, uint64_t otherwise) {
     return value == VALUE_UNSET ? otherwise : value;
 }
 
-void build_queue_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
-                         struct blueprint *out) {
+void build_queue_trigger(const struct trigger_document *d, struct handler_config *h, struct blueprint *out) {
     struct queue_trigger_config *t = &h->queue_triggers[h->queue_trigger_count++];
-    refuse_keys(b, d, true);
     *t = (struct queue_trigger_config){.queue = d->queue->text.p,
                                        .batch = or_else(d->batch, BATCH_PRESET),
                                        .window_ms = or_else(d->window_ms, 0),

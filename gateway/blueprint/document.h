@@ -53,6 +53,12 @@ struct processes_document {
 struct trigger_document {
     struct node *origin;
     struct node *http;
+    struct node *schedule;
+    struct node *name, *time_zone, *input; /* of a schedule; so are all up to max_missed */
+    uint64_t jitter_ms;
+    uint64_t overlap; /* enum schedule_overlap */
+    uint64_t missed;  /* enum schedule_missed */
+    uint64_t max_missed;
     struct node *queue;
     uint64_t batch, window_ms, report_failures, concurrency; /* of a queue trigger */
     struct bound_items filter;                               /* the same: of text */

@@ -1,4 +1,5 @@
 #include "gateway/command/dev_keys.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "plugins/auth/jwk_import.h"
 #include <assert.h>
@@ -41,21 +42,12 @@ static int folders_make(char *path, struct error *e) {
 
 /* --- making them --- */
 
-static int write_all(int fd, const struct buf *text) {
-    size_t done = 0;
-    while (done < text->n) {
-        ssize_t n = write(fd, text->p + done, text->n - done);
-        if (n < 0 && errno != EINTR) return -1;
-        if (n > 0) done += (size_t)n;
-    }
-    return fsync(fd);
-}
-
 /* A link never replaces what another process has made meanwhile; then that one is used. */
 static int file_put(const char *path, const struct buf *text, struct error *e) {
     char *temporary = xasprintf("%s.XXXXXX", path);
     int fd = mkostemp(temporary, O_CLOEXEC); /* 0600 */
-    bool ok = fd >= 0 && write_all(fd, text) == 0 && (link(temporary, path) == 0 || errno == EEXIST);
+    bool ok = fd >= 0 && file_write_all(fd, buf_slice(text)) == 0 && fsync(fd) == 0 &&
+              (link(temporary, path) == 0 || errno == EEXIST);
     int status = ok ? 0 : error_set_errno(e, errno, "the development key cannot be written to %s", path);
     if (fd >= 0) unlink(temporary);
     if (fd >= 0) close(fd);
@@ -136,7 +128,7 @@ static int keys_take(struct dev_keys *k, struct slice text, struct error *e) {
                      k->path);
 }
 
-static int file_read(struct dev_keys *k, int fd, struct error *e) {
+static int open_file_read(struct dev_keys *k, int fd, struct error *e) {
     char text[FILE_SIZE_MAX];
     size_t n = 0;
     const char *why = objection_to(fd);
@@ -163,7 +155,7 @@ static int keys_read(struct dev_keys *k, struct error *e) {
         fd = file_open(k->path);
     }
     if (fd < 0) return error_set_errno(e, errno, "the development key %s cannot be opened", k->path);
-    int status = file_read(k, fd, e);
+    int status = open_file_read(k, fd, e);
     close(fd);
     return status;
 }

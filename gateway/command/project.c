@@ -1,4 +1,5 @@
 #include "gateway/command/project.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "gateway/command/templates.h"
 #include <dirent.h>
@@ -72,15 +73,6 @@ static void fill_in(const struct project *p, struct slice text, struct buf *out)
     }
 }
 
-static int write_all(int fd, struct slice text) {
-    while (text.n) {
-        ssize_t n = write(fd, text.p, text.n);
-        if (n < 0 && errno != EINTR) return -1;
-        if (n > 0) text = slice_make(text.p + n, text.n - (size_t)n);
-    }
-    return 0;
-}
-
 /* A script may be run. */
 static int file_write(const char *path, struct slice text, struct error *e) {
     mode_t mode = slice_starts_with(text, SLICE("#!")) ? 0777 : 0666;
@@ -88,7 +80,7 @@ static int file_write(const char *path, struct slice text, struct error *e) {
     if (status < 0) return status;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0) return error_set_errno(e, errno, "%s cannot be made", path);
-    int failed = write_all(fd, text) < 0 ? errno : 0;
+    int failed = file_write_all(fd, text) < 0 ? errno : 0;
     if (close(fd) < 0 && !failed) failed = errno;
     return failed ? error_set_errno(e, failed, "%s cannot be written", path) : 0;
 }

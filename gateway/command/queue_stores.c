@@ -7,7 +7,6 @@
 #include "gateway/queue/sqlite_store.h"
 #include <assert.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 struct redis_place {
     const char *url;
@@ -120,15 +119,8 @@ static bool says_async(const struct blueprint *b) {
     return false;
 }
 
-static bool is_there(const struct blueprint *b) {
-    char *path = xasprintf("%s/.execgate/%s/queues.db", b->data_directory, b->name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
 bool queue_stores_are_needed(const struct queue_stores *s, const struct blueprint *b) {
-    return s->store || b->queue_count > 0 || says_async(b) || is_there(b);
+    return s->store || b->queue_count > 0 || says_async(b) || sqlite_store_exists(b->data_directory, slice_of(b->name));
 }
 
 static void declare(struct queue_stores *s, const struct queue_config *q) {

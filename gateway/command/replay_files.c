@@ -1,4 +1,5 @@
 #include "gateway/command/replay_files.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include "gateway/command/input.h"
 #include <dirent.h>
@@ -82,21 +83,11 @@ static int file_begin(struct replay_files *f, struct error *e) {
     return 0;
 }
 
-static int write_all(int fd, struct slice bytes) {
-    while (bytes.n) {
-        ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return -1;
-        bytes = slice_make(bytes.p + n, bytes.n - (size_t)n);
-    }
-    return fsync(fd);
-}
-
 static int write_anew(const struct replay_files *f, struct error *e) {
     const char *name = f->names[f->at];
     char *beside = xasprintf("%s.XXXXXX", name); /* mkostemp: 0600 */
     int fd = mkostemp(beside, O_CLOEXEC);
-    int status = fd < 0 ? -1 : write_all(fd, buf_slice(&f->anew));
+    int status = fd < 0 || file_write_all(fd, buf_slice(&f->anew)) < 0 ? -1 : fsync(fd);
     if (status == 0) status = rename(beside, name);
     int why = errno;
     if (fd >= 0) close(fd);

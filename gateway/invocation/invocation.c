@@ -45,6 +45,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->trigger = TRIGGER_HTTP;
     inv->attempts = 0;
     inv->client_context = SLICE_NONE;
+    inv->schedule = NULL;
     inv->messages = NULL;
     inv->held_sends = NULL;
     inv->trace_id[0] = '\0';

@@ -1,4 +1,5 @@
 #include "gateway/invocation/spill.h"
+#include "gateway/base/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -32,20 +33,10 @@ int spill_open(struct error *e) {
     return fd < 0 ? error_set_errno(e, errno, "cannot make a temporary file in %s for a large body", directory) : fd;
 }
 
-static int spill_write_bytes(int fd, struct slice bytes, struct error *e) {
-    while (bytes.n) {
-        ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return error_set_errno(e, errno, "cannot write a large body to %s", spill_directory());
-        bytes = slice_make(bytes.p + n, bytes.n - (size_t)n);
-    }
-    return 0;
-}
-
 int spill_write(int fd, const struct chunk *first, struct error *e) {
     for (const struct chunk *c = first; c; c = c->next) {
-        int result = spill_write_bytes(fd, c->bytes, e);
-        if (result < 0) return result;
+        if (file_write_all(fd, c->bytes) == 0) continue;
+        return error_set_errno(e, errno, "cannot write a large body to %s", spill_directory());
     }
     return 0;
 }

@@ -84,17 +84,6 @@ static const struct member record_members[] = {
 
 /* --- writing --- */
 
-static void write_pairs(struct json_write *w, const struct fields *f) {
-    json_open(w, '[');
-    for (size_t i = 0; i < f->count; i++) {
-        json_open(w, '[');
-        json_text(w, f->items[i].name);
-        json_text(w, f->items[i].value);
-        json_close(w, ']');
-    }
-    json_close(w, ']');
-}
-
 /* Which of the two ways a row of bytes is written. */
 static bool is_written(enum member_kind kind, struct slice s) {
     bool text = text_utf8_prefix(s) == s.n;
@@ -128,7 +117,7 @@ static void write_member(struct json_write *w, const struct member *m, const voi
     case MEMBER_PAIRS:
         if (pairs->count == 0) break;
         json_name(w, m->name);
-        write_pairs(w, pairs);
+        json_pairs(w, pairs);
         break;
     case MEMBER_OBJECT:
         json_name(w, m->name);

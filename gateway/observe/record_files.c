@@ -1,4 +1,5 @@
 #include "gateway/observe/record_files.h"
+#include "gateway/base/file.h"
 #include "gateway/base/memory.h"
 #include <dirent.h>
 #include <errno.h>
@@ -146,16 +147,6 @@ static int drop_oldest(struct record_files *f, struct error *e) {
     return 0;
 }
 
-static int write_all(int fd, struct slice bytes) {
-    while (bytes.n) {
-        ssize_t n = write(fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return -1;
-        bytes = slice_make(bytes.p + n, bytes.n - (size_t)n);
-    }
-    return 0;
-}
-
 static uint64_t segment_most(const struct record_files *f) {
     uint64_t most = f->limit / SEGMENTS;
     return most < SEGMENT_MOST ? most : SEGMENT_MOST;
@@ -172,7 +163,7 @@ static int append_line(struct record_files *f, struct slice line, struct error *
     while (status == 0 && f->total + line.n > f->limit) status = drop_oldest(f, e);
     if (status == 0 && f->fd < 0) status = segment_begin(f, e);
     if (status < 0) return status;
-    if (write_all(f->fd, line) < 0) return error_set_errno(e, errno, "cannot write to \"%s\"", f->path);
+    if (file_write_all(f->fd, line) < 0) return error_set_errno(e, errno, "cannot write to \"%s\"", f->path);
     f->segments[f->count - 1].size += line.n;
     f->total += line.n;
     return 0;
