@@ -309,6 +309,17 @@ def test_purge_asks_a_person(shop):
     assert shop.bodies("orders") == []
 
 
+def test_a_person_sees_how_far_long_work_is(shop):
+    feed = "".join(json.dumps({"body": "x"}) + "\n" for _ in range(1500))
+    shop.good("send", "orders", "-", "--batch", stdin=feed)
+    for words, shown in [(["redrive", "orders", "--to", "dead"], "1000 of 1500 messages redriven"),
+                         (["export", "dead", "-o", "kept"], "500 of 1500 messages read"),
+                         (["purge", "dead", "--yes"], "1000 of 1500 messages purged"),
+                         (["import", "dead", "-i", "kept"], "500 messages imported")]:
+        status, seen = on_terminal(shop, "", *words)
+        assert status == 0 and shown in seen and "1500 messages " in seen.splitlines()[-1]
+
+
 # --- redrive ---
 
 def test_redrive_sends_the_dead_back(shop):
