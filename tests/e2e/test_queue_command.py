@@ -163,6 +163,14 @@ def test_a_queue_that_the_blueprint_names_no_more(local):
     assert local.json("purge", "small", "--yes")["purged"] == 1
 
 
+def test_queues_of_invocations(local):
+    with local.gateway():
+        everything = wait_for(lambda: (q := {q["queue"] for q in local.json("list", "--all", "-i", "0s")}) and "async/worker" in q and q, 30, "its queue")
+        assert everything - set(local.list()) == {"async/worker", "async/worker/failed"}  # never used
+        assert local.peek("async/worker") == []
+        assert 'no queue "async/worker"' in local.bad("pause", "async/worker")
+
+
 # --- send and peek ---
 
 def test_send_has_everything_that_a_message_can_have(shop):
@@ -265,6 +273,19 @@ def test_purge_removes_all(shop):
     assert shop.json("purge", "orders", "--yes") == {"queue": "orders", "purged": 2301, "complete": True}
     assert shop.list()["orders"]["messages"] == 0 and shop.counted()["purged"] == 2301
     assert shop.good("purge", "orders", "-y") == "orders: 0 messages purged\n"
+
+
+def test_purge_takes_what_a_handler_has_too(shop):
+    slow = WORKER.replace("def handle(record):", "def handle(record):\n    import time\n    while not os.path.exists('go'): time.sleep(0.01)")
+    with Gateway(shop.folder, shop.text, files={"worker.py": slow}):
+        shop.send("orders", "held")
+        wait_for(lambda: shop.list()["orders"]["inFlight"] == 1, 30, "a message in flight")
+        assert shop.json("purge", "orders", "--yes")["purged"] == 1
+        shop.send("orders", "next")
+        (shop.folder / "go").touch()
+        wait_for(lambda: shop.handled() == ["held", "next"], 30, "both")
+        wait_for(lambda: shop.list()["orders"]["messages"] == 0, 30, "an empty queue")
+        assert shop.counted()["acknowledged"] == 1
 
 
 def test_purge_needs_a_yes(shop):
