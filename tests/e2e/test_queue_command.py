@@ -166,7 +166,7 @@ def test_a_queue_that_the_blueprint_names_no_more(local):
 def test_queues_of_invocations(local):
     with local.gateway():
         everything = wait_for(lambda: (q := {q["queue"] for q in local.json("list", "--all", "-i", "0s")}) and "async/worker" in q and q, 30, "its queue")
-        assert everything - set(local.list()) == {"async/worker", "async/worker/failed"}  # never used
+        assert everything - set(local.list()) == {"async/worker"}  # never used
         assert local.peek("async/worker") == []
         assert 'no queue "async/worker"' in local.bad("pause", "async/worker")
 
