@@ -5,8 +5,8 @@
  * Redis 6.2 or Valkey; one server, not a cluster's many.
  *
  * An answer QUEUE_OK to a send means that Redis has it. Whether it survives Redis' own end is Redis' setting: with
- * appendonly yes and appendfsync always it is on the disk, with everysec the last second may be lost to a power
- * failure.
+ * appendonly yes and appendfsync always it is on the disk, with everysec up to two seconds may be lost (Redis holds
+ * writes back while an earlier one is being synced).
  *
  * Store time is the gateway's monotonic clock, begun at what Redis says; Redis keeps the latest that any gateway has
  * brought and a gateway that lags behind follows, so that neither skew between machines nor a wall clock that jumps

@@ -33,8 +33,10 @@ static struct queue_store *store_of(struct queue_store *s, struct slice queue) {
     return found ? found : r->stores[0];
 }
 
-static struct queue_store *notes_of(struct queue_store *s) {
+static struct queue_store *note_store(struct queue_store *s, struct slice key) {
+    static const struct slice pause = {QUEUE_PAUSE_PREFIX, sizeof QUEUE_PAUSE_PREFIX - 1};
     struct routed_store *r = routed_of(s);
+    if (slice_starts_with(key, pause)) return store_of(s, slice_make(key.p + pause.n, key.n - pause.n));
     return r->stores[r->count > 1 ? 1 : 0];
 }
 
@@ -126,17 +128,17 @@ static void routed_redrive(struct queue_store *s, const struct queue_redrive *re
 }
 
 static void routed_recall(struct queue_store *s, struct slice key, struct queue_done done) {
-    struct queue_store *to = notes_of(s);
+    struct queue_store *to = note_store(s, key);
     to->ops->recall(to, key, done);
 }
 
 static void routed_swap(struct queue_store *s, const struct queue_swap *swap, struct queue_done done) {
-    struct queue_store *to = notes_of(s);
+    struct queue_store *to = note_store(s, swap->key);
     to->ops->swap(to, swap, done);
 }
 
 static void routed_lease(struct queue_store *s, const struct queue_lease *lease, struct queue_done done) {
-    struct queue_store *to = notes_of(s);
+    struct queue_store *to = note_store(s, lease->key);
     to->ops->lease(to, lease, done);
 }
 

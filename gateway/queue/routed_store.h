@@ -1,8 +1,8 @@
 /* routed_store.h - several stores that look like one: each queue is in the store that its name leads to.
  *
- * The home store has all queues that no route was told of. Notes and leases, which have no queue, are with the first
- * store that was added, if there is one: it is the one that other gateways share. A call that names several queues is
- * carried out by one store or refused, because only one store can do it whole.
+ * The home store has all queues that no route was told of. A note that pauses a queue is with it; other notes and
+ * leases are with the first store that was added, if there is one: it is the one that other gateways share. A call that
+ * names several queues is carried out by one store or refused, because only one store can do it whole.
  */
 #pragma once
 #include "gateway/loop/loop.h"

@@ -80,6 +80,7 @@ struct queue_source {
     bool receiving;
     bool spares_store; /* a receive has failed: none before `again` */
     bool pausing;      /* paused, or not known yet */
+    bool pause_known;
     bool stopped;
     bool store_failed; /* and was complained about */
 };

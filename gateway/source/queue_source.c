@@ -290,7 +290,7 @@ static void on_beat(struct deadline *d) {
 /* --- pausing --- */
 
 void queue_pause_key(struct buf *out, struct slice queue) {
-    buf_append_text(out, "pause/");
+    buf_append_text(out, QUEUE_PAUSE_PREFIX);
     buf_append_slice(out, queue);
 }
 
@@ -301,10 +301,11 @@ static void on_pause_note(void *context, struct queue_reply *reply) {
     arm(s, &s->look, PAUSE_LOOK_MS);
     if (reply->result != QUEUE_OK) return;
     bool paused = !slice_is_none(reply->value);
-    if (paused != s->pausing)
+    if (paused != s->pausing || !s->pause_known)
         log_event(s->pipeline->log, LOG_INFO, paused ? "queue paused" : "queue is taken from",
                   LOG_SLICE("queue", s->name));
     s->pausing = paused;
+    s->pause_known = true;
     source_pump_soon(s);
 }
 

@@ -1,4 +1,4 @@
-"""A Redis server of the test's own: on a free port of the loopback, in a folder of the test, with an append-only file."""
+"""A Redis server of the test's own: on a free port of the loopback, in a folder of the test. What it has said is on the disk."""
 import os
 import signal
 import socket
@@ -29,7 +29,7 @@ class RedisServer:
 
     def start(self, seconds=30):
         self.process = subprocess.Popen(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
-                                         "--appendonly", "yes"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                                         "--appendonly", "yes", "--appendfsync", "always"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         end = time.monotonic() + seconds
         while not self.answers():
             assert self.process.poll() is None, "redis-server ended"

@@ -92,6 +92,17 @@ def test_a_redis_that_dies_and_returns_loses_nothing(tmp_path, redis):
         assert g.logs("no connection to Redis, trying again") and g.logs("connected to Redis")
 
 
+def test_without_redis_the_other_queues_work(tmp_path, redis):
+    one = tmp_path / "one"
+    redis.kill()
+    with gateway(one, redis) as g:
+        send(g, "here", path="/local")
+        wait_for(lambda: handled(one) == ["here"], 30, "the local message")
+        redis.start()
+        wait_for(lambda: g.request("POST", "/send", "there").status == 202, 30, "the connection")
+        wait_for(lambda: "there" in handled(one), 30, "the message in Redis")
+
+
 def test_a_stream_of_other_programs_is_a_queue(tmp_path, redis):
     one = tmp_path / "one"
     with gateway(one, redis, queue=", stream: events, group: shop"):

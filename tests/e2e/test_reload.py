@@ -182,6 +182,7 @@ def test_reloads_that_overtake_each_other_leave_no_crowd(tmp_path):
         wait_for(lambda: len(g.handler_pids()) <= 3, 30, "those of the first, of the last, and of the one before it alone")
         g.process.send_signal(signal.SIGTERM)
         g.wait_log("stopping")
+        g.process.send_signal(signal.SIGINT)  # another one: the same again at once would be taken for an echo
 
 
 def test_a_process_that_does_not_start_keeps_the_old_one(tmp_path):

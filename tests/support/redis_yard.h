@@ -1,7 +1,8 @@
 /* redis_yard.h - a Redis server of the test's own: on a free port of the loopback, in a temporary folder that goes
  * away.
  *
- * It keeps an append-only file and nothing else, so that what it has after a restart is what that file says.
+ * It keeps an append-only file and nothing else, written to the disk before it answers: what it has after a restart is
+ * what that file says. With appendfsync everysec it would hold writes back while an earlier one is being synced.
  */
 #pragma once
 #include "gateway/queue/redis_store.h"
@@ -39,9 +40,10 @@ static inline int redis_free_port(void) {
 
 static inline void redis_yard_exec(const struct redis_yard *y) {
     char port[16];
-    const char *arguments[32] = {"redis-server", "--port", port,           "--bind", "127.0.0.1",  "--dir",  y->folder,
-                                 "--save",       "",       "--appendonly", "yes",    "--loglevel", "warning"};
-    size_t n = 13;
+    const char *arguments[32] = {"redis-server", "--port",        port,     "--bind",     "127.0.0.1",
+                                 "--dir",        y->folder,       "--save", "",           "--appendonly",
+                                 "yes",          "--appendfsync", "always", "--loglevel", "warning"};
+    size_t n = 15;
     snprintf(port, sizeof port, "%d", y->port);
     for (size_t i = 0; y->extra[i]; i++) arguments[n++] = y->extra[i];
     int nothing = open("/dev/null", O_RDWR);

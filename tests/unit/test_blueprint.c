@@ -272,7 +272,7 @@ static const struct bad {
     {"defaults: {timeout: 2d}\n", 3, 21, "the most is 1d"},
     {"handlers: {a: {command: /a, triggers: [{queue: x}]}}\n", 3, 48, "there is no queue \"x\""},
     {"handlers: {a: {command: /a, triggers: [{topic: x}]}}\n", 3, 41,
-     "unknown key \"topic\" in a trigger; it takes: http, queue"},
+     "unknown key \"topic\" in a trigger; it takes: http, schedule"},
     {"handlers: {a: {command: /a, triggers: {http: GET /}}}\n", 3, 39, "begin each item with \"- \""},
     {"handlers: {a: {command: /a, triggers: [{http: GET /, guard: none}]}}\n", 3, 54, "unknown key \"guard\""},
     {"listen: []\n", 3, 9, "listen: expected at least 1"},

@@ -26,6 +26,12 @@ static void routed_yard_clear(struct yard *y) {
     r->far.yard.clear(&r->far.yard);
 }
 
+static void desk_pause(struct desk *d, struct slice key) {
+    struct answer *a = desk_answer(d);
+    d->used->ops->swap(d->used, &(struct queue_swap){key, SLICE_NONE, SLICE("")}, desk_done(a));
+    assert_true(desk_await_ok(d, a)->granted);
+}
+
 static void queues_are_where_they_belong(void **state) {
     struct desk *d = *state;
     desk_declare(d, &(struct queue_settings){.name = SLICE("far"), .dead_letter = SLICE("far-dead")});
@@ -42,12 +48,16 @@ static void queues_are_where_they_belong(void **state) {
     assert_int_equal(desk_redrive(d, &(struct queue_redrive){.from = SLICE("far-dead"), .max = 10}), 1);
     desk_take_and_ack(d, "far", "away");
     assert_true(desk_swap(d, SLICE_NONE, SLICE("1"))->granted);
+    desk_pause(d, SLICE("pause/q"));
+    desk_pause(d, SLICE("pause/far"));
     desk_shut(d);
     struct error e;
     struct routed_yard *r = container_of(d->yard, struct routed_yard, yard);
     d->store = d->used = r->home.yard.open(&r->home.yard, d->loop, &e); /* alone */
     d->open_stores++;
     assert_none(desk_recall(d, "schedule/nightly"));
+    assert_slice(desk_recall(d, "pause/q"), "");
+    assert_none(desk_recall(d, "pause/far"));
     desk_take_and_ack(d, "q", "near");
     assert_int_equal(desk_stats(d, "far").sent, 0);
 }
