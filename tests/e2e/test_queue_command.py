@@ -460,6 +460,17 @@ def test_an_import_goes_on_where_it_stopped(shop):
     assert sorted(map(int, (json.loads(line)["body"] for line in shop.good("export", "orders").splitlines()))) == list(range(1500))
 
 
+def test_an_import_beside_a_gateway_is_handled_once(shop):
+    shop.good("send", "orders", "-", "--batch", stdin="".join(json.dumps({"body": f"ok {i}"}) + "\n" for i in range(700)))
+    text = shop.good("export", "orders")
+    shop.good("purge", "orders", "--yes")
+    with shop.gateway():
+        assert shop.json("import", "orders", stdin=text)["imported"] == 700
+        wait_for(lambda: shop.counted()["acknowledged"] == 700, 30, "all of them")
+        assert shop.json("import", "orders", stdin=text) == {"queue": "orders", "imported": 0, "skipped": 700, "complete": True}
+    assert sorted(shop.handled()) == sorted(f"ok {i}" for i in range(700))
+
+
 def test_the_dead_stay_dead_through_an_export(shop):
     shop.bury("fail a")
     before, = shop.peek("dead")
