@@ -4,8 +4,6 @@
 #include "gateway/command/queue_match.h"
 #include "gateway/command/queue_progress.h"
 
-#define PAGE 256 /* messages that are looked at in one go */
-
 static const struct option_row redrive_options[] = {
     {"to", 0, "QUEUE", "Another queue than the one each died in"},
     {"limit", 'n', "N", "At most so many"},
@@ -56,7 +54,7 @@ static bool is_wanted(const struct redrive *r, const struct queue_message *m) {
 /* Those of a page that fit. When a group's messages go, the next one moves up, to a place that the walk has passed: it
  * begins again, so that it is neither missed nor overtaken. */
 static int redrive_page(struct redrive *r, struct queue_walk *walk, const struct queue_reply *page, struct error *e) {
-    struct slice positions[PAGE];
+    struct slice positions[QUEUE_PAGE_MAX];
     size_t count = 0;
     bool grouped = false;
     for (size_t i = 0; i < page->count && count < r->limit - r->moved; i++) {
@@ -75,7 +73,7 @@ static int redrive_matching(struct redrive *r, struct error *e) {
     const struct queue_reply *page;
     int status = 0;
     do {
-        page = queue_walk_next(&walk, PAGE, e);
+        page = queue_walk_next(&walk, QUEUE_PAGE_MAX, e);
         size_t count = page ? page->count : 0;
         if (!page) status = -ERROR_SYSTEM;
         if (count == 0) break;

@@ -68,7 +68,7 @@ class Shop:
         return self.lines("peek", queue, "--json", *options)
 
     def bodies(self, queue):
-        return [m["body"] for m in self.peek(queue, "-n", "1000")]
+        return [m["body"] for m in self.peek(queue, "-n", "10000")]
 
     def list(self, interval="0s"):
         return {q["queue"]: q for q in self.json("list", "--interval", interval)}
@@ -378,13 +378,13 @@ def test_redrive_by_a_field_of_the_body(shop):
 
 
 def test_redrive_keeps_the_order_of_groups(shop):
-    feed = [{"body": json.dumps({"i": i, "odd": i % 2}), "groupId": "g"} for i in range(700)]
+    feed = [{"body": json.dumps({"i": i, "odd": i % 2}), "groupId": "g"} for i in range(2600)]
     (shop.folder / "feed").write_text("\n".join(map(json.dumps, feed)))
     shop.good("send", "dead", "@feed", "--batch")
-    assert shop.json("redrive", "dead", "--to", "orders", "--where", "odd=1")["redriven"] == 350
-    assert [json.loads(b)["i"] for b in shop.bodies("orders")] == list(range(1, 700, 2))
-    assert shop.json("redrive", "dead", "--to", "small")["redriven"] == 350
-    assert [json.loads(b)["i"] for b in shop.bodies("small")] == list(range(0, 700, 2))
+    assert shop.json("redrive", "dead", "--to", "orders", "--where", "odd=1")["redriven"] == 1300
+    assert [json.loads(b)["i"] for b in shop.bodies("orders")] == list(range(1, 2600, 2))
+    assert shop.json("redrive", "dead", "--to", "small")["redriven"] == 1300
+    assert [json.loads(b)["i"] for b in shop.bodies("small")] == list(range(0, 2600, 2))
 
 
 def test_redrive_comes_to_an_end_though_they_die_again(shop):
