@@ -141,7 +141,7 @@ static void report_unknown(struct arena *a, struct slice name, struct error *e) 
         buf_printf(&meant, "%s%s", meant.n ? "/" : "", part);
         snprintf(folder + n, sizeof folder - n, "/%s", part);
     }
-    if (found)
+    if (found && !slice_equal(buf_slice(&meant), name))
         error_set(e, ERROR_FORMAT, "there is no time zone \"" SLICE_FMT "\"; did you mean \"" SLICE_FMT "\"?",
                   SLICE_ARG(name), SLICE_ARG(buf_slice(&meant)));
     else
