@@ -174,11 +174,10 @@ static void zones_by_name(void **state) {
     arena_init(&a, 4096);
     assert_null(zone_load(&a, SLICE("Europ/Pariss"), &e));
     assert_non_null(strstr(e.message, "did you mean \"Europe/Paris\"?"));
-    assert_null(zone_load(&a, SLICE("Europe"), &e)); /* a folder */
-    assert_null(strstr(e.message, "did you mean"));
     static const char *const bad[] = {"", "/etc/passwd", "../../etc/passwd", "Europe/", "Europe//Paris", ".", "Qwertz"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) assert_null(zone_load(&a, slice_of(bad[i]), &e));
     assert_null(zone_load(&a, SLICE("Europe"), &e)); /* a folder */
+    assert_null(strstr(e.message, "did you mean"));
     const struct zone *paris = zone_load(&a, SLICE("Europe/Paris"), &e);
     assert_int_equal(zone_offset_s(paris, moment("2026-07-01")), 7200);
     assert_int_equal(zone_next_change(paris, moment("2026-07-01")), moment("2026-10-25T01:00"));
