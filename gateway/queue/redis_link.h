@@ -14,7 +14,7 @@
 #pragma once
 #include "gateway/base/list.h"
 #include "gateway/loop/loop.h"
-#include "gateway/queue/redis_address.h"
+#include "gateway/base/redis_address.h"
 #include <stdbool.h>
 
 struct redisReply;
