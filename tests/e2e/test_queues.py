@@ -522,6 +522,31 @@ def test_the_C_example(tmp_path, batch):
         g.wait_output(f"order {ids[0]}, attempt")
 
 
+PYTHON = """#!/usr/bin/python3
+import execgate
+def handle(request):
+    failed = []
+    for m in request.messages():
+        print("got", m.header("Queue-Message-Id"), m.body.decode(), flush=True)
+        if m.body == b"bad":
+            failed.append(m.header("Queue-Message-Id"))
+    return execgate.failed_messages(failed)
+execgate.serve(handle)
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+def test_the_Python_template_takes_messages(tmp_path, batch):
+    library = pathlib.Path(__file__).parents[2] / "sdk-examples/templates/python/execgate.py"
+    text = blueprint(trigger=f", batch: {batch}, reportFailures: true").replace("./puppet.sh", "./handler.py")
+    with Gateway(tmp_path, text, files={"handler.py": PYTHON, "execgate.py": library.read_text()}) as g:
+        ids = send_all(g, ["good", "bad"])
+        g.wait_output(f"got {ids[0]} good")
+        dead, = wait_deaths(tmp_path, 1)
+        assert dead["id"] == ids[1] and dead["attempts"] == 3
+        wait_stats(tmp_path, messages=0, acknowledged=1)
+
+
 def test_the_C_example_as_a_handler_of_dead_letters(tmp_path):
     text = blueprint(trigger=", reportFailures: true", more="      - {queue: dead, reportFailures: true}\n")
     with Gateway(tmp_path, text.replace("./puppet.sh", str(EXAMPLES / "orders"))) as g:
