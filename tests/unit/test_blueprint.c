@@ -397,6 +397,17 @@ static void test_another_version_is_the_only_problem(void **state) {
     problems_free(&p);
 }
 
+static void test_an_unknown_key_of_a_trigger_is_told_once(void **state) {
+    (void)state;
+    struct problems p = {0};
+    assert_null(parse(
+        "blueprint: 1\nname: a\nhandlers:\n  a: {command: /a, triggers: [{schedule: rate(1 day), timezone: UTC}]}\n",
+        &p));
+    assert_int_equal(p.count, 1);
+    assert_problem(&p, 4, 54, "did you mean \"timeZone\"?");
+    problems_free(&p);
+}
+
 static void test_all_problems_in_the_order_of_the_file(void **state) {
     (void)state;
     struct problems p = {0};
@@ -866,6 +877,7 @@ int main(void) {
         cmocka_unit_test(test_bad_blueprints),
         cmocka_unit_test(test_bad_heads),
         cmocka_unit_test(test_another_version_is_the_only_problem),
+        cmocka_unit_test(test_an_unknown_key_of_a_trigger_is_told_once),
         cmocka_unit_test(test_all_problems_in_the_order_of_the_file),
         cmocka_unit_test(test_a_mistake_in_defaults_is_told_once),
         cmocka_unit_test(test_too_many_problems),
