@@ -404,7 +404,7 @@ static void test_an_unknown_key_of_a_trigger_is_told_once(void **state) {
         "blueprint: 1\nname: a\nhandlers:\n  a: {command: /a, triggers: [{schedule: rate(1 day), timezone: UTC}]}\n",
         &p));
     assert_int_equal(p.count, 1);
-    assert_problem(&p, 4, 54, "did you mean \"timeZone\"?");
+    assert_problem(&p, 4, 55, "did you mean \"timeZone\"?");
     problems_free(&p);
 }
 
