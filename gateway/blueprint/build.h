@@ -26,6 +26,10 @@ void build_queues(const struct composition *c, struct binder *b, const struct bl
                   struct blueprint *out);
 struct queue_retry_config build_retry(const struct retry_document *d, uint64_t max_attempts);
 void check_queues(struct problems *p, const struct blueprint *model);
+void check_retry(struct problems *p, struct position at, const struct queue_retry_config *retry);
+/* `key` names a queue that is not there. */
+void queue_unknown(struct problems *p, struct position at, const char *key, const struct blueprint *model,
+                   const char *name);
 /* Its parts in build_async.c; after the queues. */
 void build_async(const struct blueprint_document *d, struct blueprint *out);
 void check_async(struct problems *p, const struct blueprint *model);

@@ -46,7 +46,7 @@ static int read_base64(struct queue_send *send, const struct member *m, struct j
 
 static int read_delay(struct queue_send *send, const struct member *m, struct json_value value, struct arena *a,
                       struct error *e) {
-    if (value.kind != JSON_STRING) return must_be(m->name, "a text", e);
+    if (value.kind != JSON_STRING) return must_be(m->name, "a text such as \"30s\"", e);
     struct slice text = json_text_of(a, value);
     if (text_to_duration_ms(text, &send->delay_ms)) return 0;
     return error_set(e, ERROR_FORMAT, "the delay must be a duration such as 30s: \"" SLICE_FMT "\"", SLICE_ARG(text));
@@ -212,7 +212,8 @@ static const struct member *member_of(struct slice name, enum queue_json_kind ki
 static int member_once(const struct member *m, unsigned *seen, struct error *e) {
     size_t i = (size_t)(m - members);
     if (i > 0 && slice_starts_with(slice_of(m->name), slice_of(m[-1].name))) i--;
-    if (*seen & 1u << i) return error_set(e, ERROR_FORMAT, "%s: is said twice", m->name);
+    if (*seen & 1u << i)
+        return error_set(e, ERROR_FORMAT, "%s: is said already; give it once, as text or as base64", m->name);
     *seen |= 1u << i;
     return 0;
 }

@@ -62,8 +62,10 @@ def test_a_list_is_sent_whole_or_not_at_all(tmp_path):
     ('{"messages": [{}]}', "body"), ('{"messages": [{"body": 1}]}', "text"), ('{"messages": [{"body": "", "colour": "red"}]}', "colour"),
     ('{"messages": [{"body": "", "delay": "soon"}]}', "30s"), ('{"messages": [{"bodyBase64": "*"}]}', "base64"),
     ('{"messages": [{"body": "", "attributes": {"a": 1}}]}', "attributes"),
-    ('{"messages": [{"body": "", "attributes": {"a": "1"}, "attributes": {"b": "2"}}]}', "twice"),
-    ('{"messages": [{"body": "", "bodyBase64": ""}]}', "twice"),
+    ('{"messages": [{"body": "", "attributes": {"a": "1"}, "attributes": {"b": "2"}}]}', "is said already"),
+    ('{"messages": [{"body": "a"}, {"body": 1}]}', "messages[1]: body: must be a text"),
+    ('{"messages": [{"body": "a", "bodyBase64": "AAEC"}]}', "bodyBase64: is said already"),
+    ('{"messages": [{"body": "a", "delay": 5}]}', 'a text such as "30s"'), ('[{"body": "a"}]', '{"messages": [{"body": "a teapot"}]}'),
 ])
 def test_a_list_that_makes_no_sense_is_refused(tmp_path, body, word):
     with shop(tmp_path) as (g, _):
