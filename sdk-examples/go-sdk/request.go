@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,6 +37,8 @@ type Request struct {
 	Host     string
 	Body     []byte
 	Deadline time.Time // zero when there is none
+
+	ScheduledTime time.Time // the moment that is meant, of an event of a schedule; else zero
 
 	RequestID         string // what the client sees as X-Request-Id
 	ClientAddress     string
@@ -91,6 +94,15 @@ func (r *Request) Claims() (map[string]any, error) {
 	return claims, err
 }
 
+// logf writes where the program's own complaints about events go.
+func (r *Request) logf(format string, args ...any) {
+	if r.call == nil {
+		log.Printf(format, args...)
+		return
+	}
+	r.call.client.log.Printf(format, args...)
+}
+
 // JSON reads the body into v.
 func (r *Request) JSON(v any) error {
 	return json.Unmarshal(r.Body, v)
@@ -107,6 +119,14 @@ func ReadRequest(pipeline []byte) (r *Request, rest []byte, err error) {
 }
 
 func (r *Request) read(pipeline []byte) (rest []byte, err error) {
+	rest, err = r.readMessage(pipeline)
+	if err == nil && r.ID == "" {
+		err = errNoMessage
+	}
+	return rest, err
+}
+
+func (r *Request) readMessage(pipeline []byte) (rest []byte, err error) {
 	end := bytes.Index(pipeline, []byte("\r\n\r\n"))
 	if end < 0 {
 		return nil, errNoMessage
@@ -128,7 +148,7 @@ func (r *Request) read(pipeline []byte) (rest []byte, err error) {
 			return nil, err
 		}
 	}
-	if size > len(rest) || r.ID == "" {
+	if size > len(rest) {
 		return nil, errNoMessage
 	}
 	r.Body = rest[:size:size]
@@ -188,6 +208,12 @@ func (r *Request) takeOwn(name, value string) error {
 			return errNoMessage
 		}
 		r.Deadline = time.UnixMilli(ms)
+	case "Scheduled-Time":
+		at, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			return errNoMessage
+		}
+		r.ScheduledTime = at
 	case "Client-Address":
 		r.ClientAddress = value
 	case "Client-Certificate":
