@@ -19,6 +19,13 @@ impl Request {
     /// Reads the first request message of a pipeline; `None` when there is no whole one. The second part is what
     /// follows it.
     pub fn read(pipeline: &[u8]) -> Option<(Request, &[u8])> {
+        let read = Request::read_message(pipeline)?;
+        read.0.own("Invocation-Id")?;
+        Some(read)
+    }
+
+    /// The same of any request message, as those of a queue's batch are.
+    pub(crate) fn read_message(pipeline: &[u8]) -> Option<(Request, &[u8])> {
         let end = head_size(pipeline)?;
         // Values are octets (RFC 9110 section 5.5), so a client's may be no UTF-8.
         let head = String::from_utf8_lossy(&pipeline[..end]).into_owned();
@@ -28,7 +35,6 @@ impl Request {
         };
         request.read_head(&head)?;
         request.head = head;
-        request.own("Invocation-Id")?;
         let size = match request.header("Content-Length") {
             Some(text) => text.parse().ok()?,
             None => 0,
@@ -168,6 +174,11 @@ impl Request {
         Json::parse(self.own("Claims")?).ok()
     }
 
+    /// Of an event of a schedule, the moment that is meant: `2026-03-29T01:00:00Z`.
+    pub fn scheduled_time(&self) -> Option<&str> {
+        self.own("Scheduled-Time")
+    }
+
     /// What the client sees as X-Request-Id.
     pub fn request_id(&self) -> &str {
         self.own("Request-Id").unwrap_or("")
@@ -217,6 +228,27 @@ fn line_at(head: &str, at: usize) -> Option<(&str, usize)> {
     Some((line.strip_suffix('\r')?, at + size + 1))
 }
 
+/// Percent-encodes all that is not unreserved (RFC 3986 section 2.3).
+pub(crate) fn percent_encode(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.bytes() {
+        if c.is_ascii_alphanumeric() || b"-._~".contains(&c) {
+            out.push(c as char);
+        } else {
+            out += &format!("%{:02X}", c);
+        }
+    }
+    out
+}
+
+pub(crate) fn form_pairs(form: &str) -> Vec<(String, String)> {
+    form.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name, true), decode(value, true)))
+        .collect()
+}
+
 fn form_value(form: &str, name: &str) -> Option<String> {
     form.split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -225,7 +257,7 @@ fn form_value(form: &str, name: &str) -> Option<String> {
 }
 
 /// Percent-decoding; bytes that are no UTF-8 become replacement characters.
-fn decode(text: &str, is_form: bool) -> String {
+pub(crate) fn decode(text: &str, is_form: bool) -> String {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
     while at < bytes.len() {
         let decoded = match bytes[at] {
