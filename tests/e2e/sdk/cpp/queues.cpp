@@ -14,7 +14,7 @@ static void take(const execgate::message &m) {
     tell("took " + m.body + " attempt " + std::to_string(m.receive_count) + " group " + m.group_id + " colour " +
          m.get("colour", "none"));
     if (m.body == "bad" && m.receive_count == 1) throw execgate::error("Bad", "the first time");
-    if (m.body == "later" && m.receive_count == 1)
+    if (m.body == "later")
         throw execgate::error("Later", "not yet").retry_after(seconds(86400));
     if (m.body == "never") throw execgate::error("Never", "for good").no_retry();
 }
