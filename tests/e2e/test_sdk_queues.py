@@ -8,7 +8,7 @@ import time
 import pytest
 from execgate import BUILD, ROOT, Gateway, run_cli, wait_for
 from queues import rows, send_all, wait_deaths, wait_empty, wait_stats
-from test_sdk import SOURCES, command
+from test_sdk import BUILDERS, SOURCES, command
 
 PATIENCE = 30
 built = {}
@@ -64,6 +64,10 @@ def language(request):
 
 def bodies(folder):
     return [r["body"].decode() for r in rows(folder, "SELECT body FROM message ORDER BY seq")]
+
+
+def bodies_of(folder, queue):
+    return sorted(r["body"].decode() for r in rows(folder, "SELECT body FROM message m JOIN queue q ON q.id = m.queue WHERE q.name = ?", queue))
 
 
 def test_only_what_failed_comes_again(tmp_path, language):
@@ -122,3 +126,30 @@ def test_a_schedule_tells_its_time(tmp_path, language):
     said = re.search(r"scheduled (\S+)", r.stderr)[1]
     at = int(said) if said.isdigit() else datetime.datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
     assert abs(at - time.time()) < 600
+
+
+# --- docs/sdk.md ---
+@pytest.mark.parametrize("tag,name,source", [("c", "c", "main.c"), ("cpp", "cpp", "main.cpp"), ("go", "go", "main.go"), ("rust", "rust", "src/main.rs")])
+def test_the_documentation_shows_handlers_of_queues_that_work(tmp_path, tag, name, source):
+    """The last example of each language in place of the source of a new project."""
+    if tag in BUILDERS:
+        command(tag)  # skips where there is no compiler
+    assert run_cli("new", "shown", "--lang", name, "-d", "p", cwd=tmp_path).returncode == 0
+    folder = tmp_path / "p"
+    (folder / source).write_text(re.findall(rf"```{tag}\n(.*?)```", (ROOT / "docs/sdk.md").read_text(), re.S)[1])
+    subprocess.run(["make"], cwd=folder, check=True)
+    text = (folder / "blueprint.yaml").read_text()
+    path = re.search(r"command: (\S+)", text)[1]
+    with Gateway(folder, f"""
+        blueprint: 1
+        name: shop
+        queues:
+          orders: {{maxAttempts: 3, retry: {{base: 1ms, max: 20ms}}, deadLetter: dead, send: [{{http: POST /send}}]}}
+          dead: {{}}
+          shipped: {{}}
+        handlers: {{orders: {{command: {path}, triggers: [{{queue: orders, batch: 10, window: 100ms, reportFailures: true}}]}}}}
+        """) as g:
+        send_all(g, ["a teapot", "", "a pot"])
+        dead, = wait_deaths(folder, 1)
+        wait_empty(folder)
+        assert dead["body"] in (b"", None) and bodies_of(folder, "shipped") == ["a pot", "a teapot"]
