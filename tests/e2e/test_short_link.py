@@ -179,6 +179,12 @@ def test_the_log_is_the_same_in_every_language(built, tmp_path):
         assert [g.get(f"/links/{code}").json()["hits"] for code in codes] == [3, 2, 1]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_blueprint_is_one_without_complaints(built, language):
+    r = run_cli("check", cwd=built(language))
+    assert r.returncode == 0 and "warning" not in r.stderr, r.stdout + r.stderr
+
+
 def test_the_blueprints_differ_in_how_they_build():
     texts = [re.sub(r"(?m)^    (command|build|sources): .*$", "", (FOLDER / language / "blueprint.yaml").read_text()) for language in LANGUAGES]
     rest = {text.split("\n", 3)[3] for text in texts}

@@ -115,7 +115,7 @@ fn wanted_url(body: Json) -> Option<String> {
 /// What stands between the scheme and the path, "-" when nothing does.
 fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = rest.split(&['/', '?', '#'][..]).next().unwrap_or_default();
     Some(host).filter(|host| !host.is_empty()).unwrap_or("-")
 }
 
