@@ -117,6 +117,7 @@ struct execgate_message {
     size_t body_size;         /* a NUL follows, which it does not count */
     const char *content_type; /* "" = the sender has not said */
     const char *group;        /* decoded; "" = none */
+    const char *dedup_id;     /* decoded; "" = none */
     unsigned long attempt;    /* 1 = the first */
     long long sent_ms;        /* Unix time */
     const char *died_in;      /* of a dead letter: the queue that it died in, decoded; "" = it did not */
@@ -128,9 +129,42 @@ struct execgate_message {
 int execgate_message_next(const struct execgate_request *request, struct execgate_message *message);
 /* A decoded attribute that the sender gave the present message; NULL when absent. */
 const char *execgate_message_attribute(const struct execgate_request *request, const char *name);
+/* The attribute at `index` from 0; NULL behind the last. */
+const char *execgate_message_attribute_at(const struct execgate_request *request, size_t index, const char **name);
 int execgate_message_fail(struct execgate_response *response, const char *id);
 /* Beside execgate_fail: when the messages come again ("30s"), or that they never shall ("false"). Call it after. */
 int execgate_retry(struct execgate_response *response, const char *when);
+
+/* --- sending messages to a queue of the blueprint: all of them or none, at most 1000 ---
+ *
+ *     struct execgate_outgoing order = {.body = text, .body_size = strlen(text), .dedup_id = id};
+ *     if (execgate_send(request, "orders", &order, 1)) complain(execgate_send_problem(request));
+ */
+struct execgate_outgoing {
+    const char *body;
+    size_t body_size;
+    const char *content_type;      /* here and below NULL = none */
+    const char *group;             /* messages of a group are handled one after the other */
+    const char *dedup_id;          /* sent again within the queue's dedupWindow, it is kept once */
+    const char *const *attributes; /* name, value, name, value, NULL; in UTF-8, as the ids */
+    long long delay_ms;            /* how long it waits; 0 = the queue's own delay, less = none at all */
+};
+/* 0 once they are on disk. -1 when they were refused, and when nothing is known: the connection was lost, or the
+ * event's deadline has passed. Who wants to be sure sends again with the same dedup_id. */
+int execgate_send(const struct execgate_request *request, const char *queue, const struct execgate_outgoing *messages,
+                  size_t count);
+/* 0 once they wait for the answer: when the handler has succeeded they are put on disk, in one transaction with all
+ * else that was sent so, and only then its answer counts. When the handler fails they are forgotten. */
+int execgate_send_with_answer(const struct execgate_request *request, const char *queue,
+                              const struct execgate_outgoing *messages, size_t count);
+/* The id of the message at `index` of the last execgate_send, NULL behind the last. A duplicate was not kept: the id
+ * is that of the first with its dedup_id. These two live until the next send. */
+const char *execgate_sent_id(const struct execgate_request *request, size_t index, int *is_duplicate);
+/* Why the last send failed. */
+const char *execgate_send_problem(const struct execgate_request *request);
+
+/* Of an event of a schedule, the moment that is meant, as Unix time; else 0. */
+long long execgate_scheduled_ms(const struct execgate_request *request);
 
 #ifdef __cplusplus
 }
@@ -147,6 +181,7 @@ int execgate_retry(struct execgate_response *response, const char *when);
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -156,6 +191,7 @@ int execgate_retry(struct execgate_response *response, const char *when);
 #define EG_MAX_HEAD 65536
 #define EG_HEAD_ROOM 160 /* in front of the gathered answers, for the head of the exchange that carries them */
 #define EG_FIRST_BUFFER 16384
+#define EG_SEND_PATIENCE_MS 60000 /* of a send when the event has no deadline */
 
 /* --- bytes that grow and are used again. Out of memory is noted, and seen when the bytes are to be used --- */
 struct eg_buffer {
@@ -211,6 +247,38 @@ static void eg_append_format(struct eg_buffer *b, const char *format, va_list ar
         b->failed = -1;
     else if (!b->failed)
         b->n += (size_t)n;
+}
+
+static void eg_append_json(struct eg_buffer *b, const char *text, size_t size) {
+    static const char names[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *end = text + size, *stop, *named;
+    char escape[12];
+    eg_append(b, "\"", 1);
+    for (; text < end; text = stop + 1) {
+        for (stop = text; stop < end && (unsigned char)*stop >= 0x20 && *stop != '"' && *stop != '\\';) stop++;
+        eg_append(b, text, (size_t)(stop - text));
+        if (stop == end) break;
+        named = *stop ? strchr(names, *stop) : NULL;
+        if (named)
+            snprintf(escape, sizeof escape, "\\%c", letters[named - names]);
+        else
+            snprintf(escape, sizeof escape, "\\u%04x", (unsigned)(unsigned char)*stop);
+        eg_append_text(b, escape);
+    }
+    eg_append(b, "\"", 1);
+}
+
+/* RFC 4648 section 4. */
+static void eg_append_base64(struct eg_buffer *b, const char *data, size_t size) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t at = 0; at < size; at += 3) {
+        const unsigned char *in = (const unsigned char *)data + at;
+        size_t left = size - at;
+        unsigned bits = (unsigned)in[0] << 16 | (left > 1 ? (unsigned)in[1] << 8 : 0) | (left > 2 ? in[2] : 0);
+        char four[4] = {letters[bits >> 18], letters[bits >> 12 & 63], left > 1 ? letters[bits >> 6 & 63] : '=',
+                        left > 2 ? letters[bits & 63] : '='};
+        eg_append(b, four, sizeof four);
+    }
 }
 
 /* --- a connection to the gateway, and the reply that was read from it --- */
@@ -419,6 +487,7 @@ struct execgate_client {
     struct eg_wire main;    /* exchanges */
     struct eg_wire stream;  /* streamed answers, and answers that must not wait for them */
     struct eg_wire watch;   /* is the invocation cancelled? */
+    struct eg_wire post;    /* messages to queues */
     struct eg_buffer out;   /* EG_HEAD_ROOM, then the answers of this batch */
     struct eg_buffer frame; /* what goes out on `stream` */
     struct eg_buffer path;
@@ -426,6 +495,8 @@ struct execgate_client {
     struct eg_buffer message; /* a copy of the present one */
     struct eg_buffer texts;
     struct eg_form attributes;
+    struct eg_buffer receipts; /* of the last send: '0', or '1' for a duplicate, the id, NUL */
+    struct eg_buffer problem;
     struct eg_field fields[EG_MAX_FIELDS];
     size_t field_count;
     struct execgate_request request;
@@ -477,6 +548,17 @@ static const char *eg_form_value(struct eg_form *f, const char *text, const char
         int found = strcmp(at, name) == 0;
         at += strlen(at) + 1;
         if (found) return at;
+    }
+    return NULL;
+}
+
+/* The pair at `index`; NULL behind the last. */
+static const char *eg_form_at(struct eg_form *f, const char *text, size_t index, const char **name) {
+    if (!f->loaded && eg_form_load(f, text)) return NULL;
+    for (const char *at = f->text.p, *end = at + f->text.n; at < end; at += strlen(at) + 1) {
+        *name = at;
+        at += strlen(at) + 1;
+        if (index-- == 0) return at;
     }
     return NULL;
 }
@@ -627,13 +709,15 @@ static const char *eg_message_text(struct execgate_client *c, const char *name) 
 }
 
 static void eg_message_texts(struct execgate_client *c, struct execgate_message *message) {
-    static const char *const names[] = {"Queue-Group-Id", "Queue-Died-In", "Queue-Died-Why", "Queue-Died-Error"};
-    const char **texts[] = {&message->group, &message->died_in, &message->died_why, &message->died_error};
+    static const char *const names[] = {"Queue-Group-Id", "Queue-Dedup-Id", "Queue-Died-In", "Queue-Died-Why",
+                                        "Queue-Died-Error"};
+    const char **texts[] = {&message->group, &message->dedup_id, &message->died_in, &message->died_why,
+                            &message->died_error};
     size_t room = 0, i;
-    for (i = 0; i < 4; i++) room += strlen(eg_message_field(c, names[i])) + 1;
+    for (i = 0; i < 5; i++) room += strlen(eg_message_field(c, names[i])) + 1;
     eg_clear(&c->texts);
     int full = eg_reserve(&c->texts, room);
-    for (i = 0; i < 4; i++) *texts[i] = full ? "" : eg_message_text(c, names[i]);
+    for (i = 0; i < 5; i++) *texts[i] = full ? "" : eg_message_text(c, names[i]);
 }
 
 /* From the fields of the copy. */
@@ -683,6 +767,11 @@ int execgate_message_next(const struct execgate_request *request, struct execgat
 const char *execgate_message_attribute(const struct execgate_request *request, const char *name) {
     struct execgate_client *c = request->client;
     return eg_form_value(&c->attributes, eg_message_field(c, "Queue-Attributes"), name);
+}
+
+const char *execgate_message_attribute_at(const struct execgate_request *request, size_t index, const char **name) {
+    struct execgate_client *c = request->client;
+    return eg_form_at(&c->attributes, eg_message_field(c, "Queue-Attributes"), index, name);
 }
 
 int execgate_message_fail(struct execgate_response *response, const char *id) {
@@ -746,20 +835,8 @@ int execgate_print(struct execgate_response *response, const char *format, ...) 
 }
 
 int execgate_write_json(struct execgate_response *response, const char *text, size_t size) {
-    static const char names[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
-    const char *end = text + size, *stop, *named;
-    execgate_write(response, "\"", 1);
-    for (; text < end; text = stop + 1) {
-        for (stop = text; stop < end && (unsigned char)*stop >= 0x20 && *stop != '"' && *stop != '\\';) stop++;
-        execgate_write(response, text, (size_t)(stop - text));
-        if (stop == end) break;
-        named = *stop ? strchr(names, *stop) : NULL;
-        if (named)
-            execgate_print(response, "\\%c", letters[named - names]);
-        else
-            execgate_print(response, "\\u%04x", (unsigned)(unsigned char)*stop);
-    }
-    return execgate_write(response, "\"", 1);
+    eg_append_json(&response->body, text, size);
+    return response->body.failed;
 }
 
 int execgate_reply(struct execgate_response *response, int status, const char *content_type, const char *text) {
@@ -787,6 +864,167 @@ void execgate_fail(struct execgate_response *response, const char *type, const c
 int execgate_retry(struct execgate_response *response, const char *when) {
     if (response->state != EG_FAILED) return -1;
     return eg_append_field(&response->fields, "Execgate-Retry", when);
+}
+
+long long execgate_scheduled_ms(const struct execgate_request *request) {
+    const char *text = execgate_header(request, "Execgate-Scheduled-Time");
+    int year, month, day, hour, minute, second;
+    if (!text || sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2dZ", &year, &month, &day, &hour, &minute, &second) != 6) return 0;
+    /* Years from March on, so that a leap day is the last of its year; 1970-01-01 is day 719468 of the year 0. */
+    long long years = year - (month < 3), of_year = (153 * (month + (month < 3 ? 9 : -3)) + 2) / 5 + day - 1;
+    long long days = 365 * years + years / 4 - years / 100 + years / 400 + of_year - 719468;
+    return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000;
+}
+
+/* --- sending messages --- */
+static int eg_send_failed(struct execgate_client *c, const char *format, ...) EXECGATE_FORMAT(2, 3);
+static int eg_send_failed(struct execgate_client *c, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    eg_append_format(&c->problem, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+static void eg_append_member(struct eg_buffer *b, const char *name, const char *text) {
+    if (!text || !*text) return;
+    eg_append(b, ",", 1);
+    eg_append_json(b, name, strlen(name));
+    eg_append(b, ":", 1);
+    eg_append_json(b, text, strlen(text));
+}
+
+static void eg_append_attributes(struct eg_buffer *b, const char *const *attributes) {
+    if (!attributes || !*attributes) return;
+    eg_append_text(b, ",\"attributes\":");
+    for (const char *const *at = attributes; *at; at += 2) {
+        eg_append(b, at == attributes ? "{" : ",", 1);
+        eg_append_json(b, at[0], strlen(at[0]));
+        eg_append(b, ":", 1);
+        eg_append_json(b, at[1], strlen(at[1]));
+    }
+    eg_append(b, "}", 1);
+}
+
+static void eg_append_outgoing(struct eg_buffer *b, const struct execgate_outgoing *m) {
+    char delay[32];
+    snprintf(delay, sizeof delay, "%lldms", m->delay_ms > 0 ? m->delay_ms : 0);
+    eg_append_text(b, "{\"bodyBase64\":\"");
+    eg_append_base64(b, m->body, m->body_size);
+    eg_append(b, "\"", 1);
+    eg_append_member(b, "contentType", m->content_type);
+    eg_append_member(b, "groupId", m->group);
+    eg_append_member(b, "dedupId", m->dedup_id);
+    eg_append_member(b, "delay", m->delay_ms ? delay : NULL);
+    eg_append_attributes(b, m->attributes);
+    eg_append(b, "}", 1);
+}
+
+/* Bounds every wait for the gateway by the event's deadline. */
+static int eg_wire_limit(const struct eg_wire *w, const struct execgate_request *request) {
+    long long ms = request->deadline_ms ? execgate_remaining_ms(request) : EG_SEND_PATIENCE_MS;
+    struct timeval limit;
+    limit.tv_sec = ms / 1000;
+    limit.tv_usec = ms % 1000 * 1000;
+    if (ms == 0 || setsockopt(w->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit)) return -1;
+    return setsockopt(w->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* Sends what frame holds. */
+static int eg_post(struct execgate_client *c, struct eg_reply *r) {
+    struct eg_wire *w = &c->post;
+    if (eg_wire_is_stale(w)) eg_wire_close(w);
+    if (eg_wire_open(w) || eg_wire_limit(w, &c->request) || eg_send(w, c->frame.p, c->frame.n) || eg_reply_read(w, r)) {
+        eg_wire_close(w);
+        return -1;
+    }
+    if (eg_reply_says(w, r, "Connection", "close")) eg_wire_close(w);
+    return 0;
+}
+
+/* The list of messages, and in frame the whole call with it. */
+static int eg_post_make(struct execgate_client *c, const char *queue, const char *invocation,
+                        const struct execgate_outgoing *messages, size_t count) {
+    struct eg_buffer *list = &c->post.in, *call = &c->frame;
+    eg_clear(list);
+    eg_append_text(list, "{\"messages\":[");
+    for (size_t i = 0; i < count; i++) {
+        if (i) eg_append(list, ",", 1);
+        eg_append_outgoing(list, &messages[i]);
+    }
+    eg_append(list, "]}", 2);
+    eg_clear(call);
+    eg_append_text(call, "POST /v1/queues/");
+    eg_append_text(call, queue);
+    eg_append_text(call, "/messages HTTP/1.1\r\nHost: execgate\r\n"
+                         "Content-Type: application/vnd.execgate.messages+json\r\n");
+    if (invocation && eg_append_field(call, "Execgate-Invocation-Id", invocation)) return -1;
+    eg_append_text(call, "Content-Length: ");
+    eg_append_number(call, list->n);
+    eg_append(call, "\r\n\r\n", 4);
+    eg_append(call, list->p, list->n);
+    return list->failed || call->failed ? -1 : 0;
+}
+
+/* From the reply, which is {"messages":[{"messageId":"...","duplicate":false}, ...]}. */
+static void eg_receipts_read(struct execgate_client *c, const char *text) {
+    static const char id[] = "\"messageId\":\"", duplicate[] = "\",\"duplicate\":true";
+    while ((text = strstr(text, id))) {
+        size_t size = strcspn(text += sizeof id - 1, "\"");
+        eg_append(&c->receipts, strncmp(text + size, duplicate, sizeof duplicate - 1) ? "0" : "1", 1);
+        eg_append(&c->receipts, text, size);
+        eg_append(&c->receipts, "", 1);
+        text += size;
+    }
+}
+
+static int eg_send_messages(struct execgate_client *c, const char *queue, const char *invocation,
+                            const struct execgate_outgoing *messages, size_t count) {
+    static const char detail[] = "\"detail\":\"";
+    struct eg_reply reply;
+    eg_clear(&c->receipts);
+    eg_clear(&c->problem);
+    if (!eg_name_is_valid(queue)) return eg_send_failed(c, "no queue has the name %s", queue);
+    if (eg_post_make(c, queue, invocation, messages, count)) return eg_send_failed(c, "out of memory");
+    if (eg_post(c, &reply))
+        return eg_send_failed(c,
+                              "it is not known whether the queue %s has the messages: the connection was lost, or the "
+                              "deadline has passed",
+                              queue);
+    const char *body = reply.body_size ? c->post.in.p + reply.head_size : "", *said = strstr(body, detail);
+    if (reply.status == 202) {
+        eg_receipts_read(c, body);
+        return c->receipts.failed;
+    }
+    if (said) body = said + sizeof detail - 1;
+    return eg_send_failed(c, "the queue %s answered %d: %.*s", queue, reply.status,
+                          (int)(said ? strcspn(body, "\"") : reply.body_size), body);
+}
+
+int execgate_send(const struct execgate_request *request, const char *queue, const struct execgate_outgoing *messages,
+                  size_t count) {
+    return count ? eg_send_messages(request->client, queue, NULL, messages, count) : 0;
+}
+
+int execgate_send_with_answer(const struct execgate_request *request, const char *queue,
+                              const struct execgate_outgoing *messages, size_t count) {
+    return count ? eg_send_messages(request->client, queue, request->id, messages, count) : 0;
+}
+
+const char *execgate_sent_id(const struct execgate_request *request, size_t index, int *is_duplicate) {
+    const struct eg_buffer *receipts = &request->client->receipts;
+    if (receipts->n == 0) return NULL;
+    for (const char *at = receipts->p, *end = at + receipts->n; at < end; at += strlen(at) + 1) {
+        if (index--) continue;
+        *is_duplicate = *at == '1';
+        return at + 1;
+    }
+    return NULL;
+}
+
+const char *execgate_send_problem(const struct execgate_request *request) {
+    const struct eg_buffer *problem = &request->client->problem;
+    return problem->n ? problem->p : "";
 }
 
 /* The head of the answer, up to its fields; the blank line is not included. */
@@ -978,7 +1216,7 @@ static int eg_client_init(struct execgate_client *c, execgate_handler *handler, 
     c->handler = handler;
     c->user = user;
     c->max = max < 1 ? 1 : max > EG_MAX_EVENTS ? EG_MAX_EVENTS : (size_t)max;
-    c->main.fd = c->stream.fd = c->watch.fd = -1;
+    c->main.fd = c->stream.fd = c->watch.fd = c->post.fd = -1;
     c->request.client = c->response.client = c;
     if (eg_reserve(&c->out, EG_FIRST_BUFFER) || eg_reserve(&c->main.in, 4 * EG_FIRST_BUFFER)) return -1;
     c->out.n = EG_HEAD_ROOM;
@@ -989,10 +1227,11 @@ static void eg_client_free(struct execgate_client *c) {
     struct eg_buffer *buffers[] = {&c->main.in,         &c->stream.in,     &c->watch.in,   &c->out,
                                    &c->frame,           &c->path,          &c->query.text, &c->parameters.text,
                                    &c->response.fields, &c->response.body, &c->message,    &c->texts,
-                                   &c->attributes.text};
+                                   &c->attributes.text, &c->post.in,       &c->receipts,   &c->problem};
     eg_wire_close(&c->main);
     eg_wire_close(&c->stream);
     eg_wire_close(&c->watch);
+    eg_wire_close(&c->post);
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) free(buffers[i]->p);
     free(c);
 }

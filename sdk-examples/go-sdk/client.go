@@ -285,7 +285,7 @@ func (c *client) finish(call *call, r *Response) {
 	c.mutex.Lock()
 	out, err := appendAnswer(c.out, call.request.ID, r)
 	if err != nil {
-		out = appendFailure(out, call.request.ID, errorType(err), err.Error())
+		out = appendFailure(out, call.request.ID, err)
 	}
 	c.out = out
 	c.release(call)
@@ -297,7 +297,7 @@ func (c *client) fail(call *call, err error) {
 	reported := isPanic && c.report(call.request.ID, p) == nil
 	c.mutex.Lock()
 	if !reported {
-		c.out = appendFailure(c.out, call.request.ID, errorType(err), err.Error())
+		c.out = appendFailure(c.out, call.request.ID, err)
 	}
 	c.release(call)
 }

@@ -19,6 +19,9 @@
 // returns. A handler that returns an error or panics fails that one event: the client gets 502, the log the error, or
 // the panic with its stack; the process goes on.
 //
+// Messages of queues come several to an event: [EachMessage], [Request.Messages]. [Send] and [SendWithAnswer] put
+// messages into queues.
+//
 // [Handle], [ServeHTTP] and [Serve] return nil once the gateway wants no more of this process, or SIGTERM came, and
 // everything that was held is answered.
 //

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,6 +37,8 @@ type Request struct {
 	Host     string
 	Body     []byte
 	Deadline time.Time // zero when there is none
+
+	ScheduledTime time.Time // the moment that is meant, of an event of a schedule; else zero
 
 	RequestID         string // what the client sees as X-Request-Id
 	ClientAddress     string
@@ -91,27 +94,18 @@ func (r *Request) Claims() (map[string]any, error) {
 	return claims, err
 }
 
+// logf writes where the program's own complaints about events go.
+func (r *Request) logf(format string, args ...any) {
+	if r.call == nil {
+		log.Printf(format, args...)
+		return
+	}
+	r.call.client.log.Printf(format, args...)
+}
+
 // JSON reads the body into v.
 func (r *Request) JSON(v any) error {
 	return json.Unmarshal(r.Body, v)
-}
-
-// Messages returns the messages of an event from a queue, each as a request: its body, and fields such as
-// Queue-Message-Id, Queue-Receive-Count and Queue-Group-Id. With "batch: 1" the event is the message.
-func (r *Request) Messages() ([]*Request, error) {
-	if r.Header("Queue-Message-Id") != "" {
-		return []*Request{r}, nil
-	}
-	var all []*Request
-	for rest := r.Body; len(rest) > 0; {
-		m := &Request{ID: r.ID, Trigger: r.Trigger, Route: r.Route, Deadline: r.Deadline, call: r.call}
-		var err error
-		if rest, err = m.read(rest); err != nil {
-			return nil, err
-		}
-		all = append(all, m)
-	}
-	return all, nil
 }
 
 var errNoMessage = errors.New("execgate: the gateway sent an event that is no request message")
@@ -125,6 +119,14 @@ func ReadRequest(pipeline []byte) (r *Request, rest []byte, err error) {
 }
 
 func (r *Request) read(pipeline []byte) (rest []byte, err error) {
+	rest, err = r.readMessage(pipeline)
+	if err == nil && r.ID == "" {
+		err = errNoMessage
+	}
+	return rest, err
+}
+
+func (r *Request) readMessage(pipeline []byte) (rest []byte, err error) {
 	end := bytes.Index(pipeline, []byte("\r\n\r\n"))
 	if end < 0 {
 		return nil, errNoMessage
@@ -146,7 +148,7 @@ func (r *Request) read(pipeline []byte) (rest []byte, err error) {
 			return nil, err
 		}
 	}
-	if size > len(rest) || r.ID == "" {
+	if size > len(rest) {
 		return nil, errNoMessage
 	}
 	r.Body = rest[:size:size]
@@ -206,6 +208,12 @@ func (r *Request) takeOwn(name, value string) error {
 			return errNoMessage
 		}
 		r.Deadline = time.UnixMilli(ms)
+	case "Scheduled-Time":
+		at, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			return errNoMessage
+		}
+		r.ScheduledTime = at
 	case "Client-Address":
 		r.ClientAddress = value
 	case "Client-Certificate":

@@ -22,20 +22,6 @@ type Response struct {
 	Stream func(w io.Writer) error
 }
 
-// FailedMessages answers an event from a queue whose trigger says "reportFailures: true": the messages with these ids come
-// again, the others are done. Without ids all are done.
-func FailedMessages(ids ...string) *Response {
-	type failure struct {
-		ID string `json:"itemIdentifier"`
-	}
-	failures := make([]failure, 0, len(ids))
-	for _, id := range ids {
-		failures = append(failures, failure{id})
-	}
-	body, _ := json.Marshal(map[string]any{"batchItemFailures": failures})
-	return &Response{Status: 200, Body: body}
-}
-
 // Text is a response of plain text.
 func Text(status int, text string) *Response {
 	return &Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: []byte(text)}
@@ -65,7 +51,7 @@ func errorType(err error) string {
 	if errors.As(err, &own) && isToken(own.Type) {
 		return own.Type
 	}
-	name := strings.TrimLeft(fmt.Sprintf("%T", err), "*")
+	name := kindOf(err)
 	if strings.HasPrefix(name, "errors.") || strings.HasPrefix(name, "fmt.") || !isToken(name) {
 		return "Error"
 	}
@@ -136,11 +122,16 @@ func appendField(out []byte, name, value string) ([]byte, error) {
 }
 
 // appendFailure appends an answer that reports a failure.
-func appendFailure(out []byte, id, kind, text string) []byte {
+func appendFailure(out []byte, id string, failure error) []byte {
+	text := failure.Error()
 	out = append(out, "HTTP/1.1 500 \r\nExecgate-Invocation-Id: "...)
 	out = append(out, id...)
 	out = append(out, "\r\nExecgate-Error: "...)
-	out = append(out, kind...)
+	out = append(out, errorType(failure)...)
+	if when := retryOf(failure); when != "" {
+		out = append(out, "\r\nExecgate-Retry: "...)
+		out = append(out, when...)
+	}
 	out = append(out, "\r\nContent-Length: "...)
 	out = strconv.AppendInt(out, int64(len(text)), 10)
 	out = append(out, "\r\n\r\n"...)

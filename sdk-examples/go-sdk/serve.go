@@ -64,7 +64,7 @@ type Server struct {
 func (s *Server) client() *client {
 	at := address{s.Socket, s.API}
 	if at == (address{}) {
-		at = address{os.Getenv("EXECGATE_RUNTIME_SOCKET"), os.Getenv("EXECGATE_RUNTIME_API")}
+		at = environment()
 	}
 	max := s.Concurrency
 	if max < 1 {

@@ -3,6 +3,7 @@ package execgate
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +25,10 @@ type address struct {
 var errNoGateway = errors.New(
 	"execgate: neither EXECGATE_RUNTIME_SOCKET nor EXECGATE_RUNTIME_API is set; does execgate run this?")
 
-func (a address) dial() (net.Conn, error) {
+func (a address) dial(ctx context.Context) (net.Conn, error) {
+	var d net.Dialer
 	if a.socket != "" {
-		return net.Dial("unix", a.socket)
+		return d.DialContext(ctx, "unix", a.socket)
 	}
 	if a.api == "" {
 		return nil, errNoGateway
@@ -35,7 +37,7 @@ func (a address) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("execgate: EXECGATE_RUNTIME_API is no URL: %w", err)
 	}
-	return net.Dial("tcp", u.Host)
+	return d.DialContext(ctx, "tcp", u.Host)
 }
 
 // wire is one connection to the gateway.
@@ -44,8 +46,10 @@ type wire struct {
 	in   *bufio.Reader
 }
 
-func (a address) open() (*wire, error) {
-	conn, err := a.dial()
+func (a address) open() (*wire, error) { return a.openWithin(context.Background()) }
+
+func (a address) openWithin(ctx context.Context) (*wire, error) {
+	conn, err := a.dial(ctx)
 	if err != nil {
 		return nil, err
 	}

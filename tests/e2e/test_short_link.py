@@ -40,8 +40,8 @@ def built(tmp_path_factory):
 
 class Links(Gateway):
     def __init__(self, folder, tmp_path, origin="http://localhost:3000", log="links.log"):
-        self.log = tmp_path / log
-        env = {**os.environ, "LINKS_FILE": str(self.log), "XDG_STATE_HOME": str(tmp_path / "state")}
+        self.log, self.hosts = tmp_path / log, tmp_path / "hosts.log"
+        env = {**os.environ, "LINKS_FILE": str(self.log), "HOSTS_FILE": str(self.hosts), "XDG_STATE_HOME": str(tmp_path / "state")}
         text = (folder / "blueprint.yaml").read_text()
         assert "http://localhost:3000" in text
         blueprint = tmp_path / "app"
@@ -53,6 +53,9 @@ class Links(Gateway):
         r = run_cli("token", self.file, *words, env=self.env)
         assert r.returncode == 0, r.stderr
         return r.stdout.strip()
+
+    def wait_hosts(self, counts):
+        wait_for(lambda: self.get("/hosts").json() == counts, PATIENCE, f"the hosts {counts}")
 
     def shorten(self, body, headers=None):
         if isinstance(body, dict):
@@ -176,10 +179,34 @@ def test_the_log_is_the_same_in_every_language(built, tmp_path):
         assert [g.get(f"/links/{code}").json()["hits"] for code in codes] == [3, 2, 1]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_blueprint_is_one_without_complaints(built, language):
+    r = run_cli("check", cwd=built(language))
+    assert r.returncode == 0 and "warning" not in r.stderr, r.stdout + r.stderr
+
+
 def test_the_blueprints_differ_in_how_they_build():
     texts = [re.sub(r"(?m)^    (command|build|sources): .*$", "", (FOLDER / language / "blueprint.yaml").read_text()) for language in LANGUAGES]
     rest = {text.split("\n", 3)[3] for text in texts}
     assert len(rest) == 1 and "POST /links" in rest.pop()
+
+
+def test_what_is_made_is_counted_by_host(links):
+    assert links.get("/hosts").text == "{}\n"
+    made = [links.shorten({"url": url}).json()["code"] for url in ("http://a", "https://b.example:8/x", "http://a/?y", "http:///z", 'http://"')]
+    assert links.shorten({"url": "ftp://c"}).status == 400
+    links.wait_hosts({'"': 1, "-": 1, "a": 2, "b.example:8": 1})
+    a = links.get("/hosts")
+    assert a["Content-Type"] == "application/json" and a.text == '{"\\"":1,"-":1,"a":2,"b.example:8":1}\n'
+    assert sorted(line.split()[1] for line in links.hosts.read_text().splitlines()) == sorted(made)
+
+
+def test_a_message_that_comes_twice_counts_once(links):
+    code = links.shorten({"url": "http://a"}).json()["code"]
+    links.wait_hosts({"a": 1})
+    with links.hosts.open("a") as log:
+        log.write(f"host {code} a\nhost other00 b\n")  # another process that was slower, and one of another link
+    links.wait_hosts({"a": 1, "b": 1})
 
 
 def test_its_page_in_a_browser(built, tmp_path):
@@ -223,3 +250,5 @@ def test_the_readme_as_it_is_written(built, tmp_path):
         assert re.search(r"(?m)^Location: https://example.org/a/long/way", sh(curls[1].replace("CODE", code)))
         said = re.search(r"# (\{.*\})", curls[2])[1].replace("CODE", code)
         assert sh(curls[2].replace("CODE", code)) == said + "\n"
+        hosts = re.search(r"# (\{.*\})", curls[3])[1]
+        wait_for(lambda: sh(curls[3]) == hosts + "\n", PATIENCE, "the count of the host")

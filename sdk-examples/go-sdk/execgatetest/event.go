@@ -41,8 +41,9 @@ type Answer struct {
 	Status  int
 	Header  http.Header
 	Body    string
-	Failure string // the error's type when the handler failed; Body is its text
-	Stack   string // of a panic
+	Failure string   // the error's type when the handler failed; Body is its text
+	Stack   string   // of a panic
+	Posted  []Posted // of [Call]: the messages that the handler has sent
 }
 
 func newID() string {
@@ -112,11 +113,20 @@ func Call(h execgate.Handler, e Event) (*Answer, error) {
 		ctx, cancel = context.WithDeadline(ctx, r.Deadline)
 		defer cancel()
 	}
-	response, err := h.Handle(execgate.NewContext(ctx, r), r)
+	sent := outbox{held: map[string][]Posted{}}
+	ctx = execgate.WithSender(execgate.NewContext(ctx, r), func(queue, invocation string, messages []execgate.Message) ([]execgate.Receipt, error) {
+		return sent.take(queue, invocation, messages), nil
+	})
+	response, err := h.Handle(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return gather(response)
+	a, err := gather(response)
+	if err == nil {
+		sent.settle(r.ID, true)
+		a.Posted = sent.kept
+	}
+	return a, err
 }
 
 func gather(r *execgate.Response) (*Answer, error) {

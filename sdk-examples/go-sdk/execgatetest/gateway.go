@@ -43,6 +43,9 @@ type Gateway struct {
 	refused   []string
 	exchanges int
 	draining  bool
+	outbox    outbox
+	refusal   int
+	stalled   bool
 	changed   chan struct{} // closed and made anew at every change
 }
 
@@ -58,7 +61,7 @@ func Start(t testing.TB, h execgate.Handler, concurrency int) *Gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{t: t, concurrency: concurrency, held: map[string]chan *Answer{}, ended: make(chan struct{}), changed: make(chan struct{})}
+	g := &Gateway{t: t, concurrency: concurrency, held: map[string]chan *Answer{}, outbox: outbox{held: map[string][]Posted{}}, ended: make(chan struct{}), changed: make(chan struct{})}
 	api := &http.Server{Handler: g, ErrorLog: log.New(io.Discard, "", 0)}
 	go api.Serve(listener)
 	ctx, stop := context.WithCancel(context.Background())
@@ -167,6 +170,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.response(w, r, words[2])
 	case len(words) == 4 && words[1] == "invocations" && words[3] == "error":
 		g.failure(w, r, words[2])
+	case len(words) == 4 && words[1] == "queues" && words[3] == "messages":
+		g.post(w, r, words[2])
 	default:
 		http.NotFound(w, r)
 	}
@@ -263,6 +268,7 @@ func (g *Gateway) complete(id string, a *Answer) {
 			return
 		}
 		delete(g.held, id)
+		g.outbox.settle(id, a.Failure == "")
 		g.running--
 		answer <- a
 	})

@@ -1,3 +1,5 @@
+use crate::queue::{Queue, Way};
+use crate::wire::Address;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,16 +10,24 @@ pub struct Context {
 }
 
 struct Inner {
+    id: String,
+    way: Way,
     deadline: Option<SystemTime>,
     cancelled: Mutex<bool>,
     told: Condvar,
 }
 
 impl Context {
-    pub(crate) fn new(deadline_ms: Option<u64>) -> Context {
+    pub(crate) fn new(id: &str, address: &Address, deadline_ms: Option<u64>) -> Context {
+        Context::with(id, Way::Gateway(address.clone()), deadline_ms)
+    }
+
+    pub(crate) fn with(id: &str, way: Way, deadline_ms: Option<u64>) -> Context {
         let deadline = deadline_ms.and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
         Context {
             inner: Arc::new(Inner {
+                id: id.to_string(),
+                way,
                 deadline,
                 cancelled: Mutex::new(false),
                 told: Condvar::new(),
@@ -38,6 +48,12 @@ impl Context {
                 .duration_since(SystemTime::now())
                 .unwrap_or_default(),
         )
+    }
+
+    /// A queue of the blueprint, to send to. What is sent there gives up at this event's deadline.
+    pub fn queue(&self, name: impl Into<String>) -> Queue {
+        let id = Some(self.inner.id.clone());
+        Queue::of(name.into(), self.inner.way.clone(), id, self.inner.deadline)
     }
 
     /// True once nobody waits for the answer any more: the client left, the deadline passed, or the gateway is gone.

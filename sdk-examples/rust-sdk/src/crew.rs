@@ -290,7 +290,7 @@ impl<'h> Crew<'h> {
         while !rest.is_empty() {
             match Request::read(rest) {
                 Some((request, next)) => {
-                    state.take(request);
+                    state.take(request, &self.address);
                     rest = next;
                 }
                 None => {
@@ -372,8 +372,8 @@ impl State {
         self.failure = failure;
     }
 
-    fn take(&mut self, request: Request) {
-        let context = Context::new(request.deadline_ms());
+    fn take(&mut self, request: Request, address: &Address) {
+        let context = Context::new(request.id(), address, request.deadline_ms());
         self.held.push((request.id().to_string(), context.clone()));
         self.queue.push_back((request, context));
     }

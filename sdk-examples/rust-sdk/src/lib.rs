@@ -21,6 +21,9 @@
 //! A handler that returns an error or panics fails that one event: the client gets 502, the log the error, or the panic
 //! and where it happened; the process goes on (unless the profile says `panic = "abort"`).
 //!
+//! Messages of queues come several to an event: [`each_message`], [`Request::messages`]. [`Context::queue`] is where they
+//! are sent.
+//!
 //! [`serve`] returns once the gateway wants no more of this process, or SIGTERM came, and everything that was held is
 //! answered. Tests of handlers are in [`testing`].
 
@@ -29,6 +32,9 @@
 mod context;
 mod crew;
 pub mod json;
+mod message;
+mod outbox;
+mod queue;
 mod request;
 mod response;
 mod server;
@@ -38,6 +44,8 @@ pub mod testing;
 mod wire;
 
 pub use context::Context;
+pub use message::{each_message, Message};
+pub use queue::{Queue, Receipt, SendError};
 pub use request::Request;
 pub use response::{Error, Response};
 pub use server::{serve, Handler, Server};

@@ -1,5 +1,4 @@
 use crate::json::{self, Json};
-use crate::response::Error;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -20,12 +19,13 @@ impl Request {
     /// Reads the first request message of a pipeline; `None` when there is no whole one. The second part is what
     /// follows it.
     pub fn read(pipeline: &[u8]) -> Option<(Request, &[u8])> {
-        let (request, rest) = Request::read_any(pipeline)?;
-        request.own("Invocation-Id")?;
-        Some((request, rest))
+        let read = Request::read_message(pipeline)?;
+        read.0.own("Invocation-Id")?;
+        Some(read)
     }
 
-    fn read_any(pipeline: &[u8]) -> Option<(Request, &[u8])> {
+    /// The same of any request message, as those of a queue's batch are.
+    pub(crate) fn read_message(pipeline: &[u8]) -> Option<(Request, &[u8])> {
         let end = head_size(pipeline)?;
         // Values are octets (RFC 9110 section 5.5), so a client's may be no UTF-8.
         let head = String::from_utf8_lossy(&pipeline[..end]).into_owned();
@@ -169,25 +169,14 @@ impl Request {
         Json::parse(&String::from_utf8_lossy(&self.body))
     }
 
-    /// The messages of an event from a queue, each as a request: its body, and fields such as `Queue-Message-Id`,
-    /// `Queue-Receive-Count` and `Queue-Group-Id`. With `batch: 1` the event is the message.
-    pub fn messages(&self) -> Result<Vec<Request>, Error> {
-        if self.header("Queue-Message-Id").is_some() {
-            return Ok(vec![self.clone()]);
-        }
-        let (mut all, mut rest) = (Vec::new(), self.body());
-        while !rest.is_empty() {
-            let (message, behind) = Request::read_any(rest)
-                .ok_or_else(|| Error::new("NoMessages", "the event is none of a queue"))?;
-            all.push(message);
-            rest = behind;
-        }
-        Ok(all)
-    }
-
     /// What is known of who sends the request, an object; `None` when the route has no guard.
     pub fn claims(&self) -> Option<Json> {
         Json::parse(self.own("Claims")?).ok()
+    }
+
+    /// Of an event of a schedule, the moment that is meant: `2026-03-29T01:00:00Z`.
+    pub fn scheduled_time(&self) -> Option<&str> {
+        self.own("Scheduled-Time")
     }
 
     /// What the client sees as X-Request-Id.
@@ -239,6 +228,27 @@ fn line_at(head: &str, at: usize) -> Option<(&str, usize)> {
     Some((line.strip_suffix('\r')?, at + size + 1))
 }
 
+/// Percent-encodes all that is not unreserved (RFC 3986 section 2.3).
+pub(crate) fn percent_encode(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.bytes() {
+        if c.is_ascii_alphanumeric() || b"-._~".contains(&c) {
+            out.push(c as char);
+        } else {
+            out += &format!("%{:02X}", c);
+        }
+    }
+    out
+}
+
+pub(crate) fn form_pairs(form: &str) -> Vec<(String, String)> {
+    form.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name, true), decode(value, true)))
+        .collect()
+}
+
 fn form_value(form: &str, name: &str) -> Option<String> {
     form.split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -247,7 +257,7 @@ fn form_value(form: &str, name: &str) -> Option<String> {
 }
 
 /// Percent-decoding; bytes that are no UTF-8 become replacement characters.
-fn decode(text: &str, is_form: bool) -> String {
+pub(crate) fn decode(text: &str, is_form: bool) -> String {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
     while at < bytes.len() {
         let decoded = match bytes[at] {
@@ -304,39 +314,6 @@ mod tests {
         assert_eq!(
             (r.body(), r.deadline_ms(), rest),
             (&b"hi"[..], Some(5), &b"GET"[..])
-        );
-    }
-
-    #[test]
-    fn messages_of_a_queue() {
-        let one = "POST /queue/q HTTP/1.1\r\nQueue-Message-Id: a\r\nContent-Length: 1\r\n\r\nx";
-        let two = "POST /queue/q HTTP/1.1\r\nQueue-Message-Id: b\r\nContent-Length: 0\r\n\r\n";
-        let event = |fields: &str, body: &str| {
-            let head = "POST /queue/q HTTP/1.1\r\nExecgate-Invocation-Id: 1\r\n";
-            let text = format!(
-                "{}{}Content-Length: {}\r\n\r\n{}",
-                head,
-                fields,
-                body.len(),
-                body
-            );
-            Request::read(text.as_bytes()).unwrap().0
-        };
-        let ids = |r: &Request| -> Vec<String> {
-            let all = r.messages().unwrap();
-            all.iter()
-                .map(|m| m.header("Queue-Message-Id").unwrap().to_string())
-                .collect()
-        };
-        let batch = event("", &format!("{}{}", one, two));
-        assert_eq!(ids(&batch), ["a", "b"]);
-        assert_eq!(batch.messages().unwrap()[0].body(), b"x");
-        assert_eq!(ids(&event("Queue-Message-Id: c\r\n", "y")), ["c"]);
-        assert!(event("", "no message").messages().is_err());
-        let answer = crate::Response::failed_messages(["a"]);
-        assert_eq!(
-            answer.body,
-            br#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#
         );
     }
 

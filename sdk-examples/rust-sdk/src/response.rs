@@ -1,6 +1,6 @@
-use crate::json::Json;
 use crate::stream::Stream;
 use std::io::{self, Write};
+use std::time::Duration;
 
 type Producer = Box<dyn FnOnce(&mut Stream) -> io::Result<()> + Send>;
 
@@ -28,19 +28,6 @@ impl Response {
         Response::new(status)
             .header("Content-Type", "text/plain; charset=utf-8")
             .body(text.into())
-    }
-
-    /// Answers an event from a queue whose trigger says `reportFailures: true`: the messages with these ids come again,
-    /// the others are done.
-    pub fn failed_messages<I: Into<String>>(ids: impl IntoIterator<Item = I>) -> Response {
-        let failures = ids
-            .into_iter()
-            .map(|id| Json::object([("itemIdentifier", Json::Text(id.into()))]))
-            .collect();
-        Response::json(
-            200,
-            Json::object([("batchItemFailures", Json::List(failures))]),
-        )
     }
 
     /// JSON: a [`crate::json::Json`], or what is JSON already.
@@ -142,6 +129,8 @@ impl Default for Response {
 pub struct Error {
     kind: String,
     message: String,
+    retry: Option<Duration>,
+    is_final: bool,
 }
 
 impl Error {
@@ -150,6 +139,30 @@ impl Error {
         Error {
             kind: kind.into(),
             message: message.into(),
+            retry: None,
+            is_final: false,
+        }
+    }
+
+    /// For events from queues: their messages come again after this time, and not after the queue's policy.
+    pub fn retry_after(mut self, delay: Duration) -> Error {
+        self.retry = Some(delay);
+        self
+    }
+
+    /// For events from queues: the message shall not come again. It goes to the queue's dead letters at once; the other
+    /// messages of the event come again, one by one.
+    pub fn no_retry(mut self) -> Error {
+        self.is_final = true;
+        self
+    }
+
+    /// The field that says when the messages come again.
+    fn retry_field(&self) -> String {
+        match self.retry {
+            _ if self.is_final => "Execgate-Retry: false\r\n".to_string(),
+            Some(delay) => format!("Execgate-Retry: {}ms\r\n", delay.as_millis()),
+            None => String::new(),
         }
     }
 
@@ -169,9 +182,10 @@ impl Error {
 
     pub(crate) fn append(&self, out: &mut Vec<u8>, id: &str) {
         let start = format!(
-            "HTTP/1.1 500 \r\nExecgate-Invocation-Id: {}\r\nExecgate-Error: {}\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 500 \r\nExecgate-Invocation-Id: {}\r\nExecgate-Error: {}\r\n{}Content-Length: {}\r\n\r\n",
             id,
             self.kind(),
+            self.retry_field(),
             self.message.len()
         );
         out.extend_from_slice(start.as_bytes());

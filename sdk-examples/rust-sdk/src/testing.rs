@@ -17,8 +17,13 @@
 //! [`Gateway`] serves a handler as [`crate::serve`] does, against a small stand-in for execgate on a Unix socket, with
 //! concurrency, cancellation, streams and drain.
 
+pub use crate::outbox::Posted;
+
+use crate::outbox::{read_list, Outbox};
+use crate::queue::Way;
+use crate::request::percent_encode;
 use crate::stream::Stream;
-use crate::{Context, Error, Handler, Request, Response, Server, Stopper};
+use crate::{Context, Error, Handler, Message, Request, Response, Server, Stopper};
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -101,6 +106,18 @@ impl Event {
         self
     }
 
+    /// An event of a queue with these messages. Those without an id are given one, those without a receive count come for
+    /// the first time.
+    pub fn messages(queue: &str, messages: impl IntoIterator<Item = Message>) -> Event {
+        let mut body = Vec::new();
+        for message in messages {
+            append_message(&mut body, queue, &message);
+        }
+        Event::post(&format!("/queue/{}", queue), body)
+            .trigger("queue")
+            .header("Content-Type", "application/http")
+    }
+
     fn message(&self, id: &str) -> Vec<u8> {
         let path = self.target.split('?').next().unwrap_or("");
         let mut text = format!(
@@ -123,6 +140,36 @@ impl Event {
     }
 }
 
+fn append_message(out: &mut Vec<u8>, queue: &str, message: &Message) {
+    let id = Some(message.id.clone()).filter(|id| !id.is_empty());
+    let sent = message.sent.unwrap_or_else(SystemTime::now);
+    let attributes: Vec<String> = message
+        .attributes
+        .iter()
+        .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
+        .collect();
+    let mut head = format!(
+        "POST /queue/{} HTTP/1.1\r\nQueue-Message-Id: {}\r\nQueue-Receive-Count: {}\r\nQueue-Sent: {}\r\n",
+        queue,
+        id.unwrap_or_else(new_id),
+        message.receive_count.max(1),
+        sent.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+    );
+    for (name, value) in [
+        ("Queue-Group-Id", percent_encode(&message.group)),
+        ("Queue-Dedup-Id", percent_encode(&message.dedup)),
+        ("Queue-Attributes", attributes.join("&")),
+        ("Content-Type", message.content_type.clone()),
+    ] {
+        if !value.is_empty() {
+            head += &format!("{}: {}\r\n", name, value);
+        }
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", message.body.len());
+    out.extend_from_slice(head.as_bytes());
+    out.extend_from_slice(&message.body);
+}
+
 /// What came back.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -134,6 +181,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The error's type when the handler failed.
     pub failure: Option<String>,
+    /// From [`call`]: the messages that the handler has sent.
+    pub posted: Vec<Posted>,
 }
 
 impl Answer {
@@ -152,7 +201,7 @@ impl Answer {
     }
 }
 
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     let number = NUMBER.fetch_add(1, Ordering::SeqCst);
     format!("00000000-0000-4000-8000-{:012x}", number)
 }
@@ -162,10 +211,20 @@ pub fn call(handler: &impl Handler, event: Event) -> Result<Answer, Error> {
     let message = event.message(&new_id());
     let (request, _) = Request::read(&message)
         .ok_or_else(|| Error::new("InvalidEvent", "this is no request message"))?;
-    let context = Context::new(request.deadline_ms());
+    let (out, posted) = channel();
+    let context = Context::with(request.id(), Way::Test(out), request.deadline_ms());
     let response = handler.handle(request, context)?;
     response.append(&mut Vec::new(), "")?;
-    gather(response)
+    let mut answer = gather(response)?;
+    let posted = posted.try_iter();
+    answer.posted = posted
+        .map(|(queue, with_answer, message)| Posted {
+            queue,
+            with_answer,
+            message,
+        })
+        .collect();
+    Ok(answer)
 }
 
 fn gather(response: Response) -> Result<Answer, Error> {
@@ -180,6 +239,7 @@ fn gather(response: Response) -> Result<Answer, Error> {
         fields: response.fields,
         body,
         failure: None,
+        posted: Vec::new(),
     })
 }
 
@@ -222,6 +282,7 @@ struct ApiState {
     refused: Vec<String>,
     exchanges: usize,
     draining: bool,
+    outbox: Outbox,
 }
 
 impl Gateway {
@@ -282,6 +343,21 @@ impl Gateway {
             .change(|state| state.cancelled.push(sent.id.clone()));
     }
 
+    /// What the handler has sent to queues so far: at once, and with answers that were successes.
+    pub fn posted(&self) -> Vec<Posted> {
+        self.api.lock().outbox.kept.clone()
+    }
+
+    /// Makes every further send fail with this status; 0 accepts again.
+    pub fn refuse_sends(&self, status: u16) {
+        self.api.change(|state| state.outbox.refusal = status);
+    }
+
+    /// Makes every further send wait for an answer that never comes.
+    pub fn stall_sends(&self) {
+        self.api.change(|state| state.outbox.stalled = true);
+    }
+
     /// Tells the handler that no more comes.
     pub fn drain(&self) {
         self.api.change(|state| state.draining = true);
@@ -320,7 +396,7 @@ impl Drop for Gateway {
     }
 }
 
-type Fields = HashMap<String, String>;
+pub(crate) type Fields = HashMap<String, String>;
 
 impl Api {
     fn lock(&self) -> MutexGuard<'_, ApiState> {
@@ -342,6 +418,14 @@ impl Api {
                 (Some("invocations"), Some(id), Some("response")) => {
                     self.streamed(&mut input, id)?
                 }
+                (Some("queues"), Some(queue), Some("messages")) => {
+                    let body = read_body(&mut input, &fields)?;
+                    match self.post(queue, &fields, &body)? {
+                        Some(reply) => reply,
+                        // A send that stalls ends when its sender does.
+                        None => return input.read(&mut [0]).map(|_| ()),
+                    }
+                }
                 (Some(exchange), None, None) if exchange.starts_with("exchange?max=") => {
                     let max = exchange["exchange?max=".len()..]
                         .parse()
@@ -354,6 +438,28 @@ impl Api {
             };
             input.get_mut().write_all(&reply)?;
         }
+    }
+
+    /// `None` when nothing is to be answered.
+    fn post(&self, queue: &str, fields: &Fields, body: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let messages = read_list(fields, body)?;
+        let id = fields.get("execgate-invocation-id").map(String::as_str);
+        let mut state = self.lock();
+        if state.outbox.stalled {
+            return Ok(None);
+        }
+        let is_known = id.map_or(true, |id| state.held.contains_key(id));
+        let refusal = if is_known { state.outbox.refusal } else { 404 };
+        let (status, text) = match refusal {
+            0 => (202, state.outbox.post(queue, id, messages).to_string()),
+            status => (status, r#"{"detail":"as the test says"}"#.to_string()),
+        };
+        let head = format!(
+            "HTTP/1.1 {} \r\nContent-Length: {}\r\n\r\n",
+            status,
+            text.len()
+        );
+        Ok(Some((head + &text).into_bytes()))
     }
 
     fn exchange(&self, max: usize, stream: &UnixStream) -> Vec<u8> {
@@ -428,10 +534,12 @@ impl Api {
             fields: fields.into_iter().collect(),
             body,
             failure,
+            posted: Vec::new(),
         };
         self.change(|state| match state.held.remove(&id) {
             None => state.refused.push(id + " unknown"),
             Some(sender) => {
+                state.outbox.settle(&id, answer.failure.is_none());
                 state.running -= 1;
                 // The test may not wait for it any more.
                 let _ = sender.send(answer);
@@ -476,7 +584,7 @@ impl ApiState {
     }
 }
 
-fn broken(what: &str) -> io::Error {
+pub(crate) fn broken(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_string())
 }
 

@@ -2,6 +2,7 @@ use std::io::{self, BufRead, BufReader, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::io::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// What is read into memory of one reply: as many events as may come at once, each with a body in memory.
 const MAX_REPLY: usize = 1 << 31;
@@ -98,6 +99,19 @@ impl Wire {
         match self.input.get_ref() {
             Connection::Local(stream) => stream.as_raw_fd(),
             Connection::Tcp(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// Bounds every wait for the other side from now on.
+    pub fn limit(&mut self, patience: Duration) -> io::Result<()> {
+        let wait = Some(patience);
+        match self.input.get_ref() {
+            Connection::Local(stream) => stream
+                .set_read_timeout(wait)
+                .and_then(|()| stream.set_write_timeout(wait)),
+            Connection::Tcp(stream) => stream
+                .set_read_timeout(wait)
+                .and_then(|()| stream.set_write_timeout(wait)),
         }
     }
 

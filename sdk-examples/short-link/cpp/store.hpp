@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <map>
 #include <random>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -16,8 +17,8 @@ struct Link {
     unsigned long hits = 0;
 };
 
-// An index in memory over a log that several processes append to: "link CODE URL" and "hit CODE" lines. Whoever holds
-// the file's lock first reads what others have appended, so that all know the same.
+// An index in memory over a log that several processes append to: "link CODE URL" and "hit CODE" lines, or "host
+// CODE HOST" lines. Whoever holds the file's lock first reads what others have appended, so that all know the same.
 class Store {
   public:
     explicit Store(const std::string &path) : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
@@ -48,6 +49,20 @@ class Store {
         Locked locked(*this);
         if (links_.count(code)) add("hit " + code);
         return copy(code, found);
+    }
+
+    // Returns once it is on disk that the link leads there.
+    void count(const std::string &code, const std::string &host) {
+        Locked locked(*this);
+        if (seen_.count(code)) return;
+        add("host " + code + " " + host);
+        check(::fdatasync(fd_), "fdatasync");
+    }
+
+    // How many links lead to each host.
+    std::map<std::string, unsigned long> tally() {
+        Locked locked(*this);
+        return hosts_;
     }
 
   private:
@@ -89,6 +104,7 @@ class Store {
         std::string kind, code, url;
         words >> kind >> code >> url;
         if (kind == "link" && !url.empty()) links_[code] = Link{code, url, 0};
+        if (kind == "host" && !url.empty() && seen_.insert(code).second) hosts_[url]++;
         if (kind == "hit" && links_.count(code)) links_[code].hits++;
     }
 
@@ -119,5 +135,7 @@ class Store {
     int fd_;
     off_t offset_ = 0; // how much of the log the index knows
     std::map<std::string, Link> links_;
+    std::set<std::string> seen_; // codes that are counted
+    std::map<std::string, unsigned long> hosts_;
     std::random_device random_;
 };

@@ -3,6 +3,10 @@
 //	POST /links           {"url": "https://..."} in; 201 and a code out
 //	GET  /links/{code}    the link and how often it was followed
 //	GET  /{code}          302 to the URL
+//	GET  /hosts           how many links lead to each host
+//
+// The counts are those of messages: each link that is made goes to the queue `created`, which a process of this program
+// takes for itself.
 package main
 
 import (
@@ -18,19 +22,28 @@ import (
 
 const longest = 2000
 
-type service struct{ store *store }
+type service struct{ store, hosts *store }
 
-func (s *service) handle(_ context.Context, req *execgate.Request) (*execgate.Response, error) {
+func (s *service) handlers() execgate.Handler {
+	return execgate.Triggers{
+		execgate.TriggerHTTP:  execgate.HandlerFunc(s.handle),
+		execgate.TriggerQueue: execgate.EachMessage(s.count),
+	}
+}
+
+func (s *service) handle(ctx context.Context, req *execgate.Request) (*execgate.Response, error) {
 	switch req.Route {
 	case "POST /links":
-		return s.create(req)
+		return s.create(ctx, req)
+	case "GET /hosts":
+		return s.tally()
 	case "GET /links/{code}":
 		return s.show(req)
 	}
 	return s.follow(req)
 }
 
-func (s *service) create(req *execgate.Request) (*execgate.Response, error) {
+func (s *service) create(ctx context.Context, req *execgate.Request) (*execgate.Response, error) {
 	url := wantedURL(req.Body)
 	if url == "" {
 		return problem(http.StatusBadRequest, "Send an object with an http or https url of at most 2000 characters")
@@ -39,7 +52,11 @@ func (s *service) create(req *execgate.Request) (*execgate.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// An event "link created" would be sent to a queue here, once the link is safe and before the client hears of it.
+	// The message is kept before the client hears of the link, and not at all when the client hears of a failure.
+	message := execgate.Message{Body: []byte(url), ContentType: "text/plain", Attributes: map[string]string{"code": made.Code}}
+	if err := execgate.SendWithAnswer(ctx, "created", message); err != nil {
+		return nil, err
+	}
 	answer, err := execgate.JSON(http.StatusCreated, made)
 	if err == nil {
 		answer.Header = http.Header{"Location": {"/" + made.Code}}
@@ -53,6 +70,19 @@ func (s *service) show(req *execgate.Request) (*execgate.Response, error) {
 		return unknown(err)
 	}
 	return execgate.JSON(http.StatusOK, found)
+}
+
+// count may see a message twice: a link is counted once.
+func (s *service) count(_ context.Context, m *execgate.Message) error {
+	return s.hosts.count(m.Attributes["code"], hostOf(string(m.Body)))
+}
+
+func (s *service) tally() (*execgate.Response, error) {
+	counts, err := s.hosts.tally()
+	if err != nil {
+		return nil, err
+	}
+	return execgate.JSON(http.StatusOK, counts)
 }
 
 func (s *service) follow(req *execgate.Request) (*execgate.Response, error) {
@@ -83,6 +113,18 @@ func wantedURL(body []byte) string {
 	return url
 }
 
+// hostOf is what stands between the scheme and the path, "-" when nothing does.
+func hostOf(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	if rest == "" {
+		return "-"
+	}
+	return rest
+}
+
 func unknown(err error) (*execgate.Response, error) {
 	if err != nil {
 		return nil, err
@@ -99,11 +141,21 @@ func problem(status int, title string) (*execgate.Response, error) {
 }
 
 func main() {
-	store, err := openStore(os.Getenv("LINKS_FILE"))
-	if err == nil {
-		err = execgate.Handle((&service{store}).handle)
+	s := &service{open("LINKS_FILE"), open("HOSTS_FILE")}
+	if err := execgate.Serve(s.handlers()); err != nil {
+		log.Fatal(err)
 	}
+}
+
+// open opens the store that a variable names, nil without one: the process that counts has no use for links.
+func open(variable string) *store {
+	path := os.Getenv(variable)
+	if path == "" {
+		return nil
+	}
+	s, err := openStore(path)
 	if err != nil {
 		log.Fatal(err)
 	}
+	return s
 }

@@ -17,18 +17,21 @@ type link struct {
 	Hits int    `json:"hits"`
 }
 
-// A store is an index in memory over a log that several processes append to: "link CODE URL" and "hit CODE" lines.
+// A store is an index in memory over a log that several processes append to: "link CODE URL" and "hit CODE" lines, or
+// "host CODE HOST" lines.
 // Whoever holds the file's lock first reads what others have appended, so that all know the same.
 type store struct {
 	mutex  sync.Mutex // among the goroutines of this process; the file's lock is among processes
 	file   *os.File
 	offset int64 // how much of the log the index knows
 	links  map[string]*link
+	seen   map[string]bool // codes that are counted
+	hosts  map[string]int
 }
 
 func openStore(path string) (*store, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
-	return &store{file: file, links: map[string]*link{}}, err
+	return &store{file: file, links: map[string]*link{}, seen: map[string]bool{}, hosts: map[string]int{}}, err
 }
 
 // locked runs work with the log locked and known.
@@ -73,6 +76,9 @@ func (s *store) learn(words []string) {
 	switch {
 	case len(words) == 3 && words[0] == "link":
 		s.links[words[1]] = &link{Code: words[1], URL: words[2]}
+	case len(words) == 3 && words[0] == "host" && !s.seen[words[1]]:
+		s.seen[words[1]] = true
+		s.hosts[words[2]]++
 	case len(words) == 2 && words[0] == "hit" && s.links[words[1]] != nil:
 		s.links[words[1]].Hits++
 	}
@@ -125,6 +131,31 @@ func (s *store) follow(code string) (found *link, err error) {
 		return s.add("hit " + code)
 	})
 	return found, err
+}
+
+// count returns once it is on disk that the link leads there.
+func (s *store) count(code, host string) error {
+	return s.locked(func() error {
+		if s.seen[code] {
+			return nil
+		}
+		if err := s.add("host " + code + " " + host); err != nil {
+			return err
+		}
+		return s.file.Sync()
+	})
+}
+
+// tally is how many links lead to each host.
+func (s *store) tally() (counts map[string]int, err error) {
+	err = s.locked(func() error {
+		counts = make(map[string]int, len(s.hosts))
+		for host, count := range s.hosts {
+			counts[host] = count
+		}
+		return nil
+	})
+	return counts, err
 }
 
 // newCode is seven letters of 5 bits, without those that look alike.

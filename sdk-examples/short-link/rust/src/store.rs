@@ -1,5 +1,5 @@
 use execgate::json::Json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -23,12 +23,14 @@ impl Link {
     }
 }
 
-/// An index in memory over a log that several processes append to: "link CODE URL" and "hit CODE" lines. Whoever holds
-/// the file's lock first reads what others have appended, so that all know the same.
+/// An index in memory over a log that several processes append to: "link CODE URL" and "hit CODE" lines, or
+/// "host CODE HOST" lines. Whoever holds the file's lock first reads what others have appended, so that all know the same.
 pub struct Store {
     file: File,
     offset: u64, // how much of the log the index knows
     links: HashMap<String, Link>,
+    seen: HashSet<String>, // codes that are counted
+    hosts: BTreeMap<String, u32>,
 }
 
 // The standard library links the C library but, before Rust 1.89, has no name for this.
@@ -70,6 +72,8 @@ impl Store {
             file,
             offset: 0,
             links: HashMap::new(),
+            seen: HashSet::new(),
+            hosts: BTreeMap::new(),
         })
     }
 
@@ -113,6 +117,10 @@ impl Store {
                 hits: 0,
             };
             self.links.insert(code.to_string(), link);
+        } else if let ["host", code, host] = words[..] {
+            if self.seen.insert(code.to_string()) {
+                *self.hosts.entry(host.to_string()).or_default() += 1;
+            }
         } else if let ["hit", code] = words[..] {
             if let Some(link) = self.links.get_mut(code) {
                 link.hits += 1;
@@ -154,6 +162,25 @@ impl Store {
             self.add(format!("hit {}", code))?;
         }
         Ok(self.links.get(code).cloned())
+    }
+
+    /// Returns once it is on disk that the link leads there.
+    pub fn count(&mut self, code: &str, host: &str) -> io::Result<()> {
+        let _locked = self.lock()?;
+        if self.seen.contains(code) {
+            return Ok(());
+        }
+        self.add(format!("host {} {}", code, host))?;
+        self.file.sync_data()
+    }
+
+    /// How many links lead to each host.
+    pub fn tally(&mut self) -> io::Result<Json> {
+        let _locked = self.lock()?;
+        let counts = self.hosts.iter();
+        Ok(Json::object(
+            counts.map(|(host, count)| (host.as_str(), Json::from(*count))),
+        ))
     }
 }
 

@@ -128,7 +128,9 @@ func (f flushing) Write(p []byte) (int, error) {
 
 func main() {
 	err := error(nil)
-	if len(os.Args) > 1 {
+	if len(os.Args) > 1 && os.Args[1] == "queues" {
+		err = execgate.Serve(queues)
+	} else if len(os.Args) > 1 {
 		err = execgate.ServeHTTP(http.HandlerFunc(serveHTTP))
 	} else {
 		err = execgate.Handle(handle)

@@ -1,5 +1,7 @@
 //! What test_sdk.py asks of a handler, on the Rust SDK.
 
+mod queues;
+
 use execgate::json::Json;
 use execgate::{Context, Error, Request, Response, Stream};
 use std::io::{self, Write};
@@ -67,6 +69,9 @@ fn handle(request: Request, context: Context, together: &Barrier) -> Result<Resp
 }
 
 fn main() -> io::Result<()> {
+    if std::env::args().nth(1).as_deref() == Some("queues") {
+        return execgate::serve(queues::handle);
+    }
     let together = Barrier::new(4);
     execgate::serve(|request: Request, context: Context| handle(request, context, &together))?;
     eprintln!("ended by itself");
