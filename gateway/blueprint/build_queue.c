@@ -5,30 +5,6 @@
 
 /* --- triggers --- */
 
-static const char *const queue_keys[] = {"queue", "batch", "window", "reportFailures", "concurrency", "filter"};
-
-static bool is_queue_key(struct slice key) {
-    for (size_t i = 0; i < ARRAY_LEN(queue_keys); i++)
-        if (slice_equal(key, slice_of(queue_keys[i]))) return true;
-    return false;
-}
-
-/* Keys that say something about another kind of trigger would be silently ignored. */
-static void refuse_keys(struct binder *b, const struct trigger_document *d, bool queue) {
-    const struct node *map = d->origin;
-    for (size_t i = 0; map && i < map->count; i++) {
-        struct slice key = map->keys[i]->text;
-        if (is_queue_key(key) == queue) continue;
-        if (slice_equal(key, SLICE("http")) || slice_equal(key, SLICE("queue"))) continue;
-        problems_add(b->problems, map->keys[i]->at, "%s: only %s trigger has it; remove it", key.p,
-                     queue ? "an http" : "a queue");
-    }
-}
-
-void build_no_queue_keys(struct binder *b, const struct trigger_document *d) {
-    refuse_keys(b, d, false);
-}
-
 static void build_filters(const struct trigger_document *d, struct queue_trigger_config *t, struct blueprint *out) {
     struct node *const *values = d->filter.items;
     struct filter_config *filters = arena_zalloc(&out->arena, (d->filter.count + 1) * sizeof *filters);
@@ -43,10 +19,8 @@ static uint64_t or_else(uint64_t value, uint64_t otherwise) {
     return value == VALUE_UNSET ? otherwise : value;
 }
 
-void build_queue_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
-                         struct blueprint *out) {
+void build_queue_trigger(const struct trigger_document *d, struct handler_config *h, struct blueprint *out) {
     struct queue_trigger_config *t = &h->queue_triggers[h->queue_trigger_count++];
-    refuse_keys(b, d, true);
     *t = (struct queue_trigger_config){.queue = d->queue->text.p,
                                        .batch = or_else(d->batch, BATCH_PRESET),
                                        .window_ms = or_else(d->window_ms, 0),
@@ -120,6 +94,9 @@ static void check_dead_letter(struct problems *p, const struct blueprint *model,
 static void check_sender(struct problems *p, const struct queue_config *q) {
     for (size_t i = 0; i < q->sender.queue_trigger_count; i++)
         problems_add(p, (struct position){q->sender.queue_triggers[i].line, q->sender.queue_triggers[i].column},
+                     "send: only http triggers can send to a queue");
+    for (size_t i = 0; i < q->sender.websocket_trigger_count; i++)
+        problems_add(p, (struct position){q->sender.websocket_triggers[i].line, q->sender.websocket_triggers[i].column},
                      "send: only http triggers can send to a queue");
 }
 

@@ -4,6 +4,7 @@
 #include "gateway/source/http_check.h"
 #include "gateway/source/http_redirect.h"
 #include "gateway/source/public_listener.h"
+#include "gateway/websocket/handshake.h"
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -74,6 +75,10 @@ static void source_finish(struct invocation *inv) {
     struct http_exchange *x = d->exchange;
     d->invocation = NULL;
     if (!x) return; /* the client has left; the pipeline lets go of the outcome */
+    if (inv->upgrade) {
+        http_exchange_upgrade(x, &inv->outcome.headers, inv->upgrade);
+        return;
+    }
     bool close = d->distrusted || failure_ends_connection(inv->outcome.failure);
     struct http_reply reply = {.status = inv->outcome.status,
                                .headers = &inv->outcome.headers,
@@ -100,6 +105,7 @@ static void request_copy(struct request *r, struct arena *a, const struct http_e
     r->version = arena_copy(a, http_exchange_version(x));
     http_exchange_fields(x, a, HTTP_COPY, &r->headers);
     r->client_address = arena_copy(a, slice_of(peer->address));
+    r->asks_websocket = handshake_is_asked(&r->headers);
     r->client_port = peer->port;
     r->scheme = peer->tls ? SLICE("https") : SLICE("http");
     if (peer->tls && peer->tls->subject) {
