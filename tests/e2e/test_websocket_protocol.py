@@ -1,0 +1,114 @@
+"""RFC 6455 and RFC 7692 as a client that knows every byte sees them; the table is websocket_cases.py."""
+import base64
+import contextlib
+import json
+import socket
+import ssl
+
+import pytest
+from execgate import EXAMPLES, Gateway
+from test_tls import certify
+from websocket_cases import CHAPTERS, DRIP_MOST, EMPTY, LIMIT, SMALL_FRAME, SMALL_MESSAGE
+from websocket_driver import Message, Peer, Wrong, binary, text
+
+PATHS = {
+    "/echo": {"maxMessage": LIMIT},
+    "/small": {"maxMessage": SMALL_MESSAGE, "maxFrame": SMALL_FRAME},
+    "/off": {"maxMessage": LIMIT, "deflate": "off"},
+    "/kept": {"maxMessage": LIMIT, "deflate": "connection"},
+    "/large": {"maxMessage": "4MiB"},
+}
+# Nobody is pinged or found idle, however slow the machine is.
+PATIENT = {"pingInterval": "1h", "idleTimeout": "2h", "origins": "any"}
+
+
+def blueprint():
+    triggers = lambda face: json.dumps([{"websocket": face + path, "reply": True} for path in PATHS])
+    paths = json.dumps({face + path: {**PATIENT, **config} for face in ("", "/lambda") for path, config in PATHS.items()})
+    return f"""
+        blueprint: 1
+        name: protocol
+        listen:
+          - http: 127.0.0.1:0
+          - https: 127.0.0.1:0
+            certificates: [{{certificate: shop.pem, key: shop.key}}]
+        handlers:
+          echo:
+            command: {EXAMPLES}/echo
+            timeout: 60s
+            processes: {{min: 1, max: 1, concurrency: 16}}
+            triggers: {triggers("")}
+          lambda:
+            command: {EXAMPLES}/lambda_echo
+            timeout: 60s
+            processes: {{min: 1, max: 1}}
+            triggers: {triggers("/lambda")}
+        websockets:
+          paths: {paths}
+    """
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("websocket")
+    certify(folder, "authority", [])
+    certify(folder, "shop", ["shop.test"], "authority")
+    g = Gateway(folder, blueprint())
+    g.start(listen=None)
+    with contextlib.ExitStack() as stack:
+        stack.push(g.__exit__)
+        g.tls_port = next(int(a.rsplit(":", 1)[1]) for a in g.addresses if a.startswith("https://"))
+        g.trust = ssl.create_default_context(cafile=str(folder / "authority.pem"))
+        yield g
+
+
+def connect_tls(g):
+    raw = socket.create_connection(("127.0.0.1", g.tls_port), 30)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return g.trust.wrap_socket(raw, server_hostname="shop.test")
+
+
+def out_of_event(got):
+    """What a Lambda handler was told of a message: it has sent the whole event back."""
+    if not isinstance(got, Message):
+        return got
+    event = json.loads(got.data)
+    assert event["requestContext"]["eventType"] == "MESSAGE"
+    data = event.get("body") or ""
+    if not data:
+        return EMPTY
+    return binary(base64.b64decode(data), packed=got.packed) if event["isBase64Encoded"] else text(data, packed=got.packed)
+
+
+def as_said(got):
+    return got
+
+
+# How each row of the table is run: connection, one byte at a time, path of the handler, what its answers mean.
+WAYS = {
+    "plain": (Gateway.connect, False, "", as_said),
+    "drip": (Gateway.connect, True, "", as_said),
+    "tls": (connect_tls, False, "", as_said),
+    "lambda": (Gateway.connect, False, "/lambda", out_of_event),
+}
+
+
+def cases():
+    for chapter, make in CHAPTERS.items():
+        for case in make():
+            for way in WAYS:
+                if way == "drip" and case.size > DRIP_MOST:
+                    continue
+                yield pytest.param(case, way, id=f"{chapter}: {case.name}: {way}")
+
+
+@pytest.mark.parametrize("case, way", cases())
+def test_a_row_of_the_table(gateway, case, way):
+    connect, drip, face, understood = WAYS[way]
+    with contextlib.closing(connect(gateway)) as s:
+        peer = Peer(s, drip)
+        try:
+            peer.open(face + case.path, case.offer)
+            peer.play(case.script, understood)
+        except Wrong as wrong:
+            pytest.fail(f"RFC {'6455 ' if not case.section.startswith('7692') else ''}{case.section}: {wrong}", pytrace=False)
