@@ -108,8 +108,8 @@ enum inflate_result inflater_feed(struct inflater *i, struct slice bytes, struct
         out->n += PIECE - i->z.avail_out;
         if (out->n > limit) return INFLATE_TOO_BIG;
         if (result == Z_STREAM_END) {
-            /* A final block ends nothing here: what follows is a new one (RFC 7692 7.2.3.5). */
-            if (inflateReset(&i->z) != Z_OK) return INFLATE_BAD;
+            /* A final block ends nothing here, and its window stays (RFC 7692 7.2.3.4). */
+            if (inflateResetKeep(&i->z) != Z_OK) return INFLATE_BAD;
         } else if (result != Z_OK && result != Z_BUF_ERROR) {
             return INFLATE_BAD;
         }

@@ -8,14 +8,14 @@ import ssl
 import pytest
 from execgate import EXAMPLES, Gateway
 from test_tls import certify
-from websocket_cases import CHAPTERS, DRIP_MOST, EMPTY, LIMIT, SMALL_FRAME, SMALL_MESSAGE
-from websocket_driver import Message, Peer, Wrong, binary, text
+from websocket_cases import CHAPTERS, DRIP_MOST, EMPTY, SMALL_FRAME, SMALL_MESSAGE
+from websocket_driver import ANY, Message, Peer, Wrong
 
 PATHS = {
-    "/echo": {"maxMessage": LIMIT},
-    "/small": {"maxMessage": SMALL_MESSAGE, "maxFrame": SMALL_FRAME},
-    "/off": {"maxMessage": LIMIT, "deflate": "off"},
-    "/kept": {"maxMessage": LIMIT, "deflate": "connection"},
+    "/echo": {"maxMessage": "1MiB"},
+    "/small": {"maxMessage": f"{SMALL_MESSAGE}B", "maxFrame": f"{SMALL_FRAME}B"},
+    "/off": {"maxMessage": "1MiB", "deflate": "off"},
+    "/kept": {"maxMessage": "1MiB", "deflate": "connection"},
     "/large": {"maxMessage": "4MiB"},
 }
 # Nobody is pinged or found idle, however slow the machine is.
@@ -77,7 +77,7 @@ def out_of_event(got):
     data = event.get("body") or ""
     if not data:
         return EMPTY
-    return binary(base64.b64decode(data), packed=got.packed) if event["isBase64Encoded"] else text(data, packed=got.packed)
+    return Message(ANY, base64.b64decode(data) if event["isBase64Encoded"] else data.encode(), got.packed)
 
 
 def as_said(got):
