@@ -8,6 +8,7 @@
 
 #define LOOK_MS 10
 #define LOG_RETRY_MS 10
+#define ECHO_MS 100
 #define KILL_WAIT_MS 3000
 #define STORE_WAIT_MS 60000 /* a commit may take its time; messages are at stake */
 
@@ -44,8 +45,8 @@ void gateway_look_soon(struct gateway *g) {
 /* What was fetched must be settled before the store is closed. */
 static bool queues_are_over(const struct gateway *g) {
     for (size_t i = 0; i < g->retired_count; i++)
-        if (!generation_is_over(g->retired[i])) return false;
-    return generation_is_over(g->current);
+        if (!generation_has_settled(g->retired[i])) return false;
+    return generation_has_settled(g->current);
 }
 
 static void stop_processes(struct gateway *g) {
@@ -110,16 +111,33 @@ static void drain(struct gateway *g) {
     gateway_look_soon(g);
 }
 
+/* timeout(1), npm and others pass on a signal that the whole process group has got already. */
+static bool is_echo(const struct gateway *g, int signal_number) {
+    return signal_number == g->stop_signal && clock_now_ms(loop_clock(g->loop)) < g->stop_ms + ECHO_MS;
+}
+
+void gateway_stop(struct gateway *g) {
+    if (g->stage == GATEWAY_SERVING) drain(g);
+}
+
+void gateway_stop_at_once(struct gateway *g, const char *why) {
+    gateway_stop(g);
+    stop_now(g, why);
+    deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
+}
+
 static void on_stop_signal(void *context, int signal_number) {
     struct gateway *g = context;
+    if (is_echo(g, signal_number)) return;
+    g->stop_signal = signal_number;
+    g->stop_ms = clock_now_ms(loop_clock(g->loop));
     if (g->stage == GATEWAY_SERVING) {
         log_event(g->log, LOG_INFO, "stopping", LOG_TEXT("signal", sigabbrev_np(signal_number)),
                   LOG_INT("in_flight", gateway_in_flight(g)));
         drain(g);
         if (!g->hurried) return;
     }
-    stop_now(g, "a second signal");
-    deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
+    gateway_stop_at_once(g, "a second signal");
 }
 
 /* Its window was closed: the kernel says so with a SIGHUP, too (setsid(2), tty hangup). */
@@ -297,10 +315,6 @@ bool gateway_serve(struct gateway *g) {
     gateway_queues_follow(g);
     loop_run(g->loop);
     return !g->forced;
-}
-
-void gateway_stop(struct gateway *g) {
-    if (g->stage == GATEWAY_SERVING) drain(g);
 }
 
 void gateway_hurry(struct gateway *g) {

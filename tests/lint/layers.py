@@ -15,6 +15,8 @@ LIBRARY_ROOMS = {
     "openssl/ssl.h": {"gateway/source"},
     "jwt.h": {"gateway/command"},
     "sqlite3.h": {"gateway/queue"},
+    "hiredis/hiredis.h": {"gateway/queue"},
+    "hiredis/async.h": {"gateway/queue"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 
