@@ -408,6 +408,7 @@ const struct api_route native_routes[] = {
     {NULL, "/v1/connections/{id}", native_connection_begin},
     {NULL, "/v1/connections/{id}/groups/{id}", native_connection_begin},
     {NULL, "/@connections/{id}", native_connection_begin},
+    {NULL, "/%40connections/{id}", native_connection_begin},
     {NULL, "/v1/groups/{id}", native_connection_begin},
     {NULL, "/v1/groups/{id}/messages", native_connection_begin},
     {"GET", "/v1/config", config_begin},
