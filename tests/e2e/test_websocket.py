@@ -281,19 +281,19 @@ auth:
 
 def test_guards_stand_before_the_upgrade(tmp_path):
     rest = GUARDED + "websockets: {paths: {/ws: {protocols: chat}}}\n"
-    with puppet(tmp_path, ["websocket: /ws"], rest, env={**os.environ, "WS_KEY": "open-sesame"}) as (g, env):
+    with puppet(tmp_path, ["websocket: /ws"], rest, env={**os.environ, "WS_KEY": "open-sesame-0123456789"}) as (g, env):
         api = Native(env)
         for headers in ({}, {"X-Api-Key": "wrong"}, {"Sec-WebSocket-Protocol": "chat, key.wrong"}):
             with pytest.raises(Refused) as refused:
                 Socket(g, headers=headers)
             assert refused.value.answer.status == 401 and refused.value.answer["WWW-Authenticate"]
-        with Socket(g, headers={"Sec-WebSocket-Protocol": "chat, key.open-sesame"}) as ws:
+        with Socket(g, headers={"Sec-WebSocket-Protocol": "chat, key.open-sesame-0123456789"}) as ws:
             assert ws.answer["Sec-WebSocket-Protocol"] == "chat"
             for i in range(2):
                 ws.send(TEXT, "who am I")
                 e = api.exchange(message(e.id) if i else b"").events[0]
                 assert json.loads(e["Execgate-Claims"]) == {"sub": "acme"}, "claims travel with every message"
-                assert "open-sesame" not in str(e.fields)
+                assert "open-sesame-0123456789" not in str(e.fields)
             api.send_exchange(message(e.id))
 
 
