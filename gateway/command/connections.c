@@ -207,7 +207,7 @@ static int asking_run(struct asking *q, const struct verb *verb, struct error *e
     if (find_admin(q, &exit_status, e) < 0) return exit_status;
     q->caller = http_caller_new(NULL, e);
     int status = q->caller ? verb->run(q, &out, e) : -ERROR_SYSTEM;
-    command_print(&out, stdout);
+    if (out.n) command_print(&out, stdout);
     if (status == 0) return EXIT_OK;
     return status == -ERROR_STATE ? EXIT_FAILED : EXIT_SYSTEM;
 }

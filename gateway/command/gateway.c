@@ -232,8 +232,17 @@ static struct websocket_site *present_site(void *context, struct slice path) {
     return generation_site(((const struct gateway *)context)->current, path);
 }
 
+static void on_websocket_ended(void *context) {
+    const struct gateway *g = context;
+    if (g->http) http_source_recount(g->http);
+}
+
+static size_t count_websockets(void *context) {
+    return websocket_source_count(((const struct gateway *)context)->websockets);
+}
+
 static void build_websockets(struct gateway *g, const struct limits_config *limits) {
-    const struct websocket_source_host host = {.context = g, .site = present_site};
+    const struct websocket_source_host host = {.context = g, .site = present_site, .on_ended = on_websocket_ended};
     g->websockets = websocket_source_new(g->loop, g->log, &host);
     websocket_source_limit(g->websockets, limits->connections);
 }
@@ -249,6 +258,7 @@ static int build(struct gateway *g, struct blueprint *b, struct clock *clock, en
     runtime_api_calls(g->runtime_api, &calls);
     g->http = http_source_new(g->loop, generation_pipeline(g->current), &b->limits, e);
     if (!g->http) return -1;
+    http_source_count_also(g->http, count_websockets, g);
     g->most_header = b->limits.max_header;
     http_source_trust(g->http, b->trusted_proxies, b->trusted_proxy_count);
     return watch_signals(g, e);
@@ -393,6 +403,7 @@ void gateway_free(struct gateway *g) {
     settle(g);
     log_on_pending(g->log, NULL, NULL);
     http_source_free(g->http);
+    g->http = NULL; /* sessions end after it */
     admin_free(g->admin);
     gateway_reload_free(g);
     close_stores(g);

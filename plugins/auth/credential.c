@@ -3,9 +3,10 @@
 #include "gateway/base/http_text.h"
 #include "gateway/base/memory.h"
 
-static const struct slice kind_names[] = {
-    [CREDENTIAL_HEADER] = {"header", 6}, [CREDENTIAL_COOKIE] = {"cookie", 6}, [CREDENTIAL_QUERY] = {"query", 5},
-    [CREDENTIAL_PROTOCOL] = {"protocol", 8}};
+static const struct slice kind_names[] = {[CREDENTIAL_HEADER] = {"header", 6},
+                                          [CREDENTIAL_COOKIE] = {"cookie", 6},
+                                          [CREDENTIAL_QUERY] = {"query", 5},
+                                          [CREDENTIAL_PROTOCOL] = {"protocol", 8}};
 
 const char *credential_kind_name(enum credential_kind k) {
     return kind_names[k].p;

@@ -582,3 +582,19 @@ def test_people_look_send_and_close(tmp_path, unix):
         gone = cli("show", id)
         assert gone.returncode == 5 and "no connection of that id is open" in gone.stderr
         assert cli("send", id).returncode == 2 and cli("open").returncode == 2
+
+
+def test_connections_count_among_all_others(gateway):
+    """limits.connections bounds those that were upgraded together with those that were not."""
+    with gateway(echo(top="limits: {connections: 2}\n")) as g, Socket(g) as first, Socket(g):
+        third = g.connect()
+        third.sendall(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
+        third.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            third.recv(1)
+        first.send(CLOSE, close_payload(1000))
+        first.closed()
+        first.close()
+        third.settimeout(60)
+        assert third.recv(12) == b"HTTP/1.1 404"
+        third.close()
