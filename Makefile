@@ -13,18 +13,18 @@ TEST_JOBS ?= 6
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
-ROOMS := gateway/base gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue gateway/websocket plugins gateway/source local-api gateway/observe gateway/command
-PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto libjwt zlib libbrotlienc libzstd sqlite3
+ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue gateway/websocket plugins gateway/source local-api gateway/observe gateway/command
+PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto libjwt zlib libbrotlienc libzstd sqlite3 hiredis
 TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
-BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev libwslay-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl python3-websockets \
+BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev libhiredis-dev libwslay-dev
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl tzdata redis-server python3-websockets \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
 COMPAT_DEBS := g++ make cmake autoconf automake libtool libcurl4-openssl-dev python3 python3-venv python3-pytest procps
-BENCH_DEBS := wrk python3 util-linux
+BENCH_DEBS := wrk python3 util-linux redis-server
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
             -Wformat=2 -Wswitch-enum -Wundef -Wconversion -Werror
@@ -96,6 +96,8 @@ $(BUILD)/%.o: %.c | $(BUILD)/.need-build
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# Its .incbin lines name these, which the compiler's dependency files do not.
+$(BUILD)/gateway/queue/redis_script.o: $(wildcard gateway/queue/redis/*.lua)
 $(BUILD)/templates.c: gateway/command/embed.sh $(TEMPLATES)
 	@mkdir -p $(@D)
 	@echo "  EMBED $@"
@@ -172,9 +174,9 @@ fuzz: $(FUZZ_BINARIES) ## run every fuzz target, FUZZ_SECONDS=60 in all
 	$$t -max_total_time=$$each -max_len=65536 -artifact_prefix=$(BUILD)/fuzz/ -verbosity=0 -print_final_stats=1 $(BUILD)/fuzz/found/$$n tests/fuzz/corpus/$$n 2>$(BUILD)/fuzz/$$n.log \
 	&& grep -E 'number_of_executed|new_units' $(BUILD)/fuzz/$$n.log || { tail -40 $(BUILD)/fuzz/$$n.log; exit 1; }; done
 
-bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
+bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store queue_redis) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) bench/run.py $(BENCH_ARGS)
-$(BUILD)/bench/verify $(BUILD)/bench/queue_store: $(BUILD)/bench/%: bench/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-test
+$(BUILD)/bench/verify $(BUILD)/bench/queue_store $(BUILD)/bench/queue_redis: $(BUILD)/bench/%: bench/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-test
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< $(BUILD)/libexecgate.a $(LIBS) $(shell pkg-config --libs $(TEST_PACKAGES))
 $(BUILD)/bench/%: bench/%.c | $(BUILD)/.need-build

@@ -7,6 +7,7 @@ import argparse
 import base64
 import contextlib
 import hmac
+import http.client
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import platform
 import re
 import resource
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -238,6 +240,32 @@ class Bench:
         for what in ("send", "receive"):
             self.row(f"{what}, {backlog:,} messages in the queue", f"{(full[what] - 1) * 100:+.0f} %", "≤ +20 %", full[what] <= 1.2, "against an empty queue")
 
+    def queue(self, count):
+        """Messages through everything: sent over HTTP in lists, kept, taken in batches, handled, acknowledged."""
+        file = pathlib.Path(self.folder) / "queue.yaml"
+        file.write_text(QUEUE_BLUEPRINT.format(command=(EXAMPLES / "orders").resolve()))
+        port = free_port()
+        server = Server([str(BUILD / "execgate"), "run", str(file), "--log-level", "warn", "--listen", f"127.0.0.1:{port}"], f"http://127.0.0.1:{port}/send")
+        os.sched_setaffinity(server.pid, {int(SERVER_CORE), int(LOAD_CORE)})
+        wait_port(port)
+        rates = [queue_round(port, count, pathlib.Path(self.folder) / ".execgate/bench/queues.db") for _ in range(self.rounds + 1)][1:]
+        rate = statistics.median(rates)
+        self.row("queue messages processed per second, batch 10", f"{rate:,.0f}", "≥ 10,000", rate >= 10_000,
+                 f"sent, handled and acknowledged; gateway and load on both cores; {min(rates):,.0f} to {max(rates):,.0f}")
+        server.close()
+
+    def redis(self):
+        """Redis on one core, its clients on the other."""
+        port = free_port()
+        server = subprocess.Popen(["taskset", "-c", SERVER_CORE, "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",
+                                   "--appendonly", "yes", "--appendfsync", "everysec"], stdout=subprocess.DEVNULL)
+        wait_port(port)
+        cost = json.loads(subprocess.run(["taskset", "-c", LOAD_CORE, str(BUILD / "bench/queue_redis"), str(port)], capture_output=True, text=True, check=True).stdout)
+        server.kill()
+        server.wait()
+        self.row("messages through Redis", f"{cost['ratio']:.2f} ×", "≥ 0.3 ×", cost["ratio"] >= 0.3,
+                 f"{cost['store']:,.0f} a second sent, received, acknowledged, against {cost['bare']:,.0f} by XADD, XREADGROUP, XACK in pipelines")
+
     def tls(self, handlers, path):
         # The row is about kept connections, so their handshakes are to weigh little: an elliptic key, not RSA.
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
@@ -283,6 +311,38 @@ class Bench:
                  f"slowest of {len(times)}: {max(times):.0f} ms")
 
 
+QUEUE_BLUEPRINT = """blueprint: 1
+name: bench
+queues:
+  bench: {{send: [{{http: POST /send, maxBody: 1MiB}}]}}
+handlers:
+  bench:
+    command: {command}
+    environment: {{ORDERS_QUIET: "1"}}
+    processes: {{min: 2, max: 2, concurrency: 16}}
+    triggers:
+      - {{queue: bench, batch: 10, reportFailures: true}}
+"""
+
+
+def queue_round(port, count, database):
+    """Messages per second from the first send to the last acknowledgement."""
+    acknowledged = lambda: db.execute("SELECT acknowledged FROM queue WHERE name = 'bench'").fetchone()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as c, \
+            contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as db:
+        body = json.dumps({"messages": [{"body": "x" * 100}] * 100})
+        done, start = (acknowledged() or (0,))[0], time.monotonic()
+        for _ in range(count // 100):
+            c.request("POST", "/send", body, {"Content-Type": "application/vnd.execgate.messages+json"})
+            answer = c.getresponse()
+            answer.read()
+            assert answer.status == 202, answer.status
+        while acknowledged()[0] < done + count:
+            time.sleep(0.01)
+            assert time.monotonic() < start + 300, "the messages are not processed"
+        return count / (time.monotonic() - start)
+
+
 def versions():
     packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "libsqlite3-0", "wrk"]
     out = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}, ", *packages], capture_output=True, text=True).stdout
@@ -301,7 +361,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store")
+    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store, queue, redis")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {int(LOAD_CORE)})
@@ -333,6 +393,10 @@ def main():
             bench.start({"echo": (native, pool(1))}, "echo")
         if wanted("store"):
             bench.store(1_000_000)
+        if wanted("queue"):
+            bench.queue(50_000)
+        if wanted("redis"):
+            bench.redis()
     if not options.only:
         write_results(bench.rows, options.seconds, options.rounds)
     missed = [r for r in bench.rows if r[3] != "met"]

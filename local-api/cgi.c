@@ -1,6 +1,7 @@
 #include "local-api/cgi.h"
 #include "gateway/base/http_text.h"
-#include "gateway/invocation/identity.h"
+#include "gateway/invocation/event.h"
+#include "gateway/schedule/moment.h"
 
 #define VARIABLE_NAME_MAX 256
 
@@ -128,6 +129,13 @@ static void own_set(struct launch *l, const struct invocation *inv, uint64_t dea
                       inv->trace_sampled ? "01" : "00");
 }
 
+static void schedule_set(struct launch *l, const struct schedule_event *schedule) {
+    char time[MOMENT_SIZE];
+    if (!schedule) return;
+    moment_text_utc(time, (int64_t)(schedule->due_ms / 1000));
+    launch_set(l, "EXECGATE_SCHEDULED_TIME", time);
+}
+
 static void parameters_set(struct launch *l, const struct invocation *inv) {
     char variable[VARIABLE_NAME_MAX];
     for (size_t i = 0; i < inv->route->parameter_count; i++) {
@@ -182,6 +190,7 @@ void cgi_environment_set(struct launch *l, const struct invocation *inv, uint64_
     content_set(l, inv);
     fields_set(l, &r->headers);
     own_set(l, inv, deadline_ms);
+    schedule_set(l, inv->schedule);
     parameters_set(l, inv);
     identity_set(l, inv->identity);
 }

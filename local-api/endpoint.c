@@ -133,14 +133,16 @@ static void on_linger(struct deadline *d) {
 
 void endpoint_look_for_client(struct endpoint *ep) {
     struct loop *l = ep->api->loop;
-    if (list_empty(&ep->worker->running) || !list_empty(&ep->group.connections) || deadline_armed(&ep->deserted))
-        return;
+    bool matters = ep->attended || !list_empty(&ep->worker->running);
+    if (!matters || !list_empty(&ep->group.connections) || deadline_armed(&ep->deserted)) return;
     deadline_arm(loop_deadlines(l), &ep->deserted, clock_now_ms(loop_clock(l)) + DESERTED_MS);
 }
 
 static void endpoint_abandon(struct endpoint *ep) {
-    log_event(ep->api->log, LOG_WARN, "attached process left", LOG_TEXT("handler", ep->worker->handler->name),
-              LOG_INT("unanswered", ep->worker->running.length));
+    bool idle = list_empty(&ep->worker->running);
+    ep->attended = false;
+    log_event(ep->api->log, idle ? LOG_INFO : LOG_WARN, "attached process left",
+              LOG_TEXT("handler", ep->worker->handler->name), LOG_INT("unanswered", ep->worker->running.length));
     for (struct list_node *node; (node = list_first(&ep->worker->running));) {
         struct invocation *inv = list_entry(node, struct invocation, node);
         invocation_complete(inv, outcome_failure(inv, FAILURE_HANDLER_DIED, "the attached process left"));
@@ -149,13 +151,17 @@ static void endpoint_abandon(struct endpoint *ep) {
 
 static void on_deserted(struct deadline *d) {
     struct endpoint *ep = container_of(d, struct endpoint, deserted);
-    if (list_empty(&ep->group.connections) && !list_empty(&ep->worker->running)) endpoint_abandon(ep);
+    if (list_empty(&ep->group.connections)) endpoint_abandon(ep);
 }
 
 void endpoint_greet(struct endpoint *ep) {
-    if (!deadline_armed(&ep->deserted)) return;
-    deadline_disarm(loop_deadlines(ep->api->loop), &ep->deserted);
-    if (!list_empty(&ep->worker->running)) endpoint_abandon(ep);
+    if (deadline_armed(&ep->deserted)) {
+        deadline_disarm(loop_deadlines(ep->api->loop), &ep->deserted);
+        if (!list_empty(&ep->worker->running)) endpoint_abandon(ep);
+    }
+    if (!ep->worker->handler->attach || ep->attended) return;
+    ep->attended = true;
+    log_event(ep->api->log, LOG_INFO, "process attached", LOG_TEXT("handler", ep->worker->handler->name));
 }
 
 /* --- events --- */
@@ -329,6 +335,7 @@ void endpoint_forget(struct endpoint *ep, struct invocation *inv) {
         memcpy(place->id, inv->id, sizeof place->id);
         place->reason = reason_of(inv);
         if (!inv->cancelled) endpoint_note_cancelled(ep, inv);
+        endpoint_attend_soon(ep); /* its place is free for whoever polls meanwhile */
     }
     endpoint_wake_waiters(ep, invocation_id(inv));
 }

@@ -86,12 +86,13 @@ struct endpoint {
     struct deadline linger;  /* after the exit */
     unsigned linger_left;
     struct list_node attached; /* in the API's list, when it is for attaching */
-    struct deadline deserted;  /* armed: no connection is left, but events are held */
+    bool attended;             /* a process that was attached has not left, as far as is known */
+    struct deadline deserted;  /* armed: no connection is left of the process that was there */
 };
 
 /* A row of a face's table; {id} in the path stands for one segment. */
 struct api_route {
-    const char *method;
+    const char *method; /* NULL = begin says which */
     const char *path;
     void (*begin)(struct call *c);
 };

@@ -3,6 +3,7 @@
 #include "local-api/event_http.h"
 #include "local-api/event_invoke.h"
 #include "local-api/event_queue.h"
+#include "local-api/event_schedule.h"
 #include "local-api/event_websocket.h"
 #include <assert.h>
 
@@ -15,6 +16,11 @@ static struct slice websocket_write(struct buf *out, struct invocation *inv, con
     return websocket_event_write(out, &inv->arena, inv->websocket, application);
 }
 
+static struct slice scheduled_write(struct buf *out, struct invocation *inv, const char *application) {
+    (void)application;
+    return schedule_event_write(out, inv->schedule);
+}
+
 static const struct event_shape shapes[TRIGGER_KINDS] = {
     [TRIGGER_HTTP] = {.write = http_event_write, .read = http_answer_read, .answer = EVENT_ANSWER_HTTP},
     /* The guard reads what it says (plugins/auth/authorizer_answer.h). */
@@ -23,6 +29,7 @@ static const struct event_shape shapes[TRIGGER_KINDS] = {
     /* $connect is answered as a request is, and messages with a body and a type. */
     [TRIGGER_WEBSOCKET] = {.write = websocket_write, .read = http_answer_read, .answer = EVENT_ANSWER_HTTP},
     [TRIGGER_INVOKE] = {.write = invoke_event_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
+    [TRIGGER_SCHEDULE] = {.write = scheduled_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
 };
 
 const struct event_shape *event_shape_of(const struct invocation *inv) {

@@ -1,15 +1,12 @@
 #include "local-api/event_schedule.h"
-#include "gateway/base/clock.h"
 #include "gateway/base/json_write.h"
+#include "gateway/schedule/moment.h"
 #include "local-api/event.h"
 
-#define SECONDS_SIZE 19 /* of "2026-11-20T12:00:00.123Z" what comes before the fraction */
-
 static void write_time(struct json_write *w, uint64_t due_ms) {
-    char text[25];
-    clock_iso_time(due_ms, text);
-    text[SECONDS_SIZE] = 'Z';
-    json_member(w, SLICE("time"), slice_make(text, SECONDS_SIZE + 1));
+    char text[MOMENT_SIZE];
+    moment_text_utc(text, (int64_t)(due_ms / 1000));
+    json_member(w, SLICE("time"), slice_of(text));
 }
 
 static void write_resources(struct json_write *w, struct slice schedule) {

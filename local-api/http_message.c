@@ -1,6 +1,7 @@
 #include "local-api/http_message.h"
 #include "gateway/base/http_text.h"
 #include "gateway/invocation/event.h"
+#include "gateway/schedule/moment.h"
 
 enum line_end { LINE_CRLF, LINE_ANY };
 
@@ -206,12 +207,20 @@ static void write_websocket(struct buf *out, const struct websocket_event *e) {
     if (e->type == WEBSOCKET_DISCONNECT) write_number_field(out, SLICE("Execgate-Close-Code"), (uint64_t)e->close_code);
 }
 
+static void write_scheduled_time(struct buf *out, const struct invocation *inv) {
+    char time[MOMENT_SIZE];
+    if (!inv->schedule) return;
+    moment_text_utc(time, (int64_t)(inv->schedule->due_ms / 1000));
+    write_field(out, SLICE("Execgate-Scheduled-Time"), slice_of(time));
+}
+
 void event_fields_write(struct buf *out, const struct invocation *inv, uint64_t deadline_ms) {
     write_field(out, SLICE("Execgate-Invocation-Id"), invocation_id(inv));
     write_field(out, SLICE("Execgate-Trigger"), slice_of(trigger_kind_name(inv->trigger)));
     if (inv->route) write_field(out, SLICE("Execgate-Route"), inv->route->key);
     write_parameters(out, inv);
     write_number_field(out, SLICE("Execgate-Deadline"), deadline_ms);
+    write_scheduled_time(out, inv);
     if (inv->request.client_address.n) write_field(out, SLICE("Execgate-Client-Address"), inv->request.client_address);
     if (inv->client_context.n) write_field(out, SLICE("Execgate-Client-Context"), inv->client_context);
     write_field(out, SLICE("Execgate-Request-Id"), inv->request_id);

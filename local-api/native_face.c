@@ -3,6 +3,7 @@
 #include "gateway/base/json_write.h"
 #include "local-api/lambda_report.h"
 #include "local-api/native_answer.h"
+#include "local-api/native_connection.h"
 #include "local-api/native_invoke.h"
 #include "local-api/native_queue.h"
 #include "local-api/report_retry.h"
@@ -385,6 +386,11 @@ static void config_begin(struct call *c) {
         json_member(&j, SLICE("http"), slice_of(w->handler->http_triggers[i].text));
         json_close(&j, '}');
     }
+    for (size_t i = 0; i < w->handler->queue_trigger_count; i++) {
+        json_open(&j, '{');
+        json_member(&j, SLICE("queue"), slice_of(w->handler->queue_triggers[i].queue));
+        json_close(&j, '}');
+    }
     json_close(&j, ']');
     json_close(&j, '}');
     call_reply(c, 200, "application/json", &c->out);
@@ -398,6 +404,13 @@ const struct api_route native_routes[] = {
     {"GET", "/v1/invocations/{id}/cancelled", cancelled_begin},
     {"POST", "/v1/queues/{id}/messages", native_queue_begin},
     {"POST", "/v1/handlers/{id}/invocations", native_invoke_begin},
+    {NULL, "/v1/connections", native_connection_begin},
+    {NULL, "/v1/connections/{id}", native_connection_begin},
+    {NULL, "/v1/connections/{id}/groups/{id}", native_connection_begin},
+    {NULL, "/@connections/{id}", native_connection_begin},
+    {NULL, "/%40connections/{id}", native_connection_begin},
+    {NULL, "/v1/groups/{id}", native_connection_begin},
+    {NULL, "/v1/groups/{id}/messages", native_connection_begin},
     {"GET", "/v1/config", config_begin},
 };
 const size_t native_route_count = ARRAY_LEN(native_routes);

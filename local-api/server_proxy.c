@@ -10,8 +10,12 @@
 #include <unistd.h>
 
 #define BACKLOG 511
-/* Free ports that are tried before one is found that no other starting worker has been told. */
-#define PORT_ATTEMPTS 16
+/* Ports that are tried before one is found that is free and that no other starting worker has been told. */
+#define PORT_ATTEMPTS 64
+/* Below those that the system gives to whoever asks for any (ip_local_port_range): between noting a free port and the
+ * process taking it, none of those would stay free. */
+#define PORT_LOW 20000
+#define PORT_HIGH 32767
 #define DOUBT_MS 20
 
 struct server_proxy {
@@ -53,9 +57,9 @@ void server_proxy_free(struct server_proxy *s) {
 
 /* --- its port --- */
 
-/* A socket bound to any free port of 127.0.0.1, or a negative code. */
+/* A socket bound to this port of 127.0.0.1, 0 = any free one; or a negative code. */
 static int port_bind(uint16_t *port, struct error *e) {
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(*port)};
     socklen_t size = sizeof address;
     int on = 1;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -79,19 +83,21 @@ static bool port_is_promised(const struct server_proxy *p, uint16_t port) {
 
 /* A port is only noted: most servers cannot bind one that somebody holds. The process is told it and takes it soon. */
 static int port_choose(struct server *s, struct error *e) {
+    struct clock *clock = loop_clock(s->proxy->loop);
     for (int i = 0; i < PORT_ATTEMPTS; i++) {
-        uint16_t port = 0;
-        int fd = port_bind(&port, e);
-        if (fd < 0) return fd;
-        close(fd);
+        uint16_t port = (uint16_t)(PORT_LOW + clock_random_below(clock, PORT_HIGH - PORT_LOW + 1));
         if (port_is_promised(s->proxy, port)) continue;
+        int fd = port_bind(&port, e);
+        if (fd < 0) continue;
+        close(fd);
         s->upstream.port = port;
         return 0;
     }
-    return error_set(e, ERROR_SYSTEM, "no free port for a handler on 127.0.0.1");
+    return error_set(e, ERROR_SYSTEM, "no free port for a handler on 127.0.0.1 among %d to %d", PORT_LOW, PORT_HIGH);
 }
 
 static int socket_open(struct server *s, struct launch *launch, struct error *e) {
+    s->upstream.port = 0;
     int fd = port_bind(&s->upstream.port, e);
     if (fd < 0) return fd;
     launch->inherited_fd = fd;

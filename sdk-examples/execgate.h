@@ -103,6 +103,32 @@ int execgate_stream_begin(struct execgate_response *response);
 int execgate_stream_write(struct execgate_response *response, const void *data, size_t size);
 int execgate_stream_end(struct execgate_response *response);
 
+/* --- the messages of a queue (trigger "queue"): one event brings several ---
+ *
+ *     struct execgate_message m = {0};
+ *     while (execgate_message_next(request, &m))
+ *         if (process(m.body, m.body_size)) execgate_message_fail(response, m.id);
+ *
+ * With `reportFailures: true` in the blueprint only those come again that were named; write nothing else into the
+ * response then. execgate_fail makes all of them come again. */
+struct execgate_message {
+    const char *id; /* the same in every attempt */
+    const char *body;
+    size_t body_size;         /* a NUL follows, which it does not count */
+    const char *content_type; /* "" = the sender has not said */
+    const char *group;        /* decoded; "" = none */
+    unsigned long attempt;    /* 1 = the first */
+    long long sent_ms;        /* Unix time */
+    size_t position;          /* private; 0 before the first */
+};
+/* 1, or 0 behind the last. What the message points to lives until the next call. */
+int execgate_message_next(const struct execgate_request *request, struct execgate_message *message);
+/* A decoded attribute that the sender gave the present message; NULL when absent. */
+const char *execgate_message_attribute(const struct execgate_request *request, const char *name);
+int execgate_message_fail(struct execgate_response *response, const char *id);
+/* Beside execgate_fail: when the messages come again ("30s"), or that they never shall ("false"). Call it after. */
+int execgate_retry(struct execgate_response *response, const char *when);
+
 #ifdef __cplusplus
 }
 #endif
@@ -379,6 +405,7 @@ struct execgate_response {
     struct execgate_client *client;
     enum eg_state state;
     int status;
+    int failures; /* messages named in the body, which is to be closed */
     struct eg_buffer fields;
     struct eg_buffer body;
 };
@@ -393,6 +420,9 @@ struct execgate_client {
     struct eg_buffer frame; /* what goes out on `stream` */
     struct eg_buffer path;
     struct eg_form parameters, query;
+    struct eg_buffer message; /* a copy of the present one */
+    struct eg_buffer group;
+    struct eg_form attributes;
     struct eg_field fields[EG_MAX_FIELDS];
     size_t field_count;
     struct execgate_request request;
@@ -558,6 +588,96 @@ static char *eg_event_parse(struct execgate_client *c, char *at, const char *end
     return q->body_size <= (size_t)(end - at) ? at + q->body_size : NULL;
 }
 
+/* --- the messages of a queue --- */
+/* A field of the copy, whose lines are NUL-terminated; "" when absent. */
+static const char *eg_message_field(const struct execgate_client *c, const char *name) {
+    size_t size = strlen(name);
+    const char *line = c->message.p ? c->message.p : "";
+    for (; *line; line += strlen(line) + 1)
+        if (strncasecmp(line, name, size) == 0 && strncmp(line + size, ": ", 2) == 0) return line + size + 2;
+    return "";
+}
+
+/* Copies the head of the message at `at`; returns its size, 0 when it is none. */
+static size_t eg_message_head(struct execgate_client *c, const char *at, size_t left) {
+    size_t size = 0;
+    for (const char *line = at, *stop; !size && (stop = (const char *)memchr(line, '\n', left - (size_t)(line - at)));)
+        if (stop - line == 1 && *line == '\r')
+            size = (size_t)(stop + 1 - at);
+        else
+            line = stop + 1;
+    eg_clear(&c->message);
+    eg_append(&c->message, at, size);
+    if (!size || c->message.failed) return 0;
+    for (char *to = c->message.p, *from = to, *stop = from + size; from < stop; from++)
+        if (*from != '\r') *to++ = (char)(*from == '\n' ? 0 : *from);
+    return size;
+}
+
+static const char *eg_message_group(struct execgate_client *c) {
+    const char *text = eg_message_field(c, "Queue-Group-Id");
+    eg_clear(&c->group);
+    if (eg_reserve(&c->group, strlen(text) + 1)) return "";
+    eg_append_decoded(&c->group, text, strlen(text), ' ');
+    return c->group.p;
+}
+
+/* From the fields of the copy. */
+static int eg_message_fill(struct execgate_client *c, struct execgate_message *message) {
+    c->attributes.loaded = 0;
+    message->id = eg_message_field(c, "Queue-Message-Id");
+    message->content_type = eg_message_field(c, "Content-Type");
+    message->group = eg_message_group(c);
+    message->attempt = strtoul(eg_message_field(c, "Queue-Receive-Count"), NULL, 10);
+    message->sent_ms = strtoll(eg_message_field(c, "Queue-Sent"), NULL, 10);
+    return 1;
+}
+
+/* With `batch: 1` the event is the message. */
+static int eg_message_only(const struct execgate_request *request, struct execgate_message *message) {
+    struct execgate_client *c = request->client;
+    eg_clear(&c->message);
+    for (size_t i = 0; i < c->field_count; i++) {
+        eg_append_text(&c->message, c->fields[i].name);
+        eg_append(&c->message, ": ", 2);
+        eg_append(&c->message, c->fields[i].value, strlen(c->fields[i].value) + 1);
+    }
+    eg_append(&c->message, "", 1);
+    if (message->position || c->message.failed) return 0;
+    message->position = 1;
+    message->body = request->body;
+    message->body_size = request->body_size;
+    return eg_message_fill(c, message);
+}
+
+int execgate_message_next(const struct execgate_request *request, struct execgate_message *message) {
+    struct execgate_client *c = request->client;
+    if (execgate_header(request, "Queue-Message-Id")) return eg_message_only(request, message);
+    const char *at = request->body + message->position;
+    size_t left = request->body_size - message->position, head = eg_message_head(c, at, left);
+    size_t size = head ? strtoul(eg_message_field(c, "Content-Length"), NULL, 10) : 0;
+    if (!head || size > left - head) return 0;
+    c->message.n = head; /* the head, now with NULs, is shorter; the body goes behind all of it */
+    eg_append(&c->message, at + head, size);
+    if (c->message.failed) return 0;
+    message->position += head + size;
+    message->body = c->message.p + head;
+    message->body_size = size;
+    return eg_message_fill(c, message);
+}
+
+const char *execgate_message_attribute(const struct execgate_request *request, const char *name) {
+    struct execgate_client *c = request->client;
+    return eg_form_value(&c->attributes, eg_message_field(c, "Queue-Attributes"), name);
+}
+
+int execgate_message_fail(struct execgate_response *response, const char *id) {
+    execgate_print(response, response->failures++ ? "," : "{\"batchItemFailures\":[");
+    execgate_print(response, "{\"itemIdentifier\":");
+    execgate_write_json(response, id, strlen(id));
+    return execgate_write(response, "}", 1);
+}
+
 /* --- the response --- */
 int execgate_status(struct execgate_response *response, int status) {
     if (response->state != EG_ANSWERING || status < 200 || status > 599) return -1;
@@ -650,6 +770,11 @@ void execgate_fail(struct execgate_response *response, const char *type, const c
     response->state = streaming ? EG_STREAMED : EG_FAILED;
 }
 
+int execgate_retry(struct execgate_response *response, const char *when) {
+    if (response->state != EG_FAILED) return -1;
+    return eg_append_field(&response->fields, "Execgate-Retry", when);
+}
+
 /* The head of the answer, up to its fields; the blank line is not included. */
 static void eg_append_head(struct eg_buffer *b, const struct execgate_response *response) {
     eg_append_text(b, "HTTP/1.1 ");
@@ -663,6 +788,7 @@ static void eg_append_head(struct eg_buffer *b, const struct execgate_response *
 /* Puts the answer behind the others of this batch. */
 static int eg_answer_gather(struct execgate_client *c) {
     struct execgate_response *r = &c->response;
+    if (r->failures && r->state == EG_ANSWERING) execgate_write(r, "]}", 2);
     if (r->fields.failed || r->body.failed) execgate_fail(r, "OutOfMemory", "the answer did not fit");
     eg_append_head(&c->out, r);
     eg_append_text(&c->out, "Content-Length: ");
@@ -788,6 +914,7 @@ static int eg_handle(struct execgate_client *c) {
     struct execgate_response *r = &c->response;
     r->state = EG_ANSWERING;
     r->status = 200;
+    r->failures = 0;
     eg_clear(&r->fields);
     eg_clear(&r->body);
     c->handler(&c->request, r, c->user);
@@ -845,9 +972,10 @@ static int eg_client_init(struct execgate_client *c, execgate_handler *handler, 
 }
 
 static void eg_client_free(struct execgate_client *c) {
-    struct eg_buffer *buffers[] = {&c->main.in,         &c->stream.in,    &c->watch.in,   &c->out,
-                                   &c->frame,           &c->path,         &c->query.text, &c->parameters.text,
-                                   &c->response.fields, &c->response.body};
+    struct eg_buffer *buffers[] = {&c->main.in,         &c->stream.in,     &c->watch.in,   &c->out,
+                                   &c->frame,           &c->path,          &c->query.text, &c->parameters.text,
+                                   &c->response.fields, &c->response.body, &c->message,    &c->group,
+                                   &c->attributes.text};
     eg_wire_close(&c->main);
     eg_wire_close(&c->stream);
     eg_wire_close(&c->watch);

@@ -22,6 +22,7 @@ void *arena_zalloc(struct arena *a, size_t size);
 struct slice arena_copy(struct arena *a, struct slice s);
 /* NUL-terminated copy. */
 char *arena_text(struct arena *a, struct slice s);
+/* NUL-terminated, too; the slice ends before. */
 struct slice arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void arena_reset(struct arena *a); /* keeps the first block */
 void arena_free(struct arena *a);  /* idempotent */

@@ -1,7 +1,10 @@
 #include "gateway/blueprint/build.h"
+#include "gateway/base/memory.h"
+#include "gateway/base/text.h"
 #include "gateway/blueprint/environment.h"
 #include "gateway/blueprint/executable.h"
 #include "gateway/blueprint/route_text.h"
+#include <stdlib.h>
 
 #define SERVER_CONCURRENCY 64
 #define ATTACH_TIMEOUT_MS (24ULL * 60 * 60 * 1000)
@@ -76,15 +79,10 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     struct http_trigger_config t = {.number = out->http_trigger_count};
     struct error e;
     d->number = VALUE_UNSET;
-    build_refuse_keys(b, d);
-    if (d->queue) {
-        build_queue_trigger(d, h, out);
-        return;
-    }
-    if (d->websocket) {
-        build_websocket_trigger(b, d, h);
-        return;
-    }
+    check_trigger_keys(b, d);
+    if (d->schedule) build_schedule(b, d, h, out);
+    if (d->queue) build_queue_trigger(d, h, out);
+    if (d->websocket) build_websocket_trigger(b, d, h, out);
     if (!d->http) return;
     if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
         problems_add(b->problems, d->http->at, "http: %s", e.message);
@@ -101,6 +99,7 @@ void build_triggers(const struct composition *c, struct binder *b, const struct 
     h->http_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->http_triggers);
     h->queue_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->queue_triggers);
     h->websocket_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->websocket_triggers);
+    h->schedules = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->schedules);
     for (size_t i = 0; i < triggers->count; i++) build_trigger(b, composition_trigger(c, triggers, i), h, out);
 }
 
@@ -113,13 +112,15 @@ static uint64_t concurrency_of(const struct handler_document *d) {
 }
 
 static void check_attach_names(struct binder *b, const struct composition *c, const struct blueprint *out) {
+    const char **names = xcalloc(out->handler_count + 1, sizeof *names);
+    for (size_t k = 0; k < out->handler_count; k++) names[k] = out->handlers[k].name;
     for (size_t i = 0; i < c->attach_count; i++) {
-        bool known = false;
-        for (size_t k = 0; k < out->handler_count; k++)
-            known = known || strcmp(out->handlers[k].name, c->attach[i]) == 0;
-        if (!known)
-            problems_add(b->problems, (struct position){0, 0}, "--attach %s: there is no such handler", c->attach[i]);
+        const char *near = text_nearest(slice_of(c->attach[i]), names, out->handler_count);
+        if (near && strcmp(near, c->attach[i]) == 0) continue;
+        problems_add(b->problems, (struct position){0, 0}, "--attach %s: there is no such handler%s%s%s", c->attach[i],
+                     near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
+    free(names);
 }
 
 static void build_handler(const struct composition *c, struct binder *b, const struct blueprint_document *d, size_t i,

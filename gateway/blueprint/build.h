@@ -11,19 +11,24 @@ void document_complete(const struct composition *c, struct arena *a, struct blue
 /* Fills listeners, proxies, limits and handlers of `out`; its directory must be set. */
 void blueprint_build(const struct composition *c, struct binder *b, struct blueprint_document *d,
                      struct blueprint *out);
+/* Its parts in build_schedule.c. */
+void build_schedule(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                    struct blueprint *out);
+void check_schedules(struct problems *p, const struct blueprint *model);
+/* In trigger_keys.c: keys of a trigger that say something about another kind of trigger. */
+void check_trigger_keys(struct binder *b, const struct trigger_document *d);
 /* All triggers of a handler, or of a queue's `send`, into `h`. */
 void build_triggers(const struct composition *c, struct binder *b, const struct bound_items *triggers,
                     struct handler_config *h, struct blueprint *out);
 /* Its parts in build_queue.c. */
 void build_queue_trigger(const struct trigger_document *d, struct handler_config *h, struct blueprint *out);
-/* Keys that say something about another kind of trigger. */
-void build_refuse_keys(struct binder *b, const struct trigger_document *d);
 void build_queues(const struct composition *c, struct binder *b, const struct blueprint_document *d,
                   struct blueprint *out);
 struct queue_retry_config build_retry(const struct retry_document *d, uint64_t max_attempts);
 void check_queues(struct problems *p, const struct blueprint *model);
 /* Its parts in build_websocket.c; after the handlers. */
-void build_websocket_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h);
+void build_websocket_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                             struct blueprint *out);
 void build_websockets(const struct composition *c, struct binder *b, struct blueprint_document *d,
                       struct blueprint *out);
 void check_websockets(struct problems *p, const struct blueprint *model);

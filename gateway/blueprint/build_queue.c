@@ -1,4 +1,3 @@
-#include "gateway/base/memory.h"
 #include "gateway/blueprint/build.h"
 
 #define BATCH_PRESET 10
@@ -41,6 +40,10 @@ struct queue_retry_config build_retry(const struct retry_document *d, uint64_t m
                                        .jitter = (enum queue_jitter)d->jitter};
 }
 
+static const char *text_of(const struct node *n) {
+    return n ? n->text.p : NULL;
+}
+
 static void build_queue(const struct composition *c, struct binder *b, const struct blueprint_document *d, size_t i,
                         struct blueprint *out) {
     const struct queue_document *document = &((const struct queue_document *)d->queues.items)[i];
@@ -55,11 +58,17 @@ static void build_queue(const struct composition *c, struct binder *b, const str
                                .dedup_window_ms = document->dedup_window_ms,
                                .max_message = document->max_message,
                                .fifo = document->fifo == 1,
+                               .keeper = (enum queue_keeper)document->store,
+                               .url = text_of(document->url),
+                               .stream = text_of(document->stream),
+                               .group = text_of(document->group),
                                .line = key->at.line,
                                .column = key->at.column};
     q->route_text = arena_printf(&out->arena, "POST /queue/%s%c", q->name, 0).p;
-    q->sender = (struct handler_config){
-        .name = q->name, .timeout_ms = d->limits.values.body_timeout_ms, .line = q->line, .column = q->column};
+    q->sender = (struct handler_config){.name = arena_printf(&out->arena, "queue %s%c", q->name, 0).p,
+                                        .timeout_ms = d->limits.values.body_timeout_ms,
+                                        .line = q->line,
+                                        .column = q->column};
     build_triggers(c, b, &document->send, &q->sender, out);
 }
 
@@ -89,6 +98,23 @@ static void check_dead_letter(struct problems *p, const struct blueprint *model,
         problems_add(p, queue_position(q), "deadLetter: messages of %s would come back to it", q->name);
         return;
     }
+}
+
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static void check_keeper(struct problems *p, const struct blueprint *model, const struct queue_config *q) {
+    const struct queue_config *dead = q->dead_letter ? blueprint_queue(model, slice_of(q->dead_letter)) : NULL;
+    bool redis = q->keeper == KEEPER_REDIS;
+    if (redis && !q->url)
+        problems_add(p, queue_position(q), "store: redis needs a `url`: write redis://[[USER]:PASSWORD@]HOST[:PORT]");
+    if (!redis && (q->url || q->stream || q->group))
+        problems_add(p, queue_position(q), "url, stream and group are of Redis: add `store: redis`, or remove them");
+    if (dead && (dead->keeper != q->keeper || !same_text(dead->url, q->url)))
+        problems_add(p, queue_position(q),
+                     "deadLetter: %s must have the same `store` and `url`, so that messages go there whole",
+                     q->dead_letter);
 }
 
 static void check_sender(struct problems *p, const struct queue_config *q) {
@@ -135,6 +161,7 @@ static void check_trigger(struct problems *p, const struct queue_trigger_config 
 void check_queues(struct problems *p, const struct blueprint *model) {
     for (size_t i = 0; i < model->queue_count; i++) {
         check_dead_letter(p, model, &model->queues[i]);
+        check_keeper(p, model, &model->queues[i]);
         check_sender(p, &model->queues[i]);
     }
     for (size_t i = 0; i < model->handler_count; i++)

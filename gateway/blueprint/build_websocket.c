@@ -8,7 +8,8 @@ static uint64_t or_else(uint64_t value, uint64_t otherwise) {
     return value == VALUE_UNSET ? otherwise : value;
 }
 
-void build_websocket_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h) {
+void build_websocket_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                             struct blueprint *out) {
     struct websocket_trigger_config *t = &h->websocket_triggers[h->websocket_trigger_count++];
     struct slice route = d->route ? d->route->text : SLICE("$default");
     *t = (struct websocket_trigger_config){.path = d->websocket->text.p,
@@ -16,8 +17,7 @@ void build_websocket_trigger(struct binder *b, const struct trigger_document *d,
                                            .reply = d->reply == 1,
                                            .line = d->websocket->at.line,
                                            .column = d->websocket->at.column};
-    if (t->path[0] != '/')
-        problems_add(b->problems, d->websocket->at, "websocket: expected a path such as /chat, found \"%s\"", t->path);
+    t->text = arena_printf(&out->arena, "websocket %s %s%c", t->path, t->route, 0).p;
     if (t->reply && (slice_equal(route, SLICE("$connect")) || slice_equal(route, SLICE("$disconnect"))))
         problems_add(b->problems, d->websocket->at, "reply: what answers %s is not a message; remove it", t->route);
 }

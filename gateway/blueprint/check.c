@@ -103,6 +103,7 @@ void check_consistency(struct problems *p, const struct blueprint_document *d, c
         check_attach(p, &handlers[i], &model->handlers[i]);
     }
     check_routes(p, model);
+    check_schedules(p, model);
     check_queues(p, model);
     check_websockets(p, model);
     check_async(p, model);

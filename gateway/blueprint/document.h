@@ -53,6 +53,12 @@ struct processes_document {
 struct trigger_document {
     struct node *origin;
     struct node *http;
+    struct node *schedule;
+    struct node *name, *time_zone, *input; /* of a schedule; so are all up to max_missed */
+    uint64_t jitter_ms;
+    uint64_t overlap; /* enum schedule_overlap */
+    uint64_t missed;  /* enum schedule_missed */
+    uint64_t max_missed;
     struct node *queue;
     struct node *websocket, *route;                          /* route: of a websocket trigger */
     uint64_t reply;                                          /* the same */
@@ -82,6 +88,8 @@ struct queue_document {
     struct retry_document retry;
     struct node *dead_letter;
     uint64_t fifo;
+    uint64_t store; /* enum queue_keeper */
+    struct node *url, *stream, *group;
 };
 /* `defaults:` fills the same struct, as far as its table reaches. */
 struct handler_document {

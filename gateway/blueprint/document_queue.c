@@ -7,6 +7,7 @@
 #define KIB (1ULL << 10)
 
 static const char *const jitters[] = {"full", "none", NULL};
+static const char *const keepers[] = {"sqlite", "redis", NULL}; /* enum queue_keeper */
 
 static const struct schema_field retry_fields[] = {
     {.name = "base",
@@ -196,6 +197,37 @@ static const struct schema_field queue_fields[] = {
      .most = 30 * DAY_MS,
      .preset = "5m",
      .about = "A message with a deduplication id that was sent before in this time is not kept a second time."},
+    {.name = "store",
+     .kind = FIELD_ENUM,
+     .flags = FIELD_SHOWN,
+     .offset = QUEUE(store),
+     .choices = keepers,
+     .preset = "sqlite",
+     .about =
+         "`sqlite`: in a file below `dataDirectory`, for one gateway. `redis`: in Redis or Valkey at `url`, shared by "
+         "all gateways whose blueprints have the same `name`.",
+     .example = "redis"},
+    {.name = "url",
+     .kind = FIELD_TEXT,
+     .offset = QUEUE(url),
+     .preset_note = "required with `store: redis`",
+     .about = "The Redis server: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`. It must not evict "
+              "(`maxmemory-policy noeviction`) and should keep an append-only file.",
+     .example = "redis://127.0.0.1:6379"},
+    {.name = "stream",
+     .kind = FIELD_TEXT,
+     .offset = QUEUE(stream),
+     .rule = &rule_redis_key,
+     .preset_note = "one of the queue's own",
+     .about = "Of Redis: the key of a stream that other programs add to or read as well.",
+     .example = "events"},
+    {.name = "group",
+     .kind = FIELD_TEXT,
+     .offset = QUEUE(group),
+     .rule = &rule_redis_key,
+     .preset_note = "`execgate`",
+     .about = "Of Redis: the consumer group that messages are received as.",
+     .example = "shop"},
     {.name = "send",
      .kind = FIELD_LIST,
      .offset = QUEUE(send),

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NOWHERE ((struct position){0, 0})
@@ -101,10 +102,20 @@ struct blueprint *blueprint_parse(struct slice text, const char *file, const str
     return load_text(&l, text, file, problems);
 }
 
+/* A descriptor or -errno. O_NONBLOCK, because opening a named pipe would wait for its writer. */
+static int open_blueprint(const char *file, enum blueprint_origin origin) {
+    struct stat s;
+    int fd = open(file, O_RDONLY | O_CLOEXEC | (origin == BLUEPRINT_FROM_FILE ? O_NONBLOCK : 0));
+    if (fd < 0) return -errno;
+    if (origin == BLUEPRINT_FROM_WHATEVER || fstat(fd, &s) != 0 || S_ISREG(s.st_mode)) return fd;
+    close(fd);
+    return S_ISDIR(s.st_mode) ? -EISDIR : -ESPIPE;
+}
+
 /* Reads one byte more than a blueprint may have, so that the tree can refuse it. 0 or -errno. */
-static int read_blueprint(const char *file, struct buf *out) {
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    int result = fd < 0 ? -errno : 0;
+static int read_blueprint(const char *file, enum blueprint_origin origin, struct buf *out) {
+    int fd = open_blueprint(file, origin);
+    int result = fd < 0 ? fd : 0;
     while (result == 0 && out->n <= TREE_MAX_SIZE) {
         size_t room = TREE_MAX_SIZE + 1 - out->n;
         ssize_t got = read(fd, buf_reserve(out, room), room);
@@ -122,12 +133,13 @@ struct blueprint *blueprint_load(const char *file, const struct blueprint_option
     struct load l = {.options = options ? options : &plain_reading};
     struct buf text = {0};
     struct blueprint *b = NULL;
-    int result = read_blueprint(file, &text);
+    int result = read_blueprint(file, l.options->origin, &text);
     if (result == 0) {
         b = load_text(&l, buf_slice(&text), file, problems);
     } else {
         problems_begin(problems, file, SLICE(""));
-        problems_add(problems, NOWHERE, "cannot read the blueprint: %s%s", strerror(-result),
+        problems_add(problems, NOWHERE, "cannot read the blueprint: %s%s",
+                     result == -ESPIPE ? "it is no regular file any more" : strerror(-result),
                      result == -EISDIR ? "; name the file in it" : "");
     }
     buf_free(&text);

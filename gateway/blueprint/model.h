@@ -11,6 +11,7 @@
 #include "gateway/base/arena.h"
 #include "gateway/base/error.h"
 #include "gateway/blueprint/cidr.h"
+#include "gateway/schedule/schedule.h"
 
 struct certificate_config {
     const char *certificate; /* absolute path: PEM, the chain in order */
@@ -85,6 +86,25 @@ struct http_trigger_config {
     int line, column;     /* where it stands */
 };
 
+enum schedule_overlap { SCHEDULE_OVERLAP_SKIP, SCHEDULE_OVERLAP_QUEUE, SCHEDULE_OVERLAP_ALLOW };
+enum schedule_missed { SCHEDULE_MISSED_SKIP, SCHEDULE_MISSED_ONCE, SCHEDULE_MISSED_ALL };
+#define SCHEDULE_MISSED_MAX 1000
+
+struct schedule_config {
+    const char *name;
+    bool is_named;    /* or the name is made from the handler's */
+    const char *text; /* as written */
+    const char *time_zone;
+    const char *key; /* "POST /schedule/nightly": its route in logs */
+    struct schedule when;
+    struct slice input; /* JSON; absent = none given */
+    uint64_t jitter_ms;
+    enum schedule_overlap overlap;
+    enum schedule_missed missed;
+    uint64_t max_missed; /* 1 to SCHEDULE_MISSED_MAX */
+    int line, column;
+};
+
 /* Messages for a handler. Which of several triggers of one queue takes a message, their filters say, in order. */
 struct filter_config {
     struct slice path; /* "customer.region" */
@@ -105,6 +125,7 @@ struct queue_trigger_config {
 struct websocket_trigger_config {
     const char *path;
     const char *route; /* "$connect", "$disconnect", "$default", or what routeKey finds in a message */
+    const char *text;  /* "websocket /chat join" */
     bool reply;        /* its answer goes back as a message */
     int line, column;
 };
@@ -152,6 +173,8 @@ struct handler_config {
     struct processes_config processes;
     struct http_trigger_config *http_triggers;
     size_t http_trigger_count;
+    struct schedule_config *schedules;
+    size_t schedule_count;
     struct queue_trigger_config *queue_triggers;
     size_t queue_trigger_count;
     struct websocket_trigger_config *websocket_triggers;
@@ -181,6 +204,9 @@ struct websocket_config {
     int line, column;
 };
 
+/* Where a queue's messages are. */
+enum queue_keeper { KEEPER_SQLITE, KEEPER_REDIS };
+
 struct queue_config {
     const char *name;
     uint64_t visibility_ms;
@@ -191,6 +217,9 @@ struct queue_config {
     uint64_t dedup_window_ms;
     uint64_t max_message;
     bool fifo;
+    enum queue_keeper keeper;
+    const char *url;              /* of Redis; NULL = none */
+    const char *stream, *group;   /* NULL = the store's own */
     const char *route_text;       /* "POST /queue/orders" */
     struct handler_config sender; /* stands for a handler on the routes of `send`: its name and its http triggers */
     int line, column;
@@ -245,11 +274,15 @@ enum blueprint_check {
     BLUEPRINT_CHECK_FILES
 }; /* FILES: executables and directories must exist too */
 
+/* WHATEVER: a pipe, too, which may keep whoever reads it waiting. */
+enum blueprint_origin { BLUEPRINT_FROM_WHATEVER, BLUEPRINT_FROM_FILE };
+
 /* How a blueprint is read; zero-initialised is fine, and NULL means the same. */
 struct blueprint_options {
     const struct variable_override *overrides;
     size_t override_count;
     enum blueprint_check check;
+    enum blueprint_origin origin;    /* of blueprint_load */
     const struct sections *sections; /* what plugins add to the language (section.h); NULL = nothing */
     const char *const *attach;       /* names of handlers that are read as if they said `attach: true` */
     size_t attach_count;

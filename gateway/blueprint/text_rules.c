@@ -52,10 +52,19 @@ static bool network_accepts(struct slice s) {
     return s.p[address] == '/' && digits >= 1 && digits <= 3 && address + 1 + digits == s.n;
 }
 
+static bool redis_key_accepts(struct slice s) {
+    return s.n >= 1 && s.n <= 256;
+}
+
 const struct text_rule rule_name = {
     "a name (lower-case letters, digits and '-', beginning with a letter or digit, at most 64)",
     "^[a-z0-9][a-z0-9-]{0,63}$",
     name_accepts,
+};
+const struct text_rule rule_redis_key = {
+    "a key of Redis (1 to 256 bytes)",
+    "^.{1,256}$",
+    redis_key_accepts,
 };
 const struct text_rule rule_variable_name = {
     "a variable's name (letters, digits, '_' and '-', beginning with a letter, at most 64)",

@@ -6,6 +6,7 @@ extern const struct text_rule rule_name;             /* blueprint and handlers *
 extern const struct text_rule rule_variable_name;    /* ${var.NAME} */
 extern const struct text_rule rule_environment_name; /* of an environment variable */
 extern const struct text_rule rule_path;
+extern const struct text_rule rule_redis_key;
 extern const struct text_rule rule_listener;
 extern const struct text_rule rule_route;
 extern const struct text_rule rule_websocket_path;

@@ -50,6 +50,7 @@ static const struct syntax_hint {
     {"cannot start any token", '@', "put a value that begins with '@' in quotes"},
     {"cannot start any token", '`', "put a value that begins with '`' in quotes"},
     {"cannot start any token", '%', "put a value that begins with '%' in quotes"},
+    {"did not find expected alphabetic or numeric", 0, "put a value that begins with '*' or '&' in quotes"},
     {"mapping values are not allowed", 0, "put a value that holds ': ' in quotes, or check the indentation"},
     {"could not find expected ':'", 0, "a key is followed by a colon and a space: `key: value`"},
     {"did not find expected key", 0, "check the indentation and the quotes of this line and the one before it"},
@@ -64,9 +65,10 @@ static const struct syntax_hint {
 static const char *hint_for(const struct tree_reader *r, struct position at) {
     size_t offset = offset_of(r->text, at);
     char byte = offset < r->text.n ? r->text.p[offset] : '\0';
-    if (byte == '{' && offset > 0 && r->text.p[offset - 1] == '$') {
-        return "inside [ ] and { } a value with ${...} must be in quotes: \"${...}\"";
-    }
+    char before = offset > 0 && offset < r->text.n ? r->text.p[offset - 1] : '\0';
+    if (byte == '{' && before == '$') return "inside [ ] and { } a value with ${...} must be in quotes: \"${...}\"";
+    if (byte == '{' && before == '/')
+        return "inside [ ] and { } a path with {...} must be in quotes: \"GET /items/{id}\"";
     for (size_t i = 0; i < ARRAY_LEN(syntax_hints); i++) {
         const struct syntax_hint *h = &syntax_hints[i];
         if (strstr(r->parser.problem, h->words) && (h->byte == 0 || h->byte == byte)) return h->hint;

@@ -1,7 +1,9 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/memory.h"
+#include "gateway/base/text.h"
 #include "gateway/command/load.h"
 #include "gateway/command/watcher.h"
+#include <stdlib.h>
 
 #define HANDLERS_MOST 64
 
@@ -17,10 +19,26 @@ static bool blueprint_builds(const struct blueprint *b, const char *name) {
     return false;
 }
 
+/* Of those that can be built. */
+static const char *nearest_name(const struct blueprint *b, const char *name) {
+    const char **names = xcalloc(b->handler_count + 1, sizeof *names);
+    size_t count = 0;
+    for (size_t i = 0; i < b->handler_count; i++)
+        if (b->handlers[i].build) names[count++] = b->handlers[i].name;
+    const char *near = text_nearest(slice_of(name), names, count);
+    free(names);
+    return near;
+}
+
+static int refuse_name(const struct blueprint *b, const char *name, struct error *e) {
+    const char *near = nearest_name(b, name);
+    return error_set(e, ERROR_USAGE, "no handler \"%s\" with the key `build` in %s%s%s%s", name, b->file,
+                     near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
 static int check_names(const struct arguments *a, const struct blueprint *b, struct error *e) {
     for (size_t i = 0; i < a->positional_count; i++)
-        if (!blueprint_builds(b, a->positional[i]))
-            return error_set(e, ERROR_USAGE, "no handler \"%s\" with the key `build` in %s", a->positional[i], b->file);
+        if (!blueprint_builds(b, a->positional[i])) return refuse_name(b, a->positional[i], e);
     return 0;
 }
 

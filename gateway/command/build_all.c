@@ -1,40 +1,75 @@
-/* Builds before there is anything to serve, on a loop of their own. */
+/* Builds before there is anything to serve, on a loop of their own.
+ *
+ * A build has a process group of its own, which no Ctrl-C reaches, and of the group only the leader dies with us: so
+ * what would end us ends the group first. */
 #include "gateway/base/memory.h"
 #include "gateway/command/build_report.h"
 #include "gateway/command/watcher.h"
+#include <signal.h>
 #include <stdlib.h>
+
+struct builder {
+    struct loop *loop;
+    struct log *log;
+    int signal_number; /* 0 = nobody wants it to end */
+};
 
 struct lone_build {
     const struct handler_config *handler;
-    struct log *log;
+    struct builder *builder;
     bool over, succeeded;
 };
 
 static void on_end(void *context, const struct build_result *r) {
     struct lone_build *b = context;
-    build_report_end(b->log, b->handler, r);
+    build_report_end(b->builder->log, b->handler, r);
     b->succeeded = r->succeeded;
     b->over = true;
 }
 
 static bool is_over(void *context) {
     const struct lone_build *b = context;
-    return b->over;
+    return b->over || b->builder->signal_number;
 }
 
-static bool build_one(struct loop *l, struct lone_build *b) {
+static bool build_one(struct builder *builder, const struct handler_config *h) {
+    struct lone_build b = {.handler = h, .builder = builder};
     struct error e;
-    build_report_begin(b->log, b->handler);
-    log_flush(b->log);
-    struct build_job *job = build_job_start(l, b->handler, on_end, b, &e);
+    build_report_begin(builder->log, h);
+    log_flush(builder->log);
+    struct build_job *job = build_job_start(builder->loop, h, on_end, &b, &e);
     if (!job) {
-        build_report_unstarted(b->log, b->handler, &e);
+        build_report_unstarted(builder->log, h, &e);
         return false;
     }
-    while (!loop_run_until(l, is_over, b, UINT32_MAX)) {
+    while (!loop_run_until(builder->loop, is_over, &b, UINT32_MAX)) {
     }
-    return b->succeeded;
+    if (!b.over) build_job_cancel(job);
+    return b.succeeded;
 }
+
+/* --- signals --- */
+
+static void on_signal(void *context, int signal_number) {
+    struct builder *builder = context;
+    builder->signal_number = signal_number;
+}
+
+/* As nohup(1) has it, and shells for what runs in the background. */
+static bool is_ignored(int signal_number) {
+    struct sigaction now;
+    return sigaction(signal_number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+static int watch_signals(struct builder *builder, struct error *e) {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    int status = 0;
+    for (size_t i = 0; i < ARRAY_LEN(signals) && status == 0; i++)
+        if (!is_ignored(signals[i])) status = loop_on_signal(builder->loop, signals[i], on_signal, builder, e);
+    return status;
+}
+
+/* --- which --- */
 
 static bool is_chosen(const struct handler_config *h, const char *const *handlers, size_t count) {
     for (size_t i = 0; handlers && i < count; i++)
@@ -53,16 +88,17 @@ static bool was_built(const struct blueprint *b, size_t index, const char *const
 bool build_all(const struct blueprint *b, const char *const *handlers, size_t count, struct clock *clock,
                struct log *log) {
     struct error e;
-    struct loop *l = loop_new(clock, &e);
-    bool good = l != NULL;
-    if (!l) log_event(log, LOG_ERROR, "cannot build", LOG_TEXT("why", e.message));
-    for (size_t i = 0; l && i < b->handler_count; i++) {
+    struct builder builder = {.loop = loop_new(clock, &e), .log = log};
+    bool good = builder.loop && watch_signals(&builder, &e) == 0;
+    bool ready = good;
+    if (!ready) log_event(log, LOG_ERROR, "cannot build", LOG_TEXT("why", e.message));
+    for (size_t i = 0; ready && !builder.signal_number && i < b->handler_count; i++) {
         const struct handler_config *h = &b->handlers[i];
         if (!h->build || !is_chosen(h, handlers, count) || was_built(b, i, handlers, count)) continue;
-        struct lone_build lone = {.handler = h, .log = log};
-        good = build_one(l, &lone) && good;
+        good = build_one(&builder, h) && good;
     }
-    loop_free(l);
+    loop_free(builder.loop);
     log_flush(log);
+    if (builder.signal_number) raise(builder.signal_number); /* nobody catches it any more */
     return good;
 }

@@ -1,10 +1,11 @@
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/command/load.h"
+#include <errno.h>
 
-const struct command *const command_table[] = {&command_new,   &command_run,    &command_build, &command_invoke,
-                                               &command_event, &command_replay, &command_check, &command_routes,
-                                               &command_token, &command_schema};
+const struct command *const command_table[] = {
+    &command_new,   &command_run,    &command_build,    &command_invoke, &command_event,       &command_replay,
+    &command_check, &command_routes, &command_schedule, &command_token,  &command_connections, &command_schema};
 const size_t command_count = ARRAY_LEN(command_table);
 
 static void print_overview(FILE *out) {
@@ -12,18 +13,19 @@ static void print_overview(FILE *out) {
           "Usage: execgate COMMAND [OPTIONS] [FILE]\n\nCommands:\n",
           out);
     for (size_t i = 0; i < command_count; i++)
-        fprintf(out, "  %-10s %s\n", command_table[i]->name, command_table[i]->summary);
-    fputs("\nFILE is a blueprint; without one, blueprint.yaml of the working directory is used.\n"
-          "\"execgate COMMAND --help\" explains a command, \"execgate --version\" tells the version.\n\n"
-          "Exit status: 0 success, 1 the blueprint has errors, 2 wrong usage, 3 the system refused\n"
-          "(an address in use, a missing right), 4 stopped before everything in flight was done; of invoke\n"
-          "also 5 the handler failed, 6 no answer in time; of replay 5 an answer differs.\n\n"
-          "A first blueprint:\n\n"
-          "  blueprint: 1\n"
-          "  name: hello\n"
-          "  handlers:\n"
-          "    hello: {command: ./hello, triggers: [{http: GET /hello}]}\n",
-          out);
+        fprintf(out, "  %-11s %s\n", command_table[i]->name, command_table[i]->summary);
+    fputs(
+        "\nFILE is a blueprint; without one, blueprint.yaml of the working directory is used.\n"
+        "\"execgate COMMAND --help\" explains a command, \"execgate --version\" tells the version.\n\n"
+        "Exit status: 0 success, 1 the blueprint has errors, 2 wrong usage, 3 the system refused\n"
+        "(an address in use, a missing right, output that cannot be written), 4 stopped before everything in\n"
+        "flight was done; of invoke also 5 the handler failed, 6 no answer in time; of replay 5 an answer differs.\n\n"
+        "A first blueprint:\n\n"
+        "  blueprint: 1\n"
+        "  name: hello\n"
+        "  handlers:\n"
+        "    hello: {command: ./hello, triggers: [{http: GET /hello}]}\n",
+        out);
 }
 
 static const struct command *command_find(const char *name) {
@@ -67,7 +69,7 @@ static int command_run_row(const struct command *c, int count, char **words) {
     return status;
 }
 
-int command_main(int count, char **words) {
+static int command_pick(int count, char **words) {
     const char *name = count > 0 ? words[0] : NULL;
     if (!name) {
         print_overview(stderr);
@@ -77,7 +79,7 @@ int command_main(int count, char **words) {
         print_overview(stdout);
         return EXIT_OK;
     }
-    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 || strcmp(name, "version") == 0) {
         puts("execgate " EXECGATE_VERSION);
         return EXIT_OK;
     }
@@ -87,4 +89,17 @@ int command_main(int count, char **words) {
     char help[] = "--help";
     char *only_help[] = {help};
     return wants_help ? command_run_row(c, 1, only_help) : command_run_row(c, count - 1, words + 1);
+}
+
+/* A full disk, or a reader that has left: what came out is not the whole. */
+static int check_stdout(int status) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "execgate: not everything could be written to stdout%s%s\n", errno ? ": " : "",
+            errno ? strerror(errno) : "");
+    return status == EXIT_OK ? EXIT_SYSTEM : status;
+}
+
+int command_main(int count, char **words) {
+    return check_stdout(command_pick(count, words));
 }

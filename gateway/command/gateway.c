@@ -8,6 +8,7 @@
 
 #define LOOK_MS 10
 #define LOG_RETRY_MS 10
+#define ECHO_MS 100
 #define KILL_WAIT_MS 3000
 #define STORE_WAIT_MS 60000 /* a commit may take its time; messages are at stake */
 
@@ -44,8 +45,8 @@ void gateway_look_soon(struct gateway *g) {
 /* What was fetched must be settled before the store is closed. */
 static bool queues_are_over(const struct gateway *g) {
     for (size_t i = 0; i < g->retired_count; i++)
-        if (!generation_is_over(g->retired[i])) return false;
-    return generation_is_over(g->current);
+        if (!generation_has_settled(g->retired[i])) return false;
+    return generation_has_settled(g->current);
 }
 
 static void stop_processes(struct gateway *g) {
@@ -110,16 +111,33 @@ static void drain(struct gateway *g) {
     gateway_look_soon(g);
 }
 
+/* timeout(1), npm and others pass on a signal that the whole process group has got already. */
+static bool is_echo(const struct gateway *g, int signal_number) {
+    return signal_number == g->stop_signal && clock_now_ms(loop_clock(g->loop)) < g->stop_ms + ECHO_MS;
+}
+
+void gateway_stop(struct gateway *g) {
+    if (g->stage == GATEWAY_SERVING) drain(g);
+}
+
+void gateway_stop_at_once(struct gateway *g, const char *why) {
+    gateway_stop(g);
+    stop_now(g, why);
+    deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
+}
+
 static void on_stop_signal(void *context, int signal_number) {
     struct gateway *g = context;
+    if (is_echo(g, signal_number)) return;
+    g->stop_signal = signal_number;
+    g->stop_ms = clock_now_ms(loop_clock(g->loop));
     if (g->stage == GATEWAY_SERVING) {
         log_event(g->log, LOG_INFO, "stopping", LOG_TEXT("signal", sigabbrev_np(signal_number)),
                   LOG_INT("in_flight", gateway_in_flight(g)));
         drain(g);
         if (!g->hurried) return;
     }
-    stop_now(g, "a second signal");
-    deadline_arm(loop_deadlines(g->loop), &g->drain_limit, clock_now_ms(loop_clock(g->loop)) + KILL_WAIT_MS);
+    gateway_stop_at_once(g, "a second signal");
 }
 
 /* Its window was closed: the kernel says so with a SIGHUP, too (setsid(2), tty hangup). */
@@ -214,8 +232,17 @@ static struct websocket_site *present_site(void *context, struct slice path) {
     return generation_site(((const struct gateway *)context)->current, path);
 }
 
+static void on_websocket_ended(void *context) {
+    const struct gateway *g = context;
+    if (g->http) http_source_recount(g->http);
+}
+
+static size_t count_websockets(void *context) {
+    return websocket_source_count(((const struct gateway *)context)->websockets);
+}
+
 static void build_websockets(struct gateway *g, const struct limits_config *limits) {
-    const struct websocket_source_host host = {.context = g, .site = present_site};
+    const struct websocket_source_host host = {.context = g, .site = present_site, .on_ended = on_websocket_ended};
     g->websockets = websocket_source_new(g->loop, g->log, &host);
     websocket_source_limit(g->websockets, limits->connections);
 }
@@ -231,6 +258,7 @@ static int build(struct gateway *g, struct blueprint *b, struct clock *clock, en
     runtime_api_calls(g->runtime_api, &calls);
     g->http = http_source_new(g->loop, generation_pipeline(g->current), &b->limits, e);
     if (!g->http) return -1;
+    http_source_count_also(g->http, count_websockets, g);
     g->most_header = b->limits.max_header;
     http_source_trust(g->http, b->trusted_proxies, b->trusted_proxy_count);
     return watch_signals(g, e);
@@ -297,10 +325,6 @@ bool gateway_serve(struct gateway *g) {
     gateway_queues_follow(g);
     loop_run(g->loop);
     return !g->forced;
-}
-
-void gateway_stop(struct gateway *g) {
-    if (g->stage == GATEWAY_SERVING) drain(g);
 }
 
 void gateway_hurry(struct gateway *g) {
@@ -379,6 +403,7 @@ void gateway_free(struct gateway *g) {
     settle(g);
     log_on_pending(g->log, NULL, NULL);
     http_source_free(g->http);
+    g->http = NULL; /* sessions end after it */
     admin_free(g->admin);
     gateway_reload_free(g);
     close_stores(g);

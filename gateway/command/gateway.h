@@ -47,6 +47,8 @@ void gateway_take_messages(struct gateway *g);
 bool gateway_serve(struct gateway *g);
 /* Stops as the first signal does. */
 void gateway_stop(struct gateway *g);
+/* Stops as the second signal does; `why` is for the log. */
+void gateway_stop_at_once(struct gateway *g, const char *why);
 /* From now on the first signal stops at once. */
 void gateway_hurry(struct gateway *g);
 

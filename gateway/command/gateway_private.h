@@ -50,6 +50,8 @@ struct gateway {
     struct deadline look; /* what has to be waited for: drains, candidates, generations that retire */
     struct deadline drain_limit;
     enum gateway_stage stage;
+    int stop_signal;      /* the last one that was to stop it; 0 = none yet */
+    uint64_t stop_ms;     /* when it came */
     uint64_t most_header; /* what memory was reckoned by */
     bool takes_messages;  /* of queues */
     bool hurried;         /* the first signal is as good as a second one */

@@ -29,7 +29,7 @@ static void wishes_clear(struct succession_wishes *w) {
 /* --- the candidate --- */
 
 static void candidate_drop(struct gateway *g) {
-    generation_free(g->reload.candidate);
+    generation_forsake(g->reload.candidate);
     g->reload.candidate = NULL;
 }
 
@@ -47,11 +47,13 @@ static void candidate_fail(struct gateway *g, const char *why) {
     log_event(g->log, LOG_ERROR, "reload refused, what was served goes on", LOG_TEXT("why", why));
 }
 
-/* A candidate that still warms up makes way; what it was to renew, its successor does. */
+/* A candidate that still warms up makes way; what it was to renew, its successor does. However many follow each other,
+ * no more than the last one's processes are still on their way out. */
 static void candidate_make(struct gateway *g, struct blueprint *b) {
     struct reload *r = &g->reload;
     struct error e = {0};
     struct generation *fresh = generation_new(&g->host, b, g->current, &r->wishes, &e);
+    pool_set_hasten(g->pools);
     candidate_drop(g);
     r->candidate = fresh;
     if (!fresh) {
@@ -130,8 +132,11 @@ static void candidate_go_without(struct gateway *g, const struct handler_config 
         candidate_fail(g, e->message);
         return;
     }
-    log_event(g->log, LOG_ERROR, "new processes refused, the old ones go on", LOG_TEXT("handler", failed->name),
-              LOG_TEXT("why", e->message));
+    bool old_ones = generation_has_processes(g->current, failed->name);
+    log_event(g->log, LOG_ERROR,
+              old_ones ? "new processes refused, the old ones go on"
+                       : "new processes refused, and no old ones are left",
+              LOG_TEXT("handler", failed->name), LOG_TEXT("why", e->message));
     names_add(&g->reload.wishes.kept, failed->name);
     candidate_make(g, generation_blueprint(candidate));
 }

@@ -35,6 +35,7 @@ struct generation {
     size_t queue_count;
     struct websocket_site **sites; /* by WebSocket path */
     size_t site_count;
+    struct schedules *schedules; /* NULL = none, or not yet */
 };
 
 #define FIRST_PLUGIN 2
@@ -219,7 +220,7 @@ static bool sites_are_idle(const struct generation *g) {
     return true;
 }
 
-static bool queues_are_idle(const struct generation *g) {
+bool generation_has_settled(const struct generation *g) {
     for (size_t i = 0; i < g->queue_count; i++)
         if (!queue_source_is_idle(g->queues[i])) return false;
     return true;
@@ -229,23 +230,35 @@ struct queue_store *generation_store(const struct generation *g) {
     return g->store;
 }
 
+const struct schedules *generation_schedules(const struct generation *g) {
+    return g->schedules;
+}
+
 struct queue_store *generation_open_store(struct generation *g, struct error *e) {
     g->store = queue_stores_open(g->host->stores, g->blueprint, e);
     if (g->store) build_queues(g);
     return g->store;
 }
 
+static struct executor *executor_of(void *context, const char *handler_name) {
+    struct pool *pool = generation_pool(context, handler_name);
+    return pool ? pool_executor(pool) : NULL;
+}
+
 void generation_fetch(struct generation *g) {
     for (size_t i = 0; i < g->queue_count; i++) queue_source_start(g->queues[i]);
+    const struct schedules_host host = {.pipeline = &g->pipeline,
+                                        .blueprint = g->blueprint,
+                                        .store = g->store,
+                                        .stores = g->host->stores,
+                                        .executor_of = executor_of,
+                                        .context = g};
+    if (!g->schedules) g->schedules = schedules_start(&host);
 }
 
 void generation_stop_fetching(struct generation *g) {
     for (size_t i = 0; i < g->queue_count; i++) queue_source_stop(g->queues[i]);
-}
-
-static struct executor *executor_of(void *context, const char *handler_name) {
-    struct pool *pool = generation_pool(context, handler_name);
-    return pool ? pool_executor(pool) : NULL;
+    schedules_stop(g->schedules);
 }
 
 static int build_hooks(struct generation *g, const struct generation *previous, struct error *e) {
@@ -308,6 +321,11 @@ struct pool *generation_pool(const struct generation *g, const char *handler_nam
     return post ? shared_pool_pool(post->shared) : NULL;
 }
 
+bool generation_has_processes(const struct generation *g, const char *handler_name) {
+    const struct pool *pool = generation_pool(g, handler_name);
+    return pool && pool_has_processes(pool);
+}
+
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name) {
     const struct post *post = post_named(g, handler_name);
     return post ? &post->invoke_route : NULL;
@@ -359,8 +377,8 @@ size_t generation_new_pools(const struct generation *g) {
 }
 
 bool generation_is_over(const struct generation *g) {
-    return g->pipeline.in_flight == 0 && queues_are_idle(g) && sites_are_idle(g) &&
-           (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
+    return g->pipeline.in_flight == 0 && generation_has_settled(g) && sites_are_idle(g) &&
+           schedules_are_idle(g->schedules) && (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
 }
 
 void generation_free(struct generation *g) {
@@ -368,6 +386,7 @@ void generation_free(struct generation *g) {
     if (g->plugged) plugins_close(g->hooks + FIRST_PLUGIN);
     for (size_t i = 0; i < g->queue_count; i++) queue_source_free(g->queues[i]);
     free(g->queues);
+    schedules_free(g->schedules);
     recorder_view_free(g->recorder_view);
     pipeline_close(&g->pipeline);
     for (size_t i = 0; g->senders && i < g->blueprint->queue_count; i++) queue_sender_free(g->senders[i]);
@@ -381,4 +400,10 @@ void generation_free(struct generation *g) {
     free(g->posts);
     blueprint_release(g->blueprint);
     free(g);
+}
+
+void generation_forsake(struct generation *g) {
+    for (size_t i = 0; g && i < g->blueprint->handler_count; i++)
+        if (!g->posts[i].taken_over) shared_pool_forsake(g->posts[i].shared);
+    generation_free(g);
 }

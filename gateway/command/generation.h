@@ -14,6 +14,7 @@
 #pragma once
 #include "gateway/command/pool_set.h"
 #include "gateway/command/queue_stores.h"
+#include "gateway/command/schedules.h"
 #include "gateway/invocation/pipeline.h"
 
 struct http_client;
@@ -52,6 +53,8 @@ struct blueprint *generation_blueprint(const struct generation *g);
 struct pipeline *generation_pipeline(struct generation *g);
 /* A handler's; NULL for an unknown name. The route is that of invocations by name (invoke_source.h). */
 struct pool *generation_pool(const struct generation *g, const char *handler_name);
+/* True when its handler of that name has processes now. */
+bool generation_has_processes(const struct generation *g, const char *handler_name);
 const struct route *generation_invoke_route(const struct generation *g, const char *handler_name);
 /* For the first one, when the host has got its recorder only afterwards; nothing may be in flight. */
 void generation_record(struct generation *g);
@@ -75,10 +78,17 @@ struct websocket_site *generation_site(const struct generation *g, struct slice 
 struct queue_store *generation_store(const struct generation *g);
 /* From now on it does. NULL when that cannot be. */
 struct queue_store *generation_open_store(struct generation *g, struct error *e);
-/* Messages, and invocations that nobody waits for, are taken from now on; not any more. Idempotent. */
+/* NULL while none are at work. */
+const struct schedules *generation_schedules(const struct generation *g);
+/* Messages, and invocations that nobody waits for, are taken and schedules run from now on; not any more. Idempotent.
+ */
 void generation_fetch(struct generation *g);
 void generation_stop_fetching(struct generation *g);
+/* It has stopped, and the store knows of every message what became of it. */
+bool generation_has_settled(const struct generation *g);
 
 /* Nothing of it is in flight any more; it has stopped fetching. */
 bool generation_is_over(const struct generation *g);
 void generation_free(struct generation *g); /* must be over; NULL is fine */
+/* The same for one that never served: pool_set_hasten does not wait for its processes. */
+void generation_forsake(struct generation *g);

@@ -8,6 +8,7 @@
 static const struct option_row invoke_options[] = {
     {"event", 'e', "FILE", "The event: what the handler is given, byte by byte; - for stdin (default {})"},
     REQUEST_TEXT_OPTIONS,
+    {"schedule", 0, "NAME", "A run of this schedule of the handler, now"},
     {"dev-issuer", 0, NULL, "Jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"client-context", 0, "JSON", "What Lambda clients find in their client context"},
     {"include", 'i', NULL, "Of --http: status and headers on stdout, before the body"},
@@ -60,8 +61,7 @@ static int invoke_handler(const struct arguments *a, struct invoke_plan *p, stru
     struct error e = {0};
     int status = EXIT_USAGE;
     if (!invoke_target_load(&t, a, &status)) return status;
-    p->handler = t.handler->name;
-    if (check_debug(p, t.handler, &e) < 0)
+    if (invoke_plan_resolve(p, t.handler, &e) < 0 || check_debug(p, t.handler, &e) < 0)
         command_report(a, &e);
     else
         status = invoke_with(a, p, &t, log, clock);
@@ -93,7 +93,8 @@ const struct command command_invoke = {
         "Starts just that handler of the blueprint, sends it one event and prints its answer on stdout. HANDLER with\n"
         "a '/' is an executable of its own, which needs no blueprint. What its processes print goes to stderr.\n"
         "With --http the event is what the route would make of the request, plugins included; status and headers of\n"
-        "the answer go to stderr.\n\n"
+        "the answer go to stderr. With --schedule it is what that schedule sends; when it runs next does not "
+        "change.\n\n"
         "Exit status: 5 when the handler failed or the event was refused, 6 when there was no answer in time; an\n"
         "answer to --http is no failure whatever its status, unless --fail is given.",
     .options = invoke_options,

@@ -1,8 +1,25 @@
 #include "gateway/command/invoke_plan.h"
 #include "gateway/base/json_read.h"
+#include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/command/input.h"
 #include "gateway/invocation/identity.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+static enum trigger_kind kind_of(const struct arguments *a) {
+    if (arguments_has(a, "schedule")) return TRIGGER_SCHEDULE;
+    return arguments_has(a, "http") ? TRIGGER_HTTP : TRIGGER_INVOKE;
+}
+
+static int check_schedule(const struct arguments *a, struct error *e) {
+    static const char *const others[] = {"http", "event", "client-context"};
+    for (size_t i = 0; arguments_has(a, "schedule") && i < ARRAY_LEN(others); i++)
+        if (arguments_has(a, others[i]))
+            return error_set(e, ERROR_USAGE, "--schedule runs what the blueprint says; --%s does not go with it",
+                             others[i]);
+    return 0;
+}
 
 static int read_event(struct invoke_plan *p, const struct arguments *a, struct error *e) {
     const char *event = arguments_get(a, "event");
@@ -11,6 +28,9 @@ static int read_event(struct invoke_plan *p, const struct arguments *a, struct e
         return 0;
     }
     if (p->kind == TRIGGER_HTTP) return error_set(e, ERROR_USAGE, "--event and --http are two events; give one");
+    if ((event[0] == '{' || event[0] == '[') && access(event, F_OK) < 0)
+        return error_set(e, ERROR_USAGE,
+                         "--event takes a file, not the event itself: echo '{...}' | execgate invoke ... --event -");
     return input_read(&p->event, "--event", event, e);
 }
 
@@ -54,14 +74,17 @@ static int read_manner(struct invoke_plan *p, const struct arguments *a, struct 
     if (p->parallel > p->repeat) p->parallel = p->repeat;
     if (p->debug && p->repeats) return error_set(e, ERROR_USAGE, "--debug sends one event; --repeat sends many");
     if (p->debug && p->timeout_ms) return error_set(e, ERROR_USAGE, "--debug has no deadlines; --timeout sets one");
-    if (p->kind != TRIGGER_HTTP && arguments_has(a, "include"))
+    if (p->kind == TRIGGER_HTTP) return 0;
+    if (arguments_has(a, "include"))
         return error_set(e, ERROR_USAGE, "--include shows a status and headers: it needs --http");
+    if (p->fails_on_status) return error_set(e, ERROR_USAGE, "--fail looks at a status: it needs --http");
     return 0;
 }
 
 int invoke_plan_read(struct invoke_plan *p, const struct arguments *a, struct error *e) {
-    *p = (struct invoke_plan){.kind = arguments_has(a, "http") ? TRIGGER_HTTP : TRIGGER_INVOKE};
-    int status = request_text_read(&p->request, a, NULL, e);
+    *p = (struct invoke_plan){.kind = kind_of(a), .schedule_name = arguments_get(a, "schedule")};
+    int status = check_schedule(a, e);
+    if (status == 0) status = request_text_read(&p->request, a, NULL, e);
     if (status == 0) status = read_event(p, a, e);
     if (status == 0) status = read_context(p, a, e);
     if (status == 0) status = request_claims_read(&p->claims, a, e);
@@ -69,6 +92,25 @@ int invoke_plan_read(struct invoke_plan *p, const struct arguments *a, struct er
     if (status == 0) status = read_count(&p->parallel, a, "parallel", INVOKE_MOST_PARALLEL, e);
     if (status == 0) status = read_timeout(p, a, e);
     return status == 0 ? read_manner(p, a, e) : status;
+}
+
+int invoke_plan_resolve(struct invoke_plan *p, const struct handler_config *handler, struct error *e) {
+    p->handler = handler->name;
+    p->mode = handler->mode;
+    if (!p->schedule_name) return 0;
+    const char **names = xcalloc(handler->schedule_count + 1, sizeof *names);
+    for (size_t i = 0; i < handler->schedule_count; i++) {
+        names[i] = handler->schedules[i].name;
+        if (strcmp(names[i], p->schedule_name) == 0) p->schedule = &handler->schedules[i];
+    }
+    const char *near = text_nearest(slice_of(p->schedule_name), names, handler->schedule_count);
+    free(names);
+    if (p->schedule) return 0;
+    if (near)
+        return error_set(e, ERROR_USAGE, "%s has no schedule \"%s\"; did you mean \"%s\"?", handler->name,
+                         p->schedule_name, near);
+    return error_set(e, ERROR_USAGE, "%s has no schedule \"%s\"; `execgate schedule next` shows them", handler->name,
+                     p->schedule_name);
 }
 
 void invoke_plan_free(struct invoke_plan *p) {

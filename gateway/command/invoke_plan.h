@@ -1,5 +1,6 @@
 /* invoke_plan.h - what `execgate invoke` is to do, read from its command line once and for all. */
 #pragma once
+#include "gateway/blueprint/model.h"
 #include "gateway/command/request_text.h"
 
 #define INVOKE_MOST 10000000 /* invocations of one --repeat: their times are kept */
@@ -13,7 +14,10 @@ enum invoke_printing {
 
 struct invoke_plan {
     const char *handler;
-    enum trigger_kind kind; /* TRIGGER_HTTP with --http, else TRIGGER_INVOKE */
+    enum handler_mode mode;
+    enum trigger_kind kind;    /* TRIGGER_HTTP with --http, TRIGGER_SCHEDULE with --schedule, else TRIGGER_INVOKE */
+    const char *schedule_name; /* of --schedule */
+    const struct schedule_config *schedule; /* the handler's of that name */
     struct request_text request;
     struct buf event;
     struct buf context; /* of the client; JSON on one line */
@@ -27,4 +31,6 @@ struct invoke_plan {
 };
 
 int invoke_plan_read(struct invoke_plan *p, const struct arguments *a, struct error *e) MUST_CHECK;
+/* Finds what the plan wants of its handler. */
+int invoke_plan_resolve(struct invoke_plan *p, const struct handler_config *handler, struct error *e) MUST_CHECK;
 void invoke_plan_free(struct invoke_plan *p);

@@ -70,16 +70,21 @@ struct advice {
 #define GUARDED                                                                                                        \
     "The route is guarded: --as sub=NAME takes claims as verified; -H sends a credential (`execgate token` makes "     \
     "one, for guards that fetch their keys with --dev-issuer)."
+#define NO_CLIENT                                                                                                      \
+    "What does not speak the runtime API needs a mode: `once` a script, `server` an HTTP server (--mode of a bare "    \
+    "executable)."
 #define NOT_MET "The claims of --as do not meet what the route requires."
 static const struct advice advices[] = {
     {FAILURE_UNAUTHORIZED, GUARDED, NOT_MET},
     {FAILURE_FORBIDDEN, GUARDED, NOT_MET},
     {FAILURE_GUARD_UNAVAILABLE, GUARDED, NOT_MET},
+    {FAILURE_UNAVAILABLE, NO_CLIENT, NULL},
     {FAILURE_HANDLER_TIMEOUT, "--timeout 5m waits longer, --debug for as long as it takes.", NULL},
     {FAILURE_QUEUE_TIMEOUT, "--timeout 5m waits longer, --debug for as long as it takes.", NULL},
 };
 
 static const char *advice_for(const struct invoke_plan *p, enum failure f) {
+    if (f == FAILURE_UNAVAILABLE && p->mode != HANDLER_RUNTIME) return NULL;
     for (size_t i = 0; i < ARRAY_LEN(advices); i++) {
         const struct advice *a = &advices[i];
         if (a->failure == f) return p->claims.n && a->with_claims ? a->with_claims : a->text;

@@ -11,7 +11,7 @@
 struct run {
     const struct invoke_plan *plan;
     struct gateway *gateway;
-    const struct route *route;
+    struct route route;
     struct debugger_wait debugger;
     uint64_t started, ended;
     uint64_t began_us;
@@ -38,6 +38,17 @@ static void run_judge(struct run *r, const struct invoke_answer *a) {
 
 static const struct invoke_ops whole_ops, streamed_ops;
 
+/* Of now, with a new id. */
+static struct schedule_event scheduled_run(const struct run *r, char id[UUID_TEXT_SIZE]) {
+    const struct schedule_config *c = r->plan->schedule;
+    if (!c) return (struct schedule_event){.due_ms = 0};
+    clock_uuid(run_clock(r), id);
+    return (struct schedule_event){.schedule = slice_of(c->name),
+                                   .id = slice_make(id, UUID_TEXT_SIZE),
+                                   .due_ms = clock_wall_ms(run_clock(r)) / 1000 * 1000,
+                                   .input = c->input};
+}
+
 static void run_call(struct run *r) {
     const struct invoke_plan *p = r->plan;
     struct pipeline *pipeline = gateway_pipeline(r->gateway);
@@ -52,10 +63,13 @@ static void run_call(struct run *r) {
         invoke_request(pipeline, &p->request.http, &order);
         return;
     }
+    char id[UUID_TEXT_SIZE];
+    const struct schedule_event run = scheduled_run(r, id);
     const struct invoke_payload payload = {.bytes = buf_slice(&p->event),
                                            .content_type = SLICE("application/json"),
-                                           .client_context = buf_slice(&p->context)};
-    invoke_bytes(pipeline, r->route, &payload, &order);
+                                           .client_context = buf_slice(&p->context),
+                                           .schedule = p->schedule ? &run : NULL};
+    invoke_bytes(pipeline, &r->route, &payload, &order);
 }
 
 static void run_ended(struct run *r) {
@@ -110,13 +124,15 @@ static void stream_end(struct run *r) {
 
 static void on_stream_task(struct turn_task *task) {
     struct run *r = container_of(task, struct run, body_task);
-    for (struct slice piece; (piece = body_peek(r->body)).n;) {
+    for (struct slice piece; !ferror(stdout) && (piece = body_peek(r->body)).n;) {
         fwrite(piece.p, 1, piece.n, stdout);
         r->last = piece.p[piece.n - 1];
         body_consume(r->body, piece.n);
     }
     fflush(stdout);
-    if (body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED) stream_end(r);
+    bool lost = ferror(stdout); /* whoever read it has left, as `head` does: command_main says so */
+    if (lost || body_at_end(r->body) || body_state_of(r->body) == BODY_FAILED) stream_end(r);
+    if (lost) gateway_stop_at_once(r->gateway, "stdout cannot be written");
 }
 
 static void on_readable(void *context) {
@@ -157,7 +173,8 @@ static void run_begin(void *context) {
 }
 
 int invoke_run(const struct invoke_plan *p, struct gateway *g) {
-    struct run r = {.plan = p, .gateway = g, .route = gateway_invoke_route(g, p->handler)};
+    struct run r = {.plan = p, .gateway = g, .route = *gateway_invoke_route(g, p->handler)};
+    if (p->schedule) r.route.key = slice_of(p->schedule->key);
     r.answer_on_terminal = isatty(STDOUT_FILENO);
     r.body_task = (struct turn_task){.phase = TURN_LAST, .run = on_stream_task};
     if (p->repeats) r.tally.times_us = xcalloc(p->repeat, sizeof *r.tally.times_us);

@@ -2,23 +2,19 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
+#include "gateway/blueprint/executable.h"
 #include "gateway/blueprint/report.h"
 #include "gateway/command/load.h"
 #include "plugins/plugin.h"
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define STOP_MOST_MS 2000
 #define UNHURRIED_MS (1000ULL * 86400 * 1000) /* 1000 days: finite, because clients are told a deadline */
 
 /* --- a bare executable --- */
-
-static bool is_executable_file(const char *path) {
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISREG(s.st_mode) && access(path, X_OK) == 0;
-}
 
 /* The file's name, as far as a handler may be called that. */
 static void append_name(struct buf *out, const char *path) {
@@ -80,6 +76,7 @@ static struct blueprint *load_bare(const struct arguments *a, const char *word, 
     static const char *const modes[] = {"runtime", "once", "server"};
     const char *mode = arguments_get(a, "mode");
     bool known = !mode;
+    struct error why = {0};
     char path[PATH_MAX];
     for (size_t i = 0; mode && i < ARRAY_LEN(modes); i++) known |= strcmp(mode, modes[i]) == 0;
     if (!known) {
@@ -87,8 +84,9 @@ static struct blueprint *load_bare(const struct arguments *a, const char *word, 
     } else if (arguments_get(a, "blueprint") || a->positional_count > 1) {
         error_set(e, ERROR_USAGE, "\"%s\" is an executable: it needs no blueprint; a handler is named without a '/'",
                   word);
-    } else if (!is_executable_file(word) || !realpath(word, path)) {
-        error_set(e, ERROR_USAGE, "\"%s\" is not an executable file; a handler is named without a '/'", word);
+    } else if (executable_check(word, &why) < 0 || !realpath(word, path)) {
+        error_set(e, ERROR_USAGE, "%s; a handler of a blueprint is named without a '/'",
+                  why.code ? why.message : strerrordesc_np(errno));
     } else {
         return parse_for(path, mode ? mode : "runtime");
     }
@@ -108,8 +106,9 @@ static struct handler_config *find_handler(const struct blueprint *b, const char
     if (near)
         error_set(e, ERROR_USAGE, "%s has no handler \"%s\"; did you mean \"%s\"?", b->file, name, near);
     else if (!found)
-        error_set(e, ERROR_USAGE, "%s has no handler \"%s\"; `execgate routes` lists them, and an executable is ./%s",
-                  b->file, name, name);
+        error_set(e, ERROR_USAGE,
+                  "%s has no handler \"%s\"; `execgate routes %s` lists them, and an executable is ./%s", b->file, name,
+                  b->file, name);
     free(names);
     return found;
 }
@@ -120,7 +119,16 @@ static bool load_named(struct invoke_target *t, const struct arguments *a, const
         error_set(e, ERROR_USAGE, "--mode is for bare executables; the blueprint says how \"%s\" works", name);
         return false;
     }
+    if (strchr(name, '.')) {
+        error_set(e, ERROR_USAGE,
+                  "\"%s\" is no handler's name, which comes before the file: execgate invoke HANDLER [FILE]; an "
+                  "executable is ./%s",
+                  name, name);
+        return false;
+    }
     t->blueprint = command_load(a, BLUEPRINT_CHECK_FILES, exit_status);
+    if (!t->blueprint && executable_check(name, NULL) == 0)
+        fprintf(stderr, "execgate: the executable of this folder is invoked as ./%s\n", name);
     if (!t->blueprint) return false;
     t->handler = find_handler(t->blueprint, name, e);
     if (!t->handler) return false;

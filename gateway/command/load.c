@@ -75,9 +75,13 @@ static int check_tls(const struct tls_config *c, struct error *e) {
 
 /* Who named no file may not know that one was looked for. */
 static void explain_default_file(const struct arguments *a) {
-    bool named = a->positional_count || arguments_get(a, "blueprint");
+    bool named = a->positional_count > a->command->file_position || arguments_get(a, "blueprint");
     if (named || arguments_has(a, "json") || access(arguments_file(a), F_OK) == 0) return;
-    fprintf(stderr, "execgate: no file was named, so %s was looked for in this folder; name one\n", arguments_file(a));
+    fprintf(
+        stderr,
+        "execgate: no file was named, so %s was looked for in this folder; name one with --blueprint FILE, or begin a "
+        "project: execgate new\n",
+        arguments_file(a));
 }
 
 /* Every --attach, into an array of a->value_count. */
@@ -87,13 +91,14 @@ static size_t attach_of(const struct arguments *a, const char **names) {
     return count;
 }
 
-static struct blueprint *read_with(const struct arguments *a, enum blueprint_check check,
+static struct blueprint *read_with(const struct arguments *a, const struct blueprint_reading *how,
                                    const struct variable_override *overrides, size_t count, struct problems *problems) {
     const struct sections sections = plugins_sections();
     const char **attach = xcalloc(a->value_count + 1, sizeof *attach);
     const struct blueprint_options options = {.overrides = overrides,
                                               .override_count = count,
-                                              .check = check,
+                                              .check = how->check,
+                                              .origin = how->origin,
                                               .sections = &sections,
                                               .check_tls = check_tls,
                                               .attach = attach,
@@ -103,13 +108,13 @@ static struct blueprint *read_with(const struct arguments *a, enum blueprint_che
     return b;
 }
 
-struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,
-                               struct error *e) {
+struct blueprint *command_read(const struct arguments *a, const struct blueprint_reading *how,
+                               struct problems *problems, struct error *e) {
     struct variable_override *overrides = xcalloc(a->value_count + 1, sizeof *overrides);
     struct blueprint *b = NULL;
     size_t count;
     *e = (struct error){0};
-    if (overrides_of(a, overrides, &count, e)) b = read_with(a, check, overrides, count, problems);
+    if (overrides_of(a, overrides, &count, e)) b = read_with(a, how, overrides, count, problems);
     free(overrides);
     return b;
 }
@@ -117,7 +122,8 @@ struct blueprint *command_read(const struct arguments *a, enum blueprint_check c
 struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status) {
     struct problems problems = {0};
     struct error e;
-    struct blueprint *b = command_read(a, check, &problems, &e);
+    const struct blueprint_reading how = {.check = check, .origin = BLUEPRINT_FROM_WHATEVER};
+    struct blueprint *b = command_read(a, &how, &problems, &e);
     if (!b && e.code == ERROR_USAGE) {
         command_report(a, &e);
         *exit_status = EXIT_USAGE;
@@ -133,6 +139,7 @@ struct blueprint *command_load(const struct arguments *a, enum blueprint_check c
 size_t command_count_routes(const struct blueprint *b) {
     size_t n = 0;
     for (size_t i = 0; i < b->handler_count; i++) n += b->handlers[i].http_trigger_count;
+    for (size_t i = 0; i < b->queue_count; i++) n += b->queues[i].sender.http_trigger_count;
     return n;
 }
 

@@ -10,9 +10,13 @@
 /* Loads the blueprint that the arguments name. On failure prints every problem (to stderr, or as one JSON object on
  * stdout with --json), sets *exit_status and returns NULL. */
 struct blueprint *command_load(const struct arguments *a, enum blueprint_check check, int *exit_status);
+struct blueprint_reading {
+    enum blueprint_check check;
+    enum blueprint_origin origin;
+};
 /* The same without a word: *e is set when the arguments are wrong, else the problems tell. */
-struct blueprint *command_read(const struct arguments *a, enum blueprint_check check, struct problems *problems,
-                               struct error *e);
+struct blueprint *command_read(const struct arguments *a, const struct blueprint_reading *how,
+                               struct problems *problems, struct error *e);
 /* One error that is no blueprint problem, in the same two forms. */
 void command_report(const struct arguments *a, const struct error *e);
 /* On stderr, at --log-level or else `level`: text for a terminal, JSON lines otherwise and with --json. */

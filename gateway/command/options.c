@@ -56,8 +56,9 @@ static int add_option(struct arguments *a, char **words, int count, int *next, s
         value = rest.p;
     } else {
         row = row_by_letter(a->command, word[1]);
-        if (!row || word[2] != 0)
+        if (!row || (word[2] && !row->argument))
             return error_set(e, ERROR_USAGE, "unknown option %s; see `execgate %s --help`", word, a->command->name);
+        value = word[2] ? word + 2 : NULL;
     }
     if (!row->argument && value) return error_set(e, ERROR_USAGE, "--%s takes no value", row->name);
     if (row->argument && !value) {
@@ -126,8 +127,8 @@ static void print_option(struct buf *out, const struct option_row *row) {
 }
 
 void command_print_help(const struct command *c, struct buf *out) {
-    buf_printf(out, "%s\n\nUsage: execgate %s %s%s\n\n%s\n\nOptions:\n", c->summary, c->name,
-               c->option_count ? "[OPTIONS] " : "", c->synopsis, c->details);
+    buf_printf(out, "%s\n\nUsage: execgate %s [OPTIONS]%s%s\n\n%s\n\nOptions:\n", c->summary, c->name,
+               c->synopsis[0] ? " " : "", c->synopsis, c->details);
     for (size_t i = 0; i < c->option_count; i++) print_option(out, &c->options[i]);
     print_option(out, &help_row);
 }

@@ -1,7 +1,8 @@
 /* options.h - command lines as tables.
  *
  * Each subcommand is one row with a table of its options; parsing, `--help` and the messages for
- * wrong usage come from the same rows. Accepted forms: --name value, --name=value, -x value, flags, and `--`.
+ * wrong usage come from the same rows. Accepted forms: --name value, --name=value, -x value, -xvalue, flags,
+ * and `--`.
  */
 #pragma once
 #include "gateway/base/buf.h"
@@ -65,6 +66,6 @@ void command_print_help(const struct command *c, struct buf *out);
 extern const struct command *const command_table[];
 extern const size_t command_count;
 extern const struct command command_new, command_run, command_build, command_check, command_routes, command_token,
-    command_schema, command_invoke, command_event, command_replay;
+    command_schema, command_invoke, command_event, command_replay, command_schedule, command_connections;
 /* "execgate WORDS...": picks the row and runs it. */
 int command_main(int count, char **words);

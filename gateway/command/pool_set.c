@@ -15,6 +15,7 @@ struct shared_pool {
     struct list_node node;
     struct pool_set *set;
     unsigned references; /* 0 = it leaves */
+    bool forsaken;
     struct blueprint *blueprint;
     struct file_stamp executable; /* when the pool was made */
     struct pool *pool;
@@ -99,6 +100,10 @@ void shared_pool_release(struct shared_pool *p) {
     pool_drain(p->pool);
 }
 
+void shared_pool_forsake(struct shared_pool *p) {
+    p->forsaken = true;
+}
+
 struct pool *shared_pool_pool(const struct shared_pool *p) {
     return p->pool;
 }
@@ -130,6 +135,13 @@ void pool_set_kill(struct pool_set *s) {
 
 static void log_status(struct pool *p) {
     status_log(&p, 1);
+}
+
+void pool_set_hasten(struct pool_set *s) {
+    list_each (&s->leaving, node) {
+        const struct shared_pool *p = list_entry(node, struct shared_pool, node);
+        if (p->forsaken) pool_hasten(p->pool);
+    }
 }
 
 void pool_set_log(const struct pool_set *s) {

@@ -3,7 +3,8 @@
  * A shared pool is a handler's pool and what it stands on: the blueprint that its handler's settings live in. The
  * generations that send it invocations hold it; a generation whose handler says the same as its predecessor's takes the
  * pool over, processes and waiting invocations included. Released by its last generation it leaves: it drains, and
- * is freed once it has no invocation and no process left.
+ * is freed once it has no invocation and no process left. One that no invocation ever reached, because the reload that
+ * made it was given up, is forsaken: the next reload kills what its processes' grace has left of it.
  *
  *   pool_set_add -> shared_pool_hold, shared_pool_release ... -> leaving -> freed by pool_set_sweep
  */
@@ -41,8 +42,12 @@ void pool_set_kill(struct pool_set *s);
 void pool_set_log(const struct pool_set *s);
 bool pool_set_is_empty(const struct pool_set *s); /* no invocation and no process left, whoever holds the pools */
 
+/* Kills what is left of the forsaken pools that leave. */
+void pool_set_hasten(struct pool_set *s);
+
 struct shared_pool *shared_pool_hold(struct shared_pool *p);
 void shared_pool_release(struct shared_pool *p); /* NULL is fine */
+void shared_pool_forsake(struct shared_pool *p); /* it was never given anything, nor will be */
 struct pool *shared_pool_pool(const struct shared_pool *p);
 /* True when its processes may serve this handler of `b`: both say the same. */
 bool shared_pool_suits(const struct shared_pool *p, const struct blueprint *b, const struct handler_config *handler);

@@ -113,7 +113,8 @@ static int replay_here(const struct arguments *args, const struct replay_plan *p
     struct log *log = command_open_log(args, LOG_ERROR, clock, &e);
     invoke_blueprint_prepare(b);
     if (p->handler && !has_handler(b, p->handler))
-        error_set(&e, ERROR_USAGE, "%s has no handler \"%s\"; `execgate routes` lists them", b->file, p->handler);
+        error_set(&e, ERROR_USAGE, "%s has no handler \"%s\"; `execgate routes %s` lists them", b->file, p->handler,
+                  b->file);
     struct gateway *g = log && !e.code ? gateway_new(b, clock, log, GATEWAY_ISSUERS_REAL, &e) : NULL;
     if (g)
         status = replay_with(args, p, files, g);

@@ -98,6 +98,13 @@ static bool lacks_credentials(const struct replay_request *q, const struct recor
     return r->guarded && !vouched && !slice_is_none(q->left_out);
 }
 
+/* No --header could stand in for it. */
+static bool is_all_in_query(const struct fields *redacted) {
+    for (size_t i = 0; i < redacted->count; i++)
+        if (!slice_equal(redacted->items[i].name, SLICE("query"))) return false;
+    return true;
+}
+
 struct slice replay_request_obstacle(const struct replay_request *q, const struct record *r, enum replay_way way) {
     bool by_name = slice_equal(r->trigger, slice_of(trigger_kind_name(TRIGGER_INVOKE)));
     if (!by_name && !is_http(r)) return SLICE("it was neither a request nor an invocation by name");
@@ -106,6 +113,8 @@ struct slice replay_request_obstacle(const struct replay_request *q, const struc
     if (replay_failure_is_of_the_hour(r->answer.failure.slug))
         return SLICE("how it ended was a matter of the hour, not of the handler");
     if (!lacks_credentials(q, r, way)) return SLICE_NONE;
+    if (way == REPLAY_TO_URL && is_all_in_query(&r->redacted))
+        return SLICE("a guard asks for a query parameter that was redacted; without --to it can be sent");
     if (way == REPLAY_TO_URL) return SLICE("a guard asks for what was redacted; give it with --header");
     return SLICE("a guard refused it, and the credential is redacted");
 }

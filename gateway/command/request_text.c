@@ -12,6 +12,24 @@ static bool is_method(struct slice s) {
     return s.n > 0;
 }
 
+/* As curl and browsers do it. */
+static struct slice encode_beyond_ascii(struct arena *a, struct slice target) {
+    static const char digits[] = "0123456789ABCDEF";
+    char *out = arena_alloc(a, 3 * target.n);
+    size_t n = 0;
+    for (size_t i = 0; i < target.n; i++) {
+        unsigned char c = (unsigned char)target.p[i];
+        if (c >= 0x80) {
+            out[n++] = '%';
+            out[n++] = digits[c >> 4];
+            out[n++] = digits[c & 15];
+        } else {
+            out[n++] = target.p[i];
+        }
+    }
+    return slice_make(out, n);
+}
+
 static int read_line(struct request_text *r, const char *text, bool has_data, struct error *e) {
     struct slice rest = slice_of(text), method = SLICE_NONE;
     if (rest.n && rest.p[0] != '/') slice_next(&rest, ' ', &method);
@@ -21,7 +39,7 @@ static int read_line(struct request_text *r, const char *text, bool has_data, st
         return error_set(e, ERROR_USAGE,
                          "--http takes \"METHOD /path?query\", such as \"POST /orders?x=1\", not \"%s\"", text);
     r->http.method = method;
-    r->http.target = target;
+    r->http.target = encode_beyond_ascii(&r->arena, target);
     return 0;
 }
 

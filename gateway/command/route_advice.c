@@ -75,8 +75,8 @@ static int no_path(const struct blueprint *b, const struct handler_config *h, co
         error_set(e, ERROR_USAGE, "no route for " SLICE_FMT " (404); the routes of \"%s\": " SLICE_FMT,
                   SLICE_ARG(buf_slice(&wanted)), h->name, SLICE_ARG(buf_slice(&routes)));
     else
-        error_set(e, ERROR_USAGE, "no route for " SLICE_FMT " (404); `execgate routes` lists them",
-                  SLICE_ARG(buf_slice(&wanted)));
+        error_set(e, ERROR_USAGE, "no route for " SLICE_FMT " (404); `execgate routes %s` lists them",
+                  SLICE_ARG(buf_slice(&wanted)), b->file);
     buf_free(&wanted);
     buf_free(&routes);
     return -ERROR_USAGE;

@@ -27,13 +27,17 @@ static int row_order(const void *left, const void *right) {
     return order ? order : slice_order(a->trigger->method, b->trigger->method);
 }
 
+static size_t add_rows(struct route_row *rows, const struct handler_config *h) {
+    for (size_t k = 0; k < h->http_trigger_count; k++) rows[k] = (struct route_row){h, &h->http_triggers[k]};
+    return h->http_trigger_count;
+}
+
 /* Every route, sorted by path; malloc'd. */
 static struct route_row *sorted_rows(const struct blueprint *b, size_t count) {
     struct route_row *rows = xcalloc(count + 1, sizeof *rows);
     size_t n = 0;
-    for (size_t i = 0; i < b->handler_count; i++)
-        for (size_t k = 0; k < b->handlers[i].http_trigger_count; k++)
-            rows[n++] = (struct route_row){&b->handlers[i], &b->handlers[i].http_triggers[k]};
+    for (size_t i = 0; i < b->handler_count; i++) n += add_rows(rows + n, &b->handlers[i]);
+    for (size_t i = 0; i < b->queue_count; i++) n += add_rows(rows + n, &b->queues[i].sender);
     qsort(rows, count, sizeof *rows, row_order);
     return rows;
 }

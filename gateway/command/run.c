@@ -54,6 +54,11 @@ struct run {
     struct watcher *watcher; /* NULL = nobody watches */
 };
 
+static int blame_option(struct error *e, const char *option) {
+    const struct error why = *e;
+    return error_set(e, ERROR_USAGE, "--%s: %s", option, why.message);
+}
+
 static int listen_everywhere(struct run *r, const struct blueprint *b, struct error *e) {
     const struct arguments *a = r->arguments;
     struct listener_config listeners[64];
@@ -62,7 +67,7 @@ static int listen_everywhere(struct run *r, const struct blueprint *b, struct er
     for (size_t i = 0; i < a->value_count && count < ARRAY_LEN(listeners) && status == 0; i++)
         if (strcmp(a->values[i].row->name, "listen") == 0)
             status = listener_parse(slice_of(a->values[i].value), b->directory, &r->arena, &listeners[count++], e);
-    return status < 0 ? status : gateway_listen(r->gateway, listeners, count, e);
+    return status < 0 ? blame_option(e, "listen") : gateway_listen(r->gateway, listeners, count, e);
 }
 
 /* The command line's, else the blueprint's, else none. */
@@ -71,8 +76,7 @@ static int listen_admin(struct run *r, const struct blueprint *b, struct error *
     struct listener_config listener;
     if (!text) return b->admin ? gateway_listen_admin(r->gateway, b->admin, e) : 0;
     int status = listener_parse_admin(slice_of(text), b->directory, &r->arena, &listener, e);
-    if (status < 0) e->code = ERROR_USAGE;
-    return status < 0 ? status : gateway_listen_admin(r->gateway, &listener, e);
+    return status < 0 ? blame_option(e, "admin") : gateway_listen_admin(r->gateway, &listener, e);
 }
 
 static int read_size(const struct arguments *a, const char *option, uint64_t least, uint64_t *size, struct error *e) {
@@ -148,7 +152,8 @@ static void announce_json(const struct gateway *g, const struct blueprint *b) {
     command_print(&out, stdout);
 }
 
-static void announce_text(const struct gateway *g, const struct blueprint *b) {
+static void announce_text(const struct gateway *g, const struct blueprint *b, const char *file) {
+    bool usual = strcmp(file, "blueprint.yaml") == 0;
     struct buf out = {0};
     buf_printf(&out, "execgate " EXECGATE_VERSION " serves \"%s\" ", b->name);
     command_append_size(&out, b);
@@ -165,7 +170,8 @@ static void announce_text(const struct gateway *g, const struct blueprint *b) {
             "`execgate token` makes them.\n",
             gateway_dev_issuer(g));
     announce_admin_text(&out, g);
-    buf_append_text(&out, "Ctrl-C stops it; `execgate routes` lists what it answers.\n");
+    buf_printf(&out, "Ctrl-C stops it; `execgate routes%s%s` lists what it answers.\n", usual ? "" : " ",
+               usual ? "" : file);
     command_print(&out, stdout);
 }
 
@@ -194,7 +200,8 @@ static void tell_problems(struct run *r, const struct problems *p) {
 static struct blueprint *load_again(struct run *r, enum blueprint_check depth) {
     struct problems problems = {0};
     struct error e;
-    struct blueprint *b = command_read(r->arguments, depth, &problems, &e);
+    const struct blueprint_reading how = {.check = depth, .origin = BLUEPRINT_FROM_FILE}; /* the loop must not wait */
+    struct blueprint *b = command_read(r->arguments, &how, &problems, &e);
     if (!b) tell_problems(r, &problems);
     problems_free(&problems);
     return b;
@@ -225,7 +232,7 @@ static void announce(const struct run *r, const struct blueprint *b) {
     if (arguments_has(r->arguments, "json"))
         announce_json(r->gateway, b);
     else
-        announce_text(r->gateway, b);
+        announce_text(r->gateway, b, arguments_file(r->arguments));
     fflush(stdout);
 }
 

@@ -1,5 +1,6 @@
 #include "gateway/base/json_read.h"
 #include "gateway/base/memory.h"
+#include "gateway/base/text.h"
 #include "gateway/command/load.h"
 #include "gateway/command/request_text.h"
 #include "gateway/command/route_advice.h"
@@ -175,7 +176,9 @@ static int sample_websocket(struct sample *s, struct error *e) {
     const struct websocket_row *row = websocket_row_of(s);
     const struct fields headers = {(struct field *)(uintptr_t)upgrade_items, ARRAY_LEN(upgrade_items), 0};
     uint64_t now_ms = clock_wall_ms(s->clock);
-    if (!row) return error_set(e, ERROR_USAGE, "--type is connect, message or disconnect");
+    if (!row)
+        return error_set(e, ERROR_USAGE, "--type is connect, message or disconnect, not \"%s\"",
+                         arguments_get(s->arguments, "type"));
     struct websocket_event event = {.type = row->type,
                                     .route_key = slice_of(row->route_key),
                                     .connection_id = new_id(s),
@@ -212,7 +215,14 @@ static const struct sample_kind kinds[] = {
 static const struct sample_kind *kind_of(const struct arguments *a, struct error *e) {
     for (size_t i = 0; a->positional_count && i < ARRAY_LEN(kinds); i++)
         if (strcmp(kinds[i].name, a->positional[0]) == 0) return &kinds[i];
-    error_set(e, ERROR_USAGE, "which event? execgate event http, queue, websocket or schedule");
+    const char *names[ARRAY_LEN(kinds)];
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) names[i] = kinds[i].name;
+    const char *word = a->positional_count ? a->positional[0] : NULL;
+    const char *near = word ? text_nearest(slice_of(word), names, ARRAY_LEN(names)) : NULL;
+    if (near)
+        error_set(e, ERROR_USAGE, "there is no event \"%s\"; did you mean \"%s\"?", word, near);
+    else
+        error_set(e, ERROR_USAGE, "which event? execgate event http, queue, websocket or schedule");
     return NULL;
 }
 
@@ -249,17 +259,29 @@ static void append_pretty(struct buf *out, struct slice json) {
     buf_append_char(out, '\n');
 }
 
+static bool names_blueprint(const struct arguments *a) {
+    return a->positional_count > 1 || arguments_has(a, "blueprint");
+}
+
+static int check_blueprint(const struct sample_kind *kind, const struct arguments *a, struct error *e) {
+    if (!names_blueprint(a) || arguments_has(a, "http")) return 0;
+    if (kind->write != sample_http)
+        return error_set(e, ERROR_USAGE, "a blueprint says nothing about a %s event", kind->name);
+    return error_set(e, ERROR_USAGE, "%s says which route a request has: it needs --http \"METHOD /path\"",
+                     arguments_file(a));
+}
+
 /* Of a request, when there is one: named, or in the working directory. */
 static bool load_blueprint(struct sample *s, int *exit_status) {
     const struct arguments *a = s->arguments;
-    bool named = a->positional_count > 1 || arguments_has(a, "blueprint");
-    if (!arguments_has(a, "http") || (!named && access(arguments_file(a), F_OK) < 0)) return true;
+    if (!arguments_has(a, "http") || (!names_blueprint(a) && access(arguments_file(a), F_OK) < 0)) return true;
     s->blueprint = command_load(a, BLUEPRINT_CHECK_TEXT, exit_status);
     return s->blueprint != NULL;
 }
 
 static int sample_read(struct sample *s, const struct sample_kind *kind, struct error *e) {
     int status = check_options(kind, s->arguments, e);
+    if (status == 0) status = check_blueprint(kind, s->arguments, e);
     if (status == 0) status = request_claims_read(&s->claims, s->arguments, e);
     if (status < 0) return status;
     if (kind->write != sample_http) return request_data_read(&s->data, s->arguments, e);

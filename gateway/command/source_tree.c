@@ -71,13 +71,19 @@ static uint64_t hash_of(const char *p, size_t n) {
     return hash_more(0xcbf29ce484222325, p, n);
 }
 
+/* A link may lead to a device that never ends, and a file may grow while it is read. */
 static uint64_t hash_content(const char *path, const struct file_stamp *stamp) {
     char block[16384];
     uint64_t hash = hash_of("", 0);
-    int fd = stamp->size <= HASHED_MOST ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    bool readable = S_ISREG(stamp->mode) && stamp->size <= HASHED_MOST;
+    int fd = readable ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     if (fd < 0) return hash_of((const char *)stamp, sizeof *stamp);
-    for (ssize_t n; (n = read(fd, block, sizeof block)) > 0 || (n < 0 && errno == EINTR);)
+    for (off_t left = HASHED_MOST; left > 0;) {
+        ssize_t n = read(fd, block, sizeof block);
+        if (n == 0 || (n < 0 && errno != EINTR)) break;
         if (n > 0) hash = hash_more(hash, block, (size_t)n);
+        left -= n > 0 ? n : 0;
+    }
     close(fd);
     return hash;
 }
@@ -165,10 +171,11 @@ static void walk_entry(struct walk *w, const char *folder, const char *name, int
     free(path);
 }
 
+/* The first folder of a walk may come, or come back, later; others are found again in those above them. */
 static void walk_folder(struct walk *w, const char *folder, int depth) {
     DIR *d = depth <= DEPTH_MOST ? opendir(folder) : NULL;
+    if (d || depth == 0) tree_add_folder(w->now, folder);
     if (!d) return;
-    tree_add_folder(w->now, folder);
     for (struct dirent *entry; !w->now->cut && (entry = readdir(d));)
         if (entry->d_name[0] != '.') walk_entry(w, folder, entry->d_name, depth);
     closedir(d);

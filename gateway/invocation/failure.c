@@ -27,6 +27,7 @@ void failure_write_problem(struct buf *out, enum failure f, struct slice detail,
     json_name(&w, SLICE("status"));
     json_number(&w, row->status);
     if (!slice_is_none(detail)) json_member(&w, SLICE("detail"), detail);
-    json_member(&w, SLICE("requestId"), request_id);
+    if (!slice_is_none(request_id)) json_member(&w, SLICE("requestId"), request_id);
     json_close(&w, '}');
+    buf_append_char(out, '\n'); /* whoever asks with curl has a prompt of their own after it */
 }

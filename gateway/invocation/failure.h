@@ -54,6 +54,6 @@ struct failure_row {
     enum log_level level;
 };
 const struct failure_row *failure_row(enum failure f);
-/* Appends the RFC 9457 object: type "urn:execgate:problem:SLUG", title, status, detail (absent when none), requestId.
- */
+/* Appends the RFC 9457 object and a line end: type "urn:execgate:problem:SLUG", title, status, detail and requestId
+ * (absent when none). */
 void failure_write_problem(struct buf *out, enum failure f, struct slice detail, struct slice request_id);

@@ -46,6 +46,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->trigger = TRIGGER_HTTP;
     inv->attempts = 0;
     inv->client_context = SLICE_NONE;
+    inv->schedule = NULL;
     inv->messages = NULL;
     inv->websocket = NULL;
     inv->upgrade = NULL;

@@ -52,6 +52,7 @@ const char *trigger_kind_name(enum trigger_kind t);
 enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
 
 struct identity;
+struct schedule_event;
 struct queue_event;
 struct held_sends;
 struct http_upgrade;
@@ -131,9 +132,10 @@ struct invocation {
     unsigned attempts;
     struct slice request_id;                 /* the client's X-Request-Id if sane, else id */
     struct slice client_context;             /* of an invoke event: a JSON object fit for a header field, or absent */
-    const struct queue_event *messages;      /* of a queue event (event.h) */
+    const struct schedule_event *schedule;   /* of a schedule's event (event.h); in the arena */
     const struct websocket_event *websocket; /* of a websocket event (event.h) */
     struct http_upgrade *upgrade;            /* of a 101: who takes the connection over (source/http_server.h) */
+    const struct queue_event *messages;      /* of a queue event (event.h) */
     struct held_sends *held_sends;           /* what its answer lets go (local-api/held_sends.h) */
     char trace_id[32];                       /* W3C trace context, hex */
     char parent_id[16];                      /* the span the handler should take as its parent */

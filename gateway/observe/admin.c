@@ -16,6 +16,12 @@ static const struct admin_endpoint endpoints[] = {
     {SLICE("GET"), SLICE("/status"), 1, admin_answer_status},
     {SLICE("POST"), SLICE("/2015-03-31/functions/*/invocations"), 0, admin_answer_invoke},
     {SLICE("POST"), SLICE("/2021-11-15/functions/*/response-streaming-invocations"), 0, admin_answer_invoke_stream},
+    {SLICE("*"), SLICE("/v1/connections"), 0, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/connections/*"), 0, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/connections/*/groups/*"), 1, admin_answer_connection},
+    {SLICE("*"), SLICE("/@connections/*"), 0, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/groups/*"), 1, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/groups/*/messages"), 0, admin_answer_connection},
 };
 
 /* --- answers --- */
@@ -35,14 +41,18 @@ void admin_reply_json(struct admin_request *r, int status, struct fields *fields
     admin_reply_body(r, status, fields, body_of_chunk(chunk_take(text, n)));
 }
 
-void admin_reply_failure(struct admin_request *r, enum failure f, const char *detail) {
-    struct fields fields = {0};
+static void reply_problem(struct admin_request *r, enum failure f, const char *detail, struct fields *fields) {
     struct buf text = {0};
     failure_write_problem(&text, f, slice_of(detail), SLICE_NONE);
-    fields_add(&fields, &r->arena, SLICE("Content-Type"), SLICE("application/problem+json"));
+    fields_add(fields, &r->arena, SLICE("Content-Type"), SLICE("application/problem+json"));
     size_t n;
     char *bytes = buf_take(&text, &n);
-    admin_reply_body(r, failure_row(f)->status, &fields, body_of_chunk(chunk_take(bytes, n)));
+    admin_reply_body(r, failure_row(f)->status, fields, body_of_chunk(chunk_take(bytes, n)));
+}
+
+void admin_reply_failure(struct admin_request *r, enum failure f, const char *detail) {
+    struct fields fields = {0};
+    reply_problem(r, f, detail, &fields);
 }
 
 struct slice admin_query(struct admin_request *r, struct slice name) {
@@ -71,10 +81,8 @@ static bool path_matches(const struct admin_endpoint *e, const struct url *u, st
 
 static void refuse_method(struct admin_request *r, const struct admin_endpoint *e) {
     struct fields fields = {0};
-    struct buf text = {0};
-    failure_write_problem(&text, FAILURE_METHOD, SLICE_NONE, SLICE_NONE);
     fields_add(&fields, &r->arena, SLICE("Allow"), e->method);
-    admin_reply_json(r, failure_row(FAILURE_METHOD)->status, &fields, &text);
+    reply_problem(r, FAILURE_METHOD, NULL, &fields);
 }
 
 /* Answers by itself when there is none. */
@@ -82,13 +90,15 @@ static const struct admin_endpoint *find_endpoint(struct admin_request *r) {
     const struct admin_endpoint *other = NULL;
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
         if (!path_matches(&endpoints[i], &r->url, &r->variable)) continue;
+        if (slice_equal(endpoints[i].method, SLICE("*"))) return &endpoints[i];
         if (slice_equal(endpoints[i].method, http_exchange_method(r->exchange))) return &endpoints[i];
         other = &endpoints[i];
     }
     if (other)
         refuse_method(r, other);
     else
-        admin_reply_failure(r, FAILURE_NOT_FOUND, "there are /health, /status and the Lambda invoke API here");
+        admin_reply_failure(r, FAILURE_NOT_FOUND,
+                            "there are /health, /status, /v1/connections, /v1/groups and the Lambda invoke API here");
     return NULL;
 }
 
@@ -110,7 +120,9 @@ static bool may_ask(struct admin_request *r) {
         return false;
     }
     bool local = http_exchange_peer(r->exchange)->local;
-    if (local || host_is_loopback(fields_get(&r->headers, SLICE("Host")))) return true;
+    /* RFC 9112 3.2.2: what the target names counts, not what the field says. */
+    struct slice named = r->url.authority;
+    if (local || host_is_loopback(slice_is_none(named) ? fields_get(&r->headers, SLICE("Host")) : named)) return true;
     admin_reply_failure(r, FAILURE_FORBIDDEN,
                         "the Host field must name this machine's loopback: localhost, 127.0.0.1, [::1]");
     return false;

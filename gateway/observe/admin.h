@@ -16,13 +16,20 @@
 #include "gateway/pool/pool.h"
 #include "gateway/source/http_server.h"
 #include "gateway/source/invoke_host.h"
+#include "gateway/source/schedule_source.h"
 
+struct admin_schedule {
+    const char *name;
+    struct schedule_counts counts;
+};
 struct admin_host {
     struct loop *loop;
     struct log *log;
     struct invoke_host calls;
     /* The pools in order; NULL after the last. */
     const struct pool *(*pool)(void *context, size_t index); /* the context is that of the calls */
+    /* The schedules likewise; false after the last. */
+    bool (*schedule)(void *context, size_t index, struct admin_schedule *out);
 };
 
 struct admin;

@@ -66,10 +66,25 @@ static void write_pool(struct json_write *w, const struct pool *p) {
     json_close(w, '}');
 }
 
+static void write_schedule(struct json_write *w, const struct admin_schedule *s) {
+    const struct {
+        struct slice name;
+        uint64_t value;
+    } rows[] = {{SLICE("begun"), s->counts.begun},
+                {SLICE("succeeded"), s->counts.succeeded},
+                {SLICE("failed"), s->counts.failed},
+                {SLICE("leftOut"), s->counts.left_out}};
+    json_open(w, '{');
+    json_member(w, SLICE("name"), slice_of(s->name));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) json_count(w, rows[i].name, rows[i].value);
+    json_close(w, '}');
+}
+
 void admin_answer_status(struct admin_request *r) {
     const struct admin_host *host = &r->admin->host;
     const struct pipeline *pipeline = host->calls.pipeline(host->calls.context);
     const struct pool *p;
+    struct admin_schedule schedule;
     struct buf text = {0};
     struct json_write w = json_write_to(&text);
     json_open(&w, '{');
@@ -80,6 +95,10 @@ void admin_answer_status(struct admin_request *r) {
     json_name(&w, SLICE("handlers"));
     json_open(&w, '[');
     for (size_t i = 0; (p = host->pool(host->calls.context, i)); i++) write_pool(&w, p);
+    json_close(&w, ']');
+    json_name(&w, SLICE("schedules"));
+    json_open(&w, '[');
+    for (size_t i = 0; host->schedule(host->calls.context, i, &schedule); i++) write_schedule(&w, &schedule);
     json_close(&w, ']');
     json_close(&w, '}');
     admin_reply_json(r, 200, NULL, &text);

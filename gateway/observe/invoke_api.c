@@ -107,11 +107,10 @@ static bool payload_is_good(struct admin_request *r) {
 
 static bool read_payload(struct admin_request *r, struct invoke_payload *payload) {
     struct slice type = fields_get(&r->headers, SLICE("Content-Type"));
-    if (!payload_is_good(r) || !read_context(r, &payload->client_context)) return false;
     /* Nothing is the empty object, as it is for Lambda's own front door. */
-    payload->bytes = r->body.n ? buf_slice(&r->body) : SLICE("{}");
-    payload->content_type = slice_is_none(type) ? SLICE("application/json") : type;
-    return true;
+    *payload = (struct invoke_payload){.bytes = r->body.n ? buf_slice(&r->body) : SLICE("{}"),
+                                       .content_type = slice_is_none(type) ? SLICE("application/json") : type};
+    return payload_is_good(r) && read_context(r, &payload->client_context);
 }
 
 static struct pipeline *present_pipeline(const struct admin_request *r) {

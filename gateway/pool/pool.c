@@ -170,6 +170,15 @@ void pool_kill(struct pool *p) {
         list_each (&p->workers[states[i]], node) worker_kill_now(list_entry(node, struct worker, node));
 }
 
+void pool_hasten(struct pool *p) {
+    list_each (&p->workers[WORKER_STOPPING], node) {
+        struct worker *w = list_entry(node, struct worker, node);
+        if (!w->terminated || !w->launched || w->exited) continue;
+        p->counters.kills++;
+        p->host.launcher->signal(p->host.launcher, w, SIGKILL);
+    }
+}
+
 bool pool_is_empty(const struct pool *p) {
     size_t left = p->queue.length;
     for (int s = 0; s < WORKER_STATES; s++) left += p->workers[s].length;

@@ -70,6 +70,8 @@ const char *pool_failure_reason(const struct pool *p); /* of the last one, for c
 void pool_drain(struct pool *p);
 /* Now: everything waiting is completed as SHUTTING_DOWN, SIGKILL to every process. */
 void pool_kill(struct pool *p);
+/* SIGKILL to those that were sent a SIGTERM. */
+void pool_hasten(struct pool *p);
 bool pool_is_empty(const struct pool *p); /* no invocation and no process left */
 void pool_free(struct pool *p);           /* must be empty; NULL is fine */
 

@@ -1,5 +1,6 @@
 #include "gateway/pool/pool_state.h"
 #include <stdio.h>
+#include <sys/wait.h>
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MOST_MS 30000
@@ -70,7 +71,7 @@ static void backoff_reason(struct backoff *b, const struct worker *w) {
              w->ready_ms ? ""
              : serves    ? " before it listened on its port"
                          : " before it asked for an event");
-    if (!w->ready_ms && w->handler->mode == HANDLER_RUNTIME)
+    if (!w->ready_ms && w->handler->mode == HANDLER_RUNTIME && WIFEXITED(w->exit_status))
         b->hint = "it must poll the runtime API; a script needs `mode: once`, an HTTP server `mode: server`";
 }
 

@@ -475,13 +475,29 @@ static int folder_make(const char *parent, const char *path, struct error *e) {
     return error_set_errno(e, errno, "cannot make the folder %s for queues", path);
 }
 
+static char *folder_inner(const char *folder, struct slice name) {
+    return xasprintf("%s/.execgate/" SLICE_FMT, folder, SLICE_ARG(name));
+}
+
+static char *folder_file(const char *inner) {
+    return xasprintf("%s/queues.db", inner);
+}
+
 char *sqlite_store_path(const char *folder, struct slice name, struct error *e) {
     char *outer = xasprintf("%s/.execgate", folder);
-    char *inner = xasprintf("%s/" SLICE_FMT, outer, SLICE_ARG(name));
+    char *inner = folder_inner(folder, name);
     int status = folder_make(folder, outer, e);
     if (status == 0) status = folder_make(outer, inner, e);
-    char *path = status == 0 ? xasprintf("%s/queues.db", inner) : NULL;
+    char *path = status == 0 ? folder_file(inner) : NULL;
     free(inner);
     free(outer);
     return path;
+}
+
+bool sqlite_store_exists(const char *folder, struct slice name) {
+    char *inner = folder_inner(folder, name), *path = folder_file(inner);
+    bool exists = access(path, F_OK) == 0;
+    free(path);
+    free(inner);
+    return exists;
 }

@@ -19,3 +19,5 @@ struct queue_store *sqlite_store_open(struct loop *loop, const char *path, struc
 /* Makes FOLDER/.execgate/NAME with mode 0700 where it is missing, durably, and returns the path of its queues.db:
  * malloc'd, the caller's. NULL on an error. */
 char *sqlite_store_path(const char *folder, struct slice name, struct error *e);
+/* Whether such a file is there. */
+bool sqlite_store_exists(const char *folder, struct slice name);

@@ -43,6 +43,8 @@ enum queue_place { QUEUE_READY, QUEUE_IN_FLIGHT, QUEUE_DELAYED, QUEUE_BLOCKED };
 #define QUEUE_PAGE_MAX 1000                            /* messages in one call */
 #define QUEUE_DEDUP_WINDOW_MS_DEFAULT (5 * 60 * 1000)
 #define QUEUE_NOTE_SIZE_MAX 65536
+/* A note with this before a queue's name says that it is paused, and is kept where the queue is. */
+#define QUEUE_PAUSE_PREFIX "pause/"
 
 enum queue_attribute_type { QUEUE_TEXT, QUEUE_NUMBER, QUEUE_BINARY };
 struct queue_attribute {

@@ -23,6 +23,8 @@ struct http_source {
     struct http_server *server;
     struct stages *stages;
     struct public_listeners *listeners;
+    size_t (*count_also)(void *context); /* connections that have left HTTP; NULL = there are none */
+    void *count_context;
     bool full;         /* the listeners wait for room */
     struct list spare; /* struct request_delivery that wait for use */
 };
@@ -254,7 +256,8 @@ static void on_done(struct http_exchange *x, bool replied) {
 
 /* Every client counts, whether it speaks HTTP already or not. */
 static bool source_is_full(const struct http_source *s) {
-    return http_server_connections(s->server) + stages_count_outside(s->stages) >= s->limits.connections;
+    size_t upgraded = s->count_also ? s->count_also(s->count_context) : 0;
+    return http_server_connections(s->server) + stages_count_outside(s->stages) + upgraded >= s->limits.connections;
 }
 
 static void source_follow(struct http_source *s) {
@@ -359,6 +362,15 @@ void http_source_follow(struct http_source *s, struct pipeline *p, const struct 
     s->limits = *limits;
     http_server_limit(s->server, limits->connections, limits);
     stages_limit(s->stages, limits->header_timeout_ms);
+    source_follow(s);
+}
+
+void http_source_count_also(struct http_source *s, size_t (*count)(void *context), void *context) {
+    s->count_also = count;
+    s->count_context = context;
+}
+
+void http_source_recount(struct http_source *s) {
     source_follow(s);
 }
 

@@ -3,6 +3,7 @@
 #include "gateway/blueprint/model.h"
 #include "gateway/invocation/collector.h"
 #include "gateway/source/http_check.h"
+#include "gateway/source/schedule_event.h"
 #include "plugins/auth/guard.h"
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static void on_collected(struct collector *collector) {
     struct slice output = buf_slice(&c->output);
     if (c->ops->reading == INVOKE_WHOLE) call_take_bytes(c);
     a->output = output.n ? slice_make(output.p, output.n - 1) : SLICE("");
-    a->duration_us = clock_now_us(c->collector.pipeline->clock) - c->began_us;
+    a->duration_us = clock_now_us(c->collector.clock) - c->began_us;
     struct invoke_answer told = *a;
     a->body = NULL;
     c->ops->on_end(c->context, &told);
@@ -144,20 +145,27 @@ struct route invoke_route(const struct handler_config *handler, struct executor 
     return (struct route){.handler = handler, .executor = executor, .key = SLICE("POST /invoke")};
 }
 
-struct invoke_call *invoke_bytes(struct pipeline *p, const struct route *route, const struct invoke_payload *payload,
-                                 const struct invoke_order *order) {
-    struct invoke_call *c = call_new(p, order);
-    struct invocation *inv = c->invocation;
+static void call_give_payload(struct invocation *inv, const struct invoke_payload *payload) {
     inv->trigger = TRIGGER_INVOKE;
-    inv->route = route;
     inv->client_context = arena_copy(&inv->arena, payload->client_context);
     invocation_request_post(inv, "/invoke");
-    invocation_trace_from(inv, order->trace);
-    call_vouch(inv, order->claims);
     if (!slice_is_none(payload->content_type))
         fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"),
                    arena_copy(&inv->arena, payload->content_type));
     call_give_body(inv, payload->bytes);
+}
+
+struct invoke_call *invoke_bytes(struct pipeline *p, const struct route *route, const struct invoke_payload *payload,
+                                 const struct invoke_order *order) {
+    struct invoke_call *c = call_new(p, order);
+    struct invocation *inv = c->invocation;
+    inv->route = route;
+    invocation_trace_from(inv, order->trace);
+    call_vouch(inv, order->claims);
+    if (payload->schedule)
+        schedule_event_fill(inv, payload->schedule);
+    else
+        call_give_payload(inv, payload);
     pipeline_run(inv); /* may end it; the call lives until the turn */
     return c;
 }

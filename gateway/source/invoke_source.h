@@ -4,6 +4,7 @@
  * another handler. Each call is one invocation through the real pipeline:
  *
  *   invoke_bytes    TRIGGER_INVOKE on the handler's own route (invoke_route): no plugins, the bytes untouched
+ *                   (of a schedule: TRIGGER_SCHEDULE, as if its hour had come)
  *   invoke_request  TRIGGER_HTTP: routed and treated by every plugin, as if a client had sent it. With claims, its
  * guards take them as verified and only the route's `require` is still asked for.
  *
@@ -13,6 +14,7 @@
  */
 #pragma once
 #include "gateway/base/json_read.h"
+#include "gateway/invocation/event.h"
 #include "gateway/invocation/pipeline.h"
 
 /* How on_end is given the body. */
@@ -59,7 +61,8 @@ struct route invoke_route(const struct handler_config *handler, struct executor 
 struct invoke_payload {
     struct slice bytes;
     struct slice content_type;
-    struct slice client_context; /* a JSON object on one line (identity_json_line) */
+    struct slice client_context;           /* a JSON object on one line (identity_json_line) */
+    const struct schedule_event *schedule; /* a schedule's run instead of bytes; NULL = none */
 };
 struct invoke_call *invoke_bytes(struct pipeline *p, const struct route *route, const struct invoke_payload *payload,
                                  const struct invoke_order *order);

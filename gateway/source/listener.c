@@ -135,7 +135,10 @@ static int listener_bind(struct listener *l, const struct listener_config *c, st
     if (l->fd < 0) return error_set_errno(e, errno, "cannot listen on %s", c->text);
     int on = 1;
     if (c->kind == LISTENER_TCP) setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(l->fd, &address.any, size) != 0) return error_set_errno(e, errno, "cannot listen on %s", c->text);
+    if (bind(l->fd, &address.any, size) != 0) {
+        const char *advice = errno == EADDRINUSE ? " (stop what listens there, or choose another address)" : "";
+        return error_set_errno(e, errno, "cannot listen on %s%s", c->text, advice);
+    }
     if (c->kind == LISTENER_UNIX) l->made_file = xstrdup(c->path);
     if (listen(l->fd, BACKLOG) != 0) return error_set_errno(e, errno, "cannot listen on %s", c->text);
     return 0;

@@ -24,7 +24,7 @@ void batch_add(struct batch *b, struct held *h) {
 
 void batch_free(struct batch *b) {
     list_remove(&b->node);
-    if (b->collector.pipeline) collector_release(&b->collector);
+    if (b->collector.turn) collector_release(&b->collector);
     list_each (&b->messages, node) held_free(list_entry(node, struct held, node));
     arena_free(&b->arena);
     free(b);
@@ -112,12 +112,16 @@ static void batch_write_event(struct batch *b) {
     b->event = (struct queue_event){.queue = b->source->name, .messages = records, .count = i};
 }
 
-static struct body *frame_body(const struct queue_event *event) {
+static struct body *bytes_body(struct slice bytes) {
+    return bytes.n ? body_of_chunk(chunk_copy(bytes)) : NULL;
+}
+
+static void give_frame(struct batch *b, struct invocation *inv) {
     struct buf frame = {0};
-    queue_frame_write(&frame, event);
-    struct body *body = body_of_chunk(chunk_copy(buf_slice(&frame)));
+    queue_frame_write(&frame, &b->event, &b->arena);
+    inv->body = bytes_body(buf_slice(&frame));
     buf_free(&frame);
-    return body;
+    fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"), SLICE("application/http"));
 }
 
 static void batch_prepare(struct batch *b, struct invocation *inv) {
@@ -125,10 +129,14 @@ static void batch_prepare(struct batch *b, struct invocation *inv) {
     batch_write_event(b);
     inv->trigger = TRIGGER_QUEUE;
     inv->messages = &b->event;
-    inv->body = frame_body(&b->event);
     snprintf(path, sizeof path, "/queue/%s", b->source->queue->name);
     invocation_request_post(inv, path);
-    fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"), SLICE("application/http"));
+    if (b->consumer->config->batch > 1) {
+        give_frame(b, inv);
+        return;
+    }
+    queue_frame_fields(&inv->request.headers, b->event.messages, &inv->arena);
+    inv->body = bytes_body(b->event.messages->body);
 }
 
 void batch_run(struct batch *b) {

@@ -78,7 +78,9 @@ struct queue_source {
     size_t asked;   /* messages, in the receive that is under way */
     bool may_find_more;
     bool receiving;
-    bool pausing; /* paused, or not known yet */
+    bool spares_store; /* a receive has failed: none before `again` */
+    bool pausing;      /* paused, or not known yet */
+    bool pause_known;
     bool stopped;
     bool store_failed; /* and was complained about */
 };

@@ -47,7 +47,7 @@ static struct outcome refused(struct invocation *inv, const struct queue_reply *
     enum failure f = queue_sender_failure(reply);
     if (f != FAILURE_NOT_KEPT) return outcome_failure(inv, f, "%s", reply->error.message);
     log_event(inv->pipeline->log, LOG_ERROR, "a message could not be kept",
-              LOG_TEXT("queue", inv->route->handler->name), LOG_TEXT("why", reply->error.message));
+              LOG_TEXT("handler", inv->route->handler->name), LOG_TEXT("why", reply->error.message));
     struct outcome o = outcome_failure(inv, f, "try again");
     o.retry_after_s = 1;
     return o;

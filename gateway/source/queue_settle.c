@@ -31,7 +31,9 @@ static struct queue_settlement settle_bury(const struct batch *b, const struct q
 static struct queue_settlement settle_failure(const struct batch *b, const struct queue_message *m) {
     const struct queue_source *s = b->source;
     if (b->reason) return settle_bury(b, m, b->reason);
-    struct retry_decision d = retry_decide(&s->policy, m->receive_count, b->wish, b->after_ms, s->pipeline->clock);
+    /* Which of several it means, nobody knows: they come again one by one, and then it can say so. */
+    enum retry_wish wish = b->wish == RETRY_NEVER && b->messages.length > 1 ? RETRY_AS_POLICY : b->wish;
+    struct retry_decision d = retry_decide(&s->policy, m->receive_count, wish, b->after_ms, s->pipeline->clock);
     if (d.verdict != RETRY_AGAIN) return settle_bury(b, m, retry_verdict_text(d.verdict));
     struct queue_settlement item = settlement_of(b, m, QUEUE_RETRY);
     item.delay_ms = d.delay_ms;

@@ -179,7 +179,8 @@ static void on_received(void *context, struct queue_reply *reply) {
     if (reply->result != QUEUE_OK) {
         source_complain(s, reply);
         s->may_find_more = true;
-        if (!s->stopped) source_try_again(s, STORE_RETRY_MS);
+        s->spares_store = !s->stopped;
+        if (!s->stopped) arm(s, &s->again, STORE_RETRY_MS);
         return;
     }
     if (reply->count >= s->asked) s->may_find_more = true; /* otherwise the watch says so */
@@ -188,7 +189,7 @@ static void on_received(void *context, struct queue_reply *reply) {
 }
 
 static void source_fetch(struct queue_source *s) {
-    if (s->stopped || s->pausing || s->receiving || !s->may_find_more || deadline_armed(&s->again)) return;
+    if (s->stopped || s->pausing || s->receiving || !s->may_find_more || s->spares_store) return;
     size_t wants = source_wants(s);
     if (wants == 0) {
         source_try_again(s, PLACES_RETRY_MS);
@@ -225,6 +226,7 @@ static void on_pump(struct turn_task *task) {
 
 static void on_again(struct deadline *d) {
     struct queue_source *s = container_of(d, struct queue_source, again);
+    s->spares_store = false;
     source_settle_again(s);
     source_pump_soon(s);
 }
@@ -288,7 +290,7 @@ static void on_beat(struct deadline *d) {
 /* --- pausing --- */
 
 void queue_pause_key(struct buf *out, struct slice queue) {
-    buf_append_text(out, "pause/");
+    buf_append_text(out, QUEUE_PAUSE_PREFIX);
     buf_append_slice(out, queue);
 }
 
@@ -299,10 +301,11 @@ static void on_pause_note(void *context, struct queue_reply *reply) {
     arm(s, &s->look, PAUSE_LOOK_MS);
     if (reply->result != QUEUE_OK) return;
     bool paused = !slice_is_none(reply->value);
-    if (paused != s->pausing)
+    if (paused != s->pausing || !s->pause_known)
         log_event(s->pipeline->log, LOG_INFO, paused ? "queue paused" : "queue is taken from",
                   LOG_SLICE("queue", s->name));
     s->pausing = paused;
+    s->pause_known = true;
     source_pump_soon(s);
 }
 

@@ -7,7 +7,7 @@
 #define REPLY_LIMIT (64u << 20) /* of a streamed one; others are bounded by maxAnswer */
 
 void message_free(struct message *m) {
-    if (m->collector.pipeline) collector_release(&m->collector);
+    if (m->collector.turn) collector_release(&m->collector);
     list_remove(&m->node);
     chunk_release(m->bytes);
     free(m);

@@ -48,7 +48,7 @@ static void site_add_route(struct websocket_site *s, const struct websocket_site
     struct site_route *r = &s->routes[s->route_count++];
     r->trigger = t;
     r->name = slice_of(t->route);
-    r->route = (struct route){.handler = h, .executor = c->executor_of(c->context, h->name), .key = slice_of(t->path)};
+    r->route = (struct route){.handler = h, .executor = c->executor_of(c->context, h->name), .key = slice_of(t->text)};
     if (is_named(r->name)) s->named++;
 }
 

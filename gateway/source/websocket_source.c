@@ -114,9 +114,11 @@ void session_free(struct session *session) {
     list_each (&session->waiting, node) message_free(list_entry(node, struct message, node));
     turn_remove(&session->pump);
     list_remove(&session->node);
-    client_release(session->source, session->client);
+    struct websocket_source *s = session->source;
+    client_release(s, session->client);
     arena_free(&session->memory);
     free(session);
+    s->host.on_ended(s->host.context);
 }
 
 /* --- what the connections tell --- */
@@ -169,6 +171,10 @@ void websocket_source_drain(struct websocket_source *s) {
 
 void websocket_source_abort(struct websocket_source *s) {
     websockets_abort(s->connections);
+}
+
+size_t websocket_source_count(const struct websocket_source *s) {
+    return s->sessions.length;
 }
 
 bool websocket_source_is_idle(const struct websocket_source *s) {

@@ -28,6 +28,7 @@ struct websocket_source_host {
     void *context;
     /* Of the present generation; NULL when it does not have the path. */
     struct websocket_site *(*site)(void *context, struct slice path);
+    void (*on_ended)(void *context); /* a session is over */
 };
 struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
                                               const struct websocket_source_host *host);
@@ -37,6 +38,7 @@ void websocket_source_limit(struct websocket_source *s, uint64_t max_connections
 void websocket_source_follow(struct websocket_source *s);
 void websocket_source_drain(struct websocket_source *s); /* closes with 1001; what was said is handled */
 void websocket_source_abort(struct websocket_source *s);
+size_t websocket_source_count(const struct websocket_source *s); /* sessions */
 bool websocket_source_is_idle(const struct websocket_source *s); /* no session, no socket is left */
 void websocket_source_free(struct websocket_source *s);          /* must be idle; NULL is fine */
 struct websockets *websocket_source_connections(struct websocket_source *s);

@@ -107,7 +107,7 @@ def rows(folder, sql, *values):
 
 def stats(folder, queue="orders"):
     """How many messages it has, and what has become of those it had."""
-    return rows(folder, "SELECT * FROM queue WHERE name = ?", queue)[0]
+    return wait_for(lambda: rows(folder, "SELECT * FROM queue WHERE name = ?", queue), 30, f"the queue {queue} in the store")[0]
 
 
 def wait_stats(folder, queue="orders", **wanted):

@@ -305,6 +305,7 @@ def test_other_paths(tmp_path, method, path, status):
         answer = ask(g, method, path)
         assert answer.status == status and answer.json()["status"] == status
         assert status != 405 or answer["Allow"] in ("GET", "POST")
+        assert answer["Content-Type"] == "application/problem+json" and "requestId" not in answer.json()
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://shop.example"}, {"Host": "shop.example"}, {"Host": "localhost.shop.example"}, {"Host": "127.0.0.1.shop.example:80"}])
@@ -312,6 +313,12 @@ def test_web_pages_are_kept_out(tmp_path, headers):
     with served(tmp_path) as g:
         assert ask(g, "POST", INVOKE, b"{}", headers).status == 403
         assert g.logs("request") == []
+
+
+def test_the_host_of_the_target_counts(tmp_path):
+    with served(tmp_path) as g:
+        assert ask(g, "GET", "http://shop.example/health", None, {"Host": "localhost"}).status == 403
+        assert ask(g, "GET", "http://localhost/health", None, {"Host": "localhost"}).status == 200
 
 
 def test_bodies_are_bounded(tmp_path):
@@ -357,6 +364,22 @@ def test_it_follows_reloads(tmp_path):
         g.process.send_signal(signal.SIGHUP)
         wait_for(lambda: ask(g, "POST", "/2015-03-31/functions/other/invocations", b"{}", {"X-Amz-Invocation-Type": "DryRun"}).status == 204, what="the reload")
         assert ask(g, "POST", INVOKE, b"{}").status == 404
+
+
+def test_an_answer_may_take_longer_than_what_it_began_in(tmp_path):
+    with served(tmp_path) as g:
+        r = Ask(g, "POST", INVOKE, b"{}")
+        api = Api(environment(tmp_path))
+        event = api.next()
+        api.send("POST", f"/2018-06-01/runtime/invocation/{id_of(event)}/response", b"5\r\nfirst\r\n",
+                 {"Transfer-Encoding": "chunked", "Lambda-Runtime-Function-Response-Mode": "streaming"})
+        wait_for(lambda: ask(g, "GET", "/status").json()["handlers"][0]["workers"][0]["served"] == 1, what="the beginning of the answer")
+        for n in (1, 2):  # the second frees what the first has retired
+            g.process.send_signal(signal.SIGHUP)
+            wait_for(lambda n=n: len(g.logs("reloaded")) == n, what="the reload")
+        assert ask(g, "GET", "/health").status == 200
+        api.socket.sendall(b"6\r\nsecond\r\n0\r\n\r\n")
+        assert r.answer().body == b"firstsecond"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")

@@ -2,6 +2,7 @@
 import concurrent.futures
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -44,6 +45,11 @@ def test_requests_wait_for_a_process_that_is_started_by_hand(tmp_path):
         first, second = get(), get()
         with subprocess.Popen([PROBE], env=os.environ | env) as process:
             assert first.result(60 * SLOW).text == second.result(60 * SLOW).text == str(process.pid)
+            assert len(g.logs("process attached")) == 1 and not g.logs("attached process left")
+            process.kill()
+        g.wait_log("attached process left", 30, handler="shelf", unanswered=0)
+        with subprocess.Popen([PROBE], env=os.environ | env) as process:
+            wait_for(lambda: len(g.logs("process attached")) == 2, 30, "the next process")
             process.kill()
 
 
@@ -117,6 +123,24 @@ def test_a_timeout_answers_and_keeps_the_place(tmp_path):
         client.close()
 
 
+def test_after_a_timeout_whoever_polls_gets_the_next_event(tmp_path):
+    with attached(tmp_path, BLUEPRINT.replace("attach: true", "attach: true\n    timeout: 4s")) as (g, env, _, get):
+        clients = [Api(env), Api(env)]
+        for c in clients:
+            c.send("GET", "/2018-06-01/runtime/invocation/next")
+        lost = get()
+        paused = clients[0] if select.select([c.socket for c in clients], [], [], 30 * SLOW)[0][0] is clients[0].socket else clients[1]
+        other = clients[1] if paused is clients[0] else clients[0]
+        assert paused.read().status == 200  # and no answer, as if it stood at a breakpoint
+        assert lost.result(60 * SLOW).status == 504
+        kept = get()
+        event = other.read()
+        assert other.respond(event["Lambda-Runtime-Aws-Request-Id"], {"statusCode": 200, "body": "kept"}).status == 202
+        assert kept.result(60 * SLOW).text == "kept"
+        for c in clients:
+            c.close()
+
+
 def test_it_survives_reloads_that_do_not_concern_it(tmp_path):
     with attached(tmp_path) as (g, env, _, get):
         client = Api(env)
@@ -179,4 +203,4 @@ def test_what_cannot_be_attached_is_refused(tmp_path):
     assert 'needs the key "command"' in run_cli("check", file).stderr
     file.write_text(BLUEPRINT)
     unknown = run_cli("run", file, "--attach", "shlef")
-    assert unknown.returncode == 1 and "--attach shlef: there is no such handler" in unknown.stderr
+    assert unknown.returncode == 1 and '--attach shlef: there is no such handler; did you mean "shelf"?' in unknown.stderr

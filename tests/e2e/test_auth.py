@@ -515,6 +515,8 @@ def test_stopping_while_guards_wait(tmp_path, issuer):
         waiting.append(Request(g, "GET", "/custom", headers={"Authorization": "slow"}))
         wait_for(lambda: asked(g), what="the question")
         g.process.send_signal(signal.SIGTERM)
+        g.wait_log("stopping")
+        time.sleep(0.2)  # within 100 ms it would count as the same signal
         assert g.stop(signal.SIGTERM) is not None
         for request in waiting:
             request.join(20)

@@ -34,13 +34,15 @@ def test_help_teaches(words):
 
 def test_version():
     r = run_cli("--version")
+    assert run_cli("version").stdout == r.stdout
     assert r.returncode == 0 and re.fullmatch(r"execgate \d+\.\d+\.\d+\n", r.stdout)
 
 
 @pytest.mark.parametrize("words,hint", [
     ([], "Usage"), (["chek"], 'did you mean "check"'), (["run", "--lsiten", "x"], "did you mean --listen"), (["run", "--listen"], "needs a value"),
     (["run", "a", "b"], "unexpected argument"), (["check", "--json=yes"], "takes no value"), (["run", "--log-level", "loud"], "debug, info, warn"),
-    (["run", "--var", "novalue"], "NAME=VALUE"),
+    (["run", "--var", "novalue"], "NAME=VALUE"), (["run", "-vnovalue"], "NAME=VALUE"), (["run", "-wx"], "unknown option -wx"),
+    (["run", "--listen", "nowhere"], "--listen: expected host:port"), (["run", "-l127.0.0.1:70000"], '--listen: "70000" is no port'), (["run", "--admin", "nowhere"], "--admin: expected"),
 ])
 def test_wrong_usage_is_2_and_says_what_is_right(words, hint, tmp_path):
     write(tmp_path, GOOD)
@@ -53,9 +55,12 @@ def test_every_command_and_option_is_in_the_man_page():
     commands = re.findall(r"^  (\w+) +\w", run_cli("--help").stdout.split("Commands:")[1].split("\n\n")[0], re.M)
     assert commands
     for command in commands:
-        assert re.search(rf"^\.SS {command}\b", man, re.M), command
-        for option in re.findall(r" (--[\w-]+)", run_cli(command, "--help").stdout.split("Options:")[1]):
-            assert option in man, (command, option)
+        section = re.search(rf"^\.SS {command}\n(.*?)^\.S[SH]", man, re.M | re.S)
+        assert section, command
+        options = set(re.findall(r"^ +(?:-\w, )? *(--[\w-]+)", run_cli(command, "--help").stdout.split("Options:")[1], re.M))
+        assert "--help" in options
+        missing = {o for o in options - {"--help"} if not re.search(rf"{o}(?![\w-])", section[1])}
+        assert not missing, (command, missing)
 
 
 def test_check_and_routes_of_a_good_blueprint(tmp_path):
@@ -72,8 +77,12 @@ def test_check_and_routes_of_a_good_blueprint(tmp_path):
 def test_without_a_file(tmp_path):
     r = run_cli("check", cwd=tmp_path)
     assert r.returncode == 1 and "blueprint.yaml: error: " in r.stderr and "no file was named" in r.stderr
-    r = run_cli("check", "other.yaml", cwd=tmp_path)
-    assert r.returncode == 1 and "other.yaml: error: " in r.stderr and "no file was named" not in r.stderr
+    for words in (["invoke", "orders"], ["build", "orders"]):
+        r = run_cli(*words, cwd=tmp_path)
+        assert r.returncode == 1 and "no file was named" in r.stderr, "a handler is no file"
+    for words in (["check", "other.yaml"], ["invoke", "orders", "other.yaml"], ["build", "orders", "-bother.yaml"]):
+        r = run_cli(*words, cwd=tmp_path)
+        assert r.returncode == 1 and "other.yaml: error: " in r.stderr and "no file was named" not in r.stderr
 
 
 def test_routes_name_their_guards(tmp_path):
@@ -93,7 +102,7 @@ BAD = [
     ("missing executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./nothing-here}\n", (4, 16), ["nothing-here"]),
     ("not executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./blueprint.yaml}\n", (4, 16), ["chmod +x"]),
     ("a directory", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /tmp}\n", (4, 16), ["directory"]),
-    ("a later section", "blueprint: 1\nname: a\nqueues: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["queues"]),
+    ("a later section", "blueprint: 1\nname: a\nwebsockets: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["websockets"]),
     ("alias bomb", "blueprint: 1\nname: a\nx: &x [1]\nhandlers: {a: {command: /bin/true, environment: {A: *x}}}\n", (3, 4), ["anchor"]),
     ("route conflict", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /bin/true, triggers: [{http: 'GET /x/{a}'}]}\n"
      "  b: {command: /bin/true, triggers: [{http: 'GET /x/{b}'}]}\n", (5, None), ["GET /x/{b}", "4"]),
@@ -154,7 +163,7 @@ def test_address_in_use_is_3(tmp_path):
         s.bind(("127.0.0.1", 0))
         s.listen()
         r = run_cli("run", write(tmp_path, GOOD), "--listen", f"127.0.0.1:{s.getsockname()[1]}")
-    assert r.returncode == 3 and "in use" in r.stderr
+    assert r.returncode == 3 and "in use" in r.stderr and "stop what listens there" in r.stderr
 
 
 def test_variables_and_listen(tmp_path):
@@ -169,8 +178,8 @@ def test_variables_and_listen(tmp_path):
 def test_text_output_of_run(tmp_path):
     file = write(tmp_path, GOOD)
     p = subprocess.Popen([str(BINARY), "run", str(file), "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines = [p.stdout.readline() for _ in range(2)]
+    lines = [p.stdout.readline() for _ in range(3)]
     p.terminate()
     out, err = p.communicate(timeout=20)
-    assert "good" in lines[0] and re.search(r"http://127\.0\.0\.1:[1-9]\d*", lines[1])
+    assert "good" in lines[0] and re.search(r"http://127\.0\.0\.1:[1-9]\d*", lines[1]) and f"`execgate routes {file}`" in lines[2]
     assert p.returncode == 0 and "\x1b" not in "".join(lines) + out + err

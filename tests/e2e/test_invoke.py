@@ -118,6 +118,7 @@ def shop(tmp_path):
     for name, text in {"orders.py": HANDLER, "once.sh": ONCE, "server.py": SERVER, "never.sh": NEVER, "blueprint.yaml": BLUEPRINT}.items():
         (tmp_path / name).write_text(textwrap.dedent(text).lstrip("\n"))
         (tmp_path / name).chmod(0o755)
+    (tmp_path / "plain.json").write_text("{}")
     return tmp_path
 
 
@@ -217,6 +218,12 @@ def test_a_request_is_what_its_route_makes_of_it(invoke):
     assert r.stderr.startswith("started\n< HTTP/1.1 200\n< content-type: application/json\n< X-Request-Id: ")
 
 
+def test_a_target_may_be_typed_as_it_is_read(invoke):
+    event = json.loads(invoke("orders", "--http", "GET /orders/é%20ß?q=ü").stdout)
+    assert event["rawPath"] == "/orders/%C3%A9%20%C3%9F" and event["rawQueryString"] == "q=%C3%BC"
+    assert event["pathParameters"] == {"id": "é ß"} and event["queryStringParameters"] == {"q": "ü"}
+
+
 def test_data_makes_a_post_with_length_and_type(invoke, shop):
     event = json.loads(invoke("orders", "--http", "/orders", "-d", '{"a": 1}').stdout)
     assert event["requestContext"]["http"]["method"] == "POST" and event["body"] == '{"a": 1}'
@@ -260,6 +267,47 @@ def test_an_answer_is_streamed(shop, tmp_path):
     assert p.stdout.readline() == "first\n" and p.poll() is None
     (tmp_path / "go").touch()
     assert p.communicate(timeout=60)[0] == "second\n" and p.returncode == 0
+
+
+ENDLESS = """
+    #!/usr/bin/python3
+    import http.server, os
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            while True:
+                self.wfile.write(b"and on" * 1000)
+        def log_message(self, *words):
+            pass
+    http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_it_ends_when_nobody_reads_the_answer_any_more(tmp_path):
+    (tmp_path / "endless.py").write_text(textwrap.dedent(ENDLESS).lstrip("\n"))
+    (tmp_path / "endless.py").chmod(0o755)
+    p = subprocess.Popen([BINARY, "invoke", "./endless.py", "--mode", "server", "--http", "/"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert p.stdout.read(6) == b"and on"
+    p.stdout.close()
+    told = p.stderr.read().decode()
+    assert p.wait(60) == 3 and "execgate: not everything could be written to stdout" in told
+
+
+@pytest.mark.parametrize("words", [["invoke", "orders"], ["invoke", "orders", "--json"], ["event", "http"], ["routes"], ["schema"]])
+def test_an_answer_that_cannot_be_written_is_no_success(shop, words):
+    with open("/dev/full", "w") as full:
+        r = subprocess.run([BINARY, *words], cwd=shop, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert r.returncode == 3 and "execgate: not everything could be written to stdout" in r.stderr
+
+
+def test_it_ends_when_whoever_reads_it_leaves(shop):
+    (shop / "once.sh").write_text("#!/bin/sh\necho $$ >pid\nprintf 'Content-Type: text/x\\n\\n'\nexec yes\n")
+    p = subprocess.Popen([BINARY, "invoke", "once", "--http", "GET /once/x", "--timeout", "1h"], cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert p.stdout.readline() == "y\n"
+    p.stdout.close()
+    assert p.wait(60) == 3 and "not everything could be written to stdout" in p.stderr.read()
+    assert not alive(int((shop / "pid").read_text()))
 
 
 @pytest.mark.parametrize("request_line,words", [
@@ -388,16 +436,22 @@ def test_an_executable_that_does_not_start_is_told(tmp_path):
     (tmp_path / "broken").chmod(0o755)
     r = run_cli("invoke", "./broken", cwd=tmp_path)
     assert r.returncode == 5 and "no library\n" in r.stderr and "broken keeps failing: exit status 3 before it asked for an event" in r.stderr
+    assert "`once` a script" in r.stderr
+    r = run_cli("invoke", "./broken", "--mode", "server", cwd=tmp_path)
+    assert r.returncode == 5 and "before it listened on its port" in r.stderr and "`once` a script" not in r.stderr
+    r = run_cli("invoke", "broken", cwd=tmp_path)
+    assert r.returncode == 1 and "no file was named" in r.stderr and "is invoked as ./broken" in r.stderr
 
 
 # --- wrong usage ---
 
 @pytest.mark.parametrize("words,hint", [
-    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "execgate routes"), (["./nothing"], "is not an executable file"),
-    (["./blueprint"], "is not an executable file"), (["/bin/cat", "blueprint.yaml"], "needs no blueprint"), (["/bin/cat", "--mode", "twice"], "runtime, once or server"),
+    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "execgate routes"), (["./nothing"], "./nothing does not exist"),
+    (["./plain.json"], "run: chmod +x ./plain.json"), (["/tmp/"], "is a directory"),
+    (["blueprint.yaml", "orders"], "execgate invoke HANDLER [FILE]"), (["orders", "--event", '{"a": 1}'], "| execgate invoke"), (["/bin/cat", "blueprint.yaml"], "needs no blueprint"), (["/bin/cat", "--mode", "twice"], "runtime, once or server"),
     (["orders", "--mode", "once"], "--mode is for bare executables"), (["orders", "--event", "missing"], 'cannot open "missing"'),
     (["orders", "--event", "-", "--http", "GET /"], "two events"), (["orders", "-d", "x"], "it needs --http"), (["orders", "-H", "A: b"], "it needs --http"),
-    (["orders", "-i"], "it needs --http"), (["orders", "--http", "orders"], 'METHOD /path'), (["orders", "--http", "get /orders"], "METHOD /path"),
+    (["orders", "-i"], "it needs --http"), (["orders", "-f"], "it needs --http"), (["orders", "--http", "orders"], 'METHOD /path'), (["orders", "--http", "get /orders"], "METHOD /path"),
     (["orders", "--http", "GET /orders/1", "-H", "nocolon"], "Name: value"), (["orders", "--as", "alice"], "NAME=VALUE"), (["orders", "--as", "a=1", "--as", "a=2"], "given twice"),
     (["orders", "--as", "a=json:{"], "is no JSON"), (["orders", "--as", "sub=json:7"], "--as: "), (["orders", "--repeat", "0"], "from 1 to"), (["orders", "--parallel", "x"], "from 1 to"),
     (["orders", "--timeout", "5"], "such as 500ms"), (["orders", "--timeout", "0s"], "such as 500ms"), (["orders", "--debug", "--repeat", "2"], "sends one event"),

@@ -677,7 +677,7 @@ def test_a_client_that_leaves_is_told_to_the_server(server, begun):
 
 
 def test_timeout_of_a_server(server):
-    pid = server.get("/quick/echo").json()["pid"]
+    pid = wait_for(lambda: server.get("/quick/echo").json().get("pid"), what="a handler with a short timeout that is up")
     a = server.get("/quick/sleep/60")
     assert is_failure(a, 504, "handler-timeout")
     wait_for(lambda: not alive(pid), 10, "the end of the process")

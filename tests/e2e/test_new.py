@@ -64,7 +64,7 @@ def test_its_test_can_fail(tmp_path, language):
     assert r.returncode == 1 and "FAIL  GET /hello/you" in r.stdout and "ok    GET /\n" in r.stdout, r.stdout + r.stderr
 
 
-@pytest.mark.parametrize("language", ["c", "python"])
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_edited_is_served(tmp_path, language):
     begin(tmp_path, language)
     project = tmp_path / "try-it"

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from execgate import Gateway
+from native import message
 from puppet import Request, SCRIPT, environment
 from queues import LIST, Puppet, blueprint, rows, send, send_all, shop, stats, wait_empty, wait_stats
 
@@ -58,6 +59,18 @@ def test_single_messages_that_make_no_sense_are_refused(tmp_path):
         assert refusal(g, "a", 400, Queue_Group_Id="g" * 300)
         assert refusal(g, "a", 400, Queue_Attributes="&".join(f"a{i}=1" for i in range(65)))
         assert refusal(g, "x" * 300000, 413)
+
+
+def test_a_large_message_arrives_whole(tmp_path):
+    body = bytes(range(256)) * 4 * 1024 * 3  # more than bodies are kept in memory for
+    text = blueprint(queue=", maxMessage: 4MiB", trigger=", batch: 1").replace("{http: POST /send}", "{http: POST /send, maxBody: 4MiB}")
+    with Gateway(tmp_path, text, files={"puppet.sh": SCRIPT}) as g:
+        p = Puppet(environment(tmp_path))
+        send(g, body)
+        event = p.event()
+        assert event.body == body
+        p.answer(message(event.id))
+        wait_empty(tmp_path)
 
 
 def test_a_deduplication_id_sends_once(tmp_path):

@@ -5,7 +5,7 @@ import pathlib
 import signal
 
 import pytest
-from execgate import Gateway, run_cli, wait_for
+from execgate import EXAMPLES, Gateway, run_cli, wait_for
 from native import message
 from puppet import SCRIPT, environment
 from queues import (Batch, Puppet, blueprint, deaths, failures, messages_of, note, rows, send, send_all, shop, stats, wait_deaths, wait_empty,
@@ -185,6 +185,19 @@ def test_a_handler_can_refuse_a_message_for_good(tmp_path):
         assert dead["reason"] == "the handler asked for no retry" and dead["attempts"] == 1 and dead["error"] == "Bad.Order: never"
 
 
+def test_a_refusal_for_good_of_a_batch_is_asked_of_each_message_again(tmp_path):
+    with opened(tmp_path) as (g, p, _):
+        send_all(g, ["good", "bad"])
+        p.fail(p.batch(), retry=False)
+        for _ in range(2):
+            batch = p.batch()
+            assert len(batch.ids) == 1
+            p.succeed(batch) if batch.bodies == ["good"] else p.fail(batch, retry=False)
+        dead, = wait_deaths(tmp_path, 1)
+        assert dead["body"] == b"bad" and dead["reason"] == "the handler asked for no retry" and dead["attempts"] == 2
+        wait_stats(tmp_path, messages=0, acknowledged=1)
+
+
 def test_a_handler_can_say_when_a_message_is_to_come_again(tmp_path):
     with opened(tmp_path) as (g, p, _):
         send(g, "a")
@@ -201,9 +214,9 @@ def test_the_native_face_shows_messages_as_a_pipeline(tmp_path):
         event = p.event()
         assert event.start == "POST /queue/orders HTTP/1.1" and event["Execgate-Trigger"] == "queue"
         first, second = messages_of(event)
-        assert [first["Execgate-Message-Id"], second["Execgate-Message-Id"]] == ids
+        assert [first["Queue-Message-Id"], second["Queue-Message-Id"]] == ids
         assert first.body == b"a" and first["Content-Type"] == "text/plain" and first["Queue-Attributes"] == "k=v%20w"
-        assert second.body == b"\0\xff\n" and second["Queue-Group-Id"] == "g%201" and second["Execgate-Receive-Count"] == "1"
+        assert second.body == b"\0\xff\n" and second["Queue-Group-Id"] == "g%201" and second["Queue-Receive-Count"] == "1"
         p.answer(message(event.id, '{"batchItemFailures": [{"itemIdentifier": "%s"}]}' % ids[0]))
         wait_stats(tmp_path, acknowledged=1, retried=1)
         wait_stats(tmp_path, received=3)  # it waits for the process to ask, which it never does
@@ -370,6 +383,7 @@ def test_a_pause_holds_until_it_is_taken_back_over_a_restart_too(tmp_path):
         send(g, "a")
         g.stop()
         g.reader.join(10)
+        g.lines.clear()
         g.start()
         env, p = next_puppet(tmp_path, env)
         g.wait_log("queue paused", queue="orders")
@@ -399,3 +413,64 @@ def test_problems_of_a_blueprint_are_told(tmp_path, pieces, word):
     (tmp_path / "puppet.sh").chmod(0o755)
     r = run_cli("check", tmp_path / "blueprint.yaml")
     assert r.returncode != 0 and word in r.stdout + r.stderr, r
+
+
+# --- other ways to be a handler ---
+
+def test_a_batch_of_one_is_the_message_itself(tmp_path):
+    with opened(tmp_path, trigger=", batch: 1") as (g, p, _):
+        id = send(g, "hello", Content_Type="text/x", Queue_Group_Id="g")
+        event = p.event()
+        assert event.start == "POST /queue/orders HTTP/1.1" and event.body == b"hello" and event["Content-Type"] == "text/x"
+        assert event["Queue-Message-Id"] == id and event["Queue-Group-Id"] == "g" and event["Queue-Receive-Count"] == "1"
+        p.answer(message(event.id))
+        wait_stats(tmp_path, messages=0, acknowledged=1)
+
+
+def test_a_script_takes_messages(tmp_path):
+    script = "#!/bin/sh\nbody=$(cat)\necho \"$HTTP_QUEUE_RECEIVE_COUNT $body\" >> handled\n[ \"$body\" = good ] || exit 3\n"
+    text = blueprint(trigger=", batch: 1", handler="    mode: once\n")
+    with Gateway(tmp_path, text, files={"puppet.sh": script}) as g:
+        send(g, "good")
+        send(g, "bad")
+        dead, = wait_deaths(tmp_path, 1)
+        wait_empty(tmp_path)
+        assert dead["body"] == b"bad" and dead["attempts"] == 3
+        assert sorted((tmp_path / "handled").read_text().split("\n")[:-1]) == ["1 bad", "1 good", "2 bad", "3 bad"]
+
+
+def test_a_server_takes_messages(tmp_path):
+    server = """\
+        #!/usr/bin/python3
+        import http.server, os
+
+        class Orders(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with open("handled", "ab") as f:
+                    f.write(self.path.encode() + b" " + body + b"\\n")
+                self.send_response(200 if body == b"good" else 500)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Orders).serve_forever()
+        """
+    text = blueprint(trigger=", batch: 1", handler="    mode: server\n")
+    with Gateway(tmp_path, text, files={"puppet.sh": server}) as g:
+        send(g, "good")
+        send(g, "bad")
+        dead, = wait_deaths(tmp_path, 1)
+        wait_empty(tmp_path)
+        assert dead["body"] == b"bad"
+        assert b"/queue/orders good\n" in (tmp_path / "handled").read_bytes()
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+def test_the_C_example(tmp_path, batch):
+    text = blueprint(trigger=f", batch: {batch}, reportFailures: true").replace("./puppet.sh", str(EXAMPLES / "orders"))
+    with Gateway(tmp_path, text) as g:
+        ids = send_all(g, ["teapot", "fail", "crash", "never"])
+        dead = wait_deaths(tmp_path, 3)
+        wait_stats(tmp_path, messages=0, acknowledged=1)
+        assert {d["body"]: d["attempts"] >= 2 or batch == 1 for d in dead} == {b"fail": True, b"crash": True, b"never": True}
+        g.wait_output(f"order {ids[0]}, attempt")

@@ -11,6 +11,7 @@ import textwrap
 import threading
 import zlib
 
+import pytest
 from execgate import BINARY, EXAMPLES, ROOT, SLOW, Gateway, alive, read_answer, read_soon, wait_for
 from puppet import Api, SCRIPT, environment
 from test_tls import certify, openssl, serving
@@ -150,6 +151,38 @@ def test_a_broken_blueprint_changes_nothing_and_says_why(tmp_path):
         assert word(g) == "good" and g.get("/word/pid").text == pid
         hup(g, blueprint("better"))
         assert word(g) == "better"
+
+
+@pytest.mark.parametrize("make,words", [(os.mkfifo, "no regular file"), (os.mkdir, "Is a directory"), (lambda p: os.symlink("/dev/zero", p), "no regular file"),
+                                        (lambda p: os.symlink(p, p), "symbolic links"), (lambda p: None, "No such file")])
+def test_what_takes_the_blueprint_s_place_is_not_waited_for(tmp_path, make, words):
+    with Gateway(tmp_path, blueprint("good")) as g:
+        assert word(g) == "good"
+        text = g.file.read_text()
+        g.file.unlink()
+        make(g.file)
+        hup(g, message="reload refused")
+        assert words in g.logs("blueprint problem")[-1]["problem"]
+        assert word(g) == "good"
+        if make is os.mkdir:
+            g.file.rmdir()
+        hup(g, text.replace("good", "better"))
+        assert word(g) == "better"
+
+
+def test_reloads_that_overtake_each_other_leave_no_crowd(tmp_path):
+    """Its processes neither begin nor heed SIGTERM, and may take their time to end."""
+    never = "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.1; done\n"
+    text = blueprint("w0", processes="{min: 1, max: 1, startTimeout: 10m, stopTimeout: 10m}").replace(str(PROBE), "./never.sh")
+    with Gateway(tmp_path, text, files={"never.sh": never}) as g:
+        for n in range(1, 31):
+            write(g, text.replace("w0", f"w{n}"))
+            g.process.send_signal(signal.SIGHUP)
+            wait_for(lambda n=n: len(g.logs("handler started")) > n, 30, f"process {n}")
+        wait_for(lambda: len(g.handler_pids()) <= 3, 30, "those of the first, of the last, and of the one before it alone")
+        g.process.send_signal(signal.SIGTERM)
+        g.wait_log("stopping")
+        g.process.send_signal(signal.SIGINT)  # another one: the same again at once would be taken for an echo
 
 
 def test_a_process_that_does_not_start_keeps_the_old_one(tmp_path):

@@ -217,6 +217,14 @@ def test_guarded_routes_want_a_credential_at_a_url(tmp_path):
     assert KEY.encode() not in b"".join(f.read_bytes() for f in segments(tmp_path / "records"))
 
 
+def test_a_credential_in_the_query_cannot_be_given_for_a_url(tmp_path):
+    with guarded(tmp_path) as g:
+        assert g.get(f"/link?ke-y={KEY}").status == 200
+        wait_records(tmp_path / "records", 1)
+        done = replay_json(tmp_path, "--to", f"http://127.0.0.1:{g.port}", code=5)
+    assert done["results"][0]["reason"] == "a guard asks for a query parameter that was redacted; without --to it can be sent"
+
+
 def test_nobody_listens_there(tmp_path):
     record_some(tmp_path, "/text")
     done = replay_json(tmp_path, "--to", "http://127.0.0.1:1", code=5)
@@ -323,5 +331,5 @@ def test_ctrl_c_stops_it(tmp_path):
 def test_a_handler_that_hangs_ends_with_its_time(tmp_path):
     record_some(tmp_path, "/text")
     (tmp_path / "shop.py").write_text(SHOP.lstrip().replace("    word = open", "    import time; time.sleep(1000)\n    word = open"))
-    found = differences(replay_json(tmp_path, "--timeout", "500ms", code=5))["/text"]
+    found = differences(replay_json(tmp_path, "--timeout", "2s", code=5))["/text"]
     assert found["status"] == ("200", "504") and found["error"][1] == "handler-timeout"

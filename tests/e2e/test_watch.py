@@ -2,12 +2,13 @@
 import concurrent.futures
 import contextlib
 import os
+import signal
 import subprocess
 import textwrap
 import threading
 
 import pytest
-from execgate import BINARY, ROOT, SLOW, Gateway, read_soon, run_cli, wait_for
+from execgate import BINARY, ROOT, SLOW, Gateway, alive, read_soon, run_cli, wait_for
 
 PROBE = ROOT / "tests/e2e/handlers/probe.py"
 BLUEPRINT = f"""
@@ -97,11 +98,22 @@ def test_what_crashes_at_its_start_keeps_the_old_one(tmp_path):
     with watching(tmp_path) as g:
         becomes(g, "first")
         edit(g, "word.c", '#include <stdlib.h>\nint main(void) { abort(); }\n')
-        refused = g.wait_log("new processes refused", 60, handler="word")
+        refused = g.wait_log("new processes refused, the old ones go on", 60, handler="word")
         assert "SIGABRT" in refused["why"]
         assert g.get("/word").text == "first"
         edit(g, "word.c", source("second"))
         becomes(g, "second")
+
+
+def test_what_crashes_at_its_start_with_no_old_one_is_told_as_that(tmp_path):
+    with watching(tmp_path, BLUEPRINT.replace("min: 1", "min: 0")) as g:
+        g.wait_log("built", 60, handler="word")
+        edit(g, "word.c", '#include <stdlib.h>\nint main(void) { abort(); }\n')
+        assert "SIGABRT" in g.wait_log("new processes refused, and no old ones are left", 60, handler="word")["why"]
+        answer = g.get("/word")
+        assert answer.status == 503 and "SIGABRT" in answer.json()["detail"]
+        edit(g, "word.c", source("second"))
+        wait_for(lambda: g.get("/word").status == 200, 60, "an answer")
 
 
 def test_a_first_build_that_fails_is_mended_by_an_edit(tmp_path):
@@ -165,6 +177,27 @@ def test_a_folder_that_is_made_anew_is_watched_again(tmp_path):
         wait_for(lambda: word() == "second", 30, "the second word")
         g.write("bin/word", script("third"))
         wait_for(lambda: word() == "third", 30, "the third word")
+
+
+def test_a_project_that_is_moved_away_and_back_is_watched_again(tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    with watching(project) as g:
+        becomes(g, "first")
+        project.rename(tmp_path / "away")
+        g.wait_log("build failed", 30)
+        (tmp_path / "away").rename(project)
+        edit(g, "word.c", source("second"))
+        becomes(g, "second")
+
+
+def test_a_source_without_an_end_is_not_read(tmp_path):
+    (tmp_path / "zero.h").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.h")
+    with watching(tmp_path) as g:
+        becomes(g, "first")
+        edit(g, "word.c", source("second"))
+        becomes(g, "second")
 
 
 def test_handlers_share_one_build(tmp_path):
@@ -242,4 +275,18 @@ def test_build_builds_what_is_named_or_everything(tmp_path):
     broken = run_cli("build", cwd=tmp_path)
     assert broken.returncode == 3 and "nonsense" in broken.stderr
     unknown = run_cli("build", "wrod", cwd=tmp_path)
-    assert unknown.returncode == 2 and 'no handler "wrod" with the key `build`' in unknown.stderr
+    assert unknown.returncode == 2 and 'no handler "wrod" with the key `build`' in unknown.stderr and 'did you mean "word"' in unknown.stderr
+
+
+@pytest.mark.parametrize("words", [["build"], ["run", "--watch", "--listen", "127.0.0.1:0"]])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_build_that_is_broken_off_leaves_nothing_running(tmp_path, words, number):
+    command = "[sh, -c, 'sleep 1000 & echo $! >child.tmp && mv child.tmp child; wait']"
+    (tmp_path / "blueprint.yaml").write_text(f"blueprint: 1\nname: long\nhandlers:\n  a: {{command: ./a, build: {command}, triggers: []}}\n")
+    process = subprocess.Popen([BINARY, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for((tmp_path / "child").exists, 30, "the build")
+    child = int((tmp_path / "child").read_text())
+    assert alive(child)
+    process.send_signal(number)
+    assert process.wait(30 * SLOW) == -number
+    wait_for(lambda: not alive(child), 30, "the end of the build's child")

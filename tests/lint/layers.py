@@ -7,7 +7,8 @@ LIBRARY_ROOMS = {
     "uv.h": {"gateway/loop"},
     "microhttpd.h": {"gateway/source"},
     "yaml.h": {"gateway/blueprint"},
-    "zlib.h": {"plugins", "gateway/observe"},
+    "zlib.h": {"plugins", "gateway/observe", "gateway/websocket"},
+    "wslay/wslay.h": {"gateway/websocket"},
     "brotli/encode.h": {"plugins"},
     "zstd.h": {"plugins"},
     "curl/curl.h": {"gateway/client", "local-api"},
@@ -15,6 +16,8 @@ LIBRARY_ROOMS = {
     "openssl/ssl.h": {"gateway/source"},
     "jwt.h": {"gateway/command"},
     "sqlite3.h": {"gateway/queue"},
+    "hiredis/hiredis.h": {"gateway/queue"},
+    "hiredis/async.h": {"gateway/queue"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 

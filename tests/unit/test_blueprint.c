@@ -146,6 +146,60 @@ static void test_whole_example(void **state) {
     blueprint_release(b);
 }
 
+static void test_queues(void **state) {
+    (void)state;
+    struct blueprint *b = parse_valid("blueprint: 1\n"
+                                      "name: shop\n"
+                                      "dataDirectory: /data\n"
+                                      "queues:\n"
+                                      "  orders:\n"
+                                      "    retry: {base: 2s, jitter: none}\n"
+                                      "    deadLetter: dead\n"
+                                      "    fifo: true\n"
+                                      "    send: [{http: POST /orders}]\n"
+                                      "  dead: {}\n"
+                                      "defaults: {async: {maxAttempts: 7}}\n"
+                                      "handlers:\n"
+                                      "  ship:\n"
+                                      "    command: /bin/ship\n"
+                                      "    async: {onFailure: {queue: dead}, onSuccess: {handler: tell}}\n"
+                                      "    triggers:\n"
+                                      "      - {queue: orders, window: 1s, filter: {a.b: \"1\", c: x}}\n"
+                                      "      - {http: GET /}\n"
+                                      "  tell: {command: /bin/tell}\n");
+    const struct queue_config *q = blueprint_queue(b, SLICE("orders"));
+    const struct handler_config *ship = &b->handlers[0];
+    const struct queue_trigger_config *t = ship->queue_triggers;
+    assert_string_equal(b->data_directory, "/data");
+    assert_int_equal(b->http_trigger_count, 2);
+    assert_int_equal(q->retry.base_ms, 2000);
+    assert_int_equal(q->retry.factor, 2);
+    assert_int_equal(q->retry.max_ms, 300000);
+    assert_int_equal(q->retry.jitter, QUEUE_JITTER_NONE);
+    assert_int_equal(q->retry.max_attempts, 5);
+    assert_int_equal(q->visibility_ms, 30000);
+    assert_int_equal(q->max_message, 256 << 10);
+    assert_string_equal(q->dead_letter, "dead");
+    assert_true(q->fifo);
+    assert_int_equal(q->sender.http_trigger_count, 1);
+    assert_int_equal(ship->queue_trigger_count, 1);
+    assert_int_equal(t->batch, 10);
+    assert_int_equal(t->window_ms, 1000);
+    assert_false(t->report_failures);
+    assert_int_equal(t->filter_count, 2);
+    assert_slice(t->filters[0].path, "a.b");
+    assert_slice(t->filters[1].value, "x");
+    assert_string_equal(ship->async.queue->name, "async/ship");
+    assert_string_equal(ship->async.queue->dead_letter, "async/ship/failed");
+    assert_int_equal(ship->async.queue->retry.max_attempts, 7);
+    assert_string_equal(ship->async.on_failure.queue, "dead");
+    assert_int_equal(ship->async.on_failure.max_message, 256 << 10);
+    assert_string_equal(ship->async.on_success.queue, "async/tell");
+    assert_null(b->handlers[1].async.on_success.queue);
+    assert_null(blueprint_queue(b, SLICE("none")));
+    blueprint_release(b);
+}
+
 static void test_server_concurrency(void **state) {
     (void)state;
     struct blueprint *b = parse_valid("blueprint: 1\nname: a\nhandlers: {w: {command: /w, mode: server}}\n");
@@ -209,12 +263,19 @@ static const struct bad {
     {"cors: {}\n", 3, 1,
      "unknown key \"cors\" in a blueprint; it takes: blueprint, name, listen, admin, trustedProxies"},
     {"auth: {}\n", 3, 1, "unknown key \"auth\""},
-    {"queues: {}\n", 3, 1, "unknown key \"queues\""},
-    {"websockets: {}\n", 3, 1, "unknown key \"websockets\""},
+    {"queues: {A: {}}\n", 3, 10, "a name"},
+    {"queues: {a: {visibilityTimeout: 10ms}}\n", 3, 33, "visibilityTimeout"},
+    {"queues: {a: {retry: {factor: 0}}}\n", 3, 30, "factor"},
+    {"queues: {a: {send: [{batch: 1}]}}\n", 3, 21, "needs one of the keys"},
+    {"plugins: {}\n", 3, 1, "unknown key \"plugins\""},
+    {"websockets: {paths: {/a: {}}}\n", 3, 22, "no trigger has this path"},
+    {"handlers: {a: {command: /a, triggers: [{websocket: a}]}}\n", 3, 52, "a path such as"},
+    {"handlers: {a: {command: /a, triggers: [{websocket: /a, batch: 1}]}}\n", 3, 56, "only a queue trigger"},
     {"defaults: {mode: once}\n", 3, 12, "unknown key \"mode\" in `defaults`"},
     {"defaults: {timeout: 2d}\n", 3, 21, "the most is 1d"},
-    {"handlers: {a: {command: /a, triggers: [{queue: x}]}}\n", 3, 41,
-     "unknown key \"queue\" in a trigger; it takes: http"},
+    {"handlers: {a: {command: /a, triggers: [{queue: x}]}}\n", 3, 48, "there is no queue \"x\""},
+    {"handlers: {a: {command: /a, triggers: [{topic: x}]}}\n", 3, 41,
+     "unknown key \"topic\" in a trigger; it takes: http, schedule"},
     {"handlers: {a: {command: /a, triggers: {http: GET /}}}\n", 3, 39, "begin each item with \"- \""},
     {"handlers: {a: {command: /a, triggers: [{http: GET /, guard: none}]}}\n", 3, 54, "unknown key \"guard\""},
     {"listen: []\n", 3, 9, "listen: expected at least 1"},
@@ -790,6 +851,7 @@ int main(void) {
         cmocka_unit_test(test_five_lines_and_defaults),
         cmocka_unit_test(test_paths_are_relative_to_the_file),
         cmocka_unit_test(test_whole_example),
+        cmocka_unit_test(test_queues),
         cmocka_unit_test(test_server_concurrency),
         cmocka_unit_test(test_builds_and_attaching),
         cmocka_unit_test(test_references),

@@ -59,14 +59,14 @@ static void a_problem_tells_what_and_whose(void **state) {
     check_refusal(&h, inv, FAILURE_NOT_FOUND, "post-b post-a finish");
     assert_string_equal(h.body,
                         "{\"type\":\"urn:execgate:problem:not-found\",\"title\":\"No such route\",\"status\":404,"
-                        "\"requestId\":\"r-1\"}");
+                        "\"requestId\":\"r-1\"}\n");
     h.hook_states[0].result = STEP_REPLY;
     inv = house_item(&h);
     inv->request_id = SLICE("r-2");
     check_refusal(&h, inv, FAILURE_BAD_REQUEST, "pre-a post-b post-a finish");
     assert_string_equal(h.body,
                         "{\"type\":\"urn:execgate:problem:bad-request\",\"title\":\"Bad Request\",\"status\":400,"
-                        "\"detail\":\"said a\",\"requestId\":\"r-2\"}");
+                        "\"detail\":\"said a\",\"requestId\":\"r-2\"}\n");
     house_close(&h);
 }
 

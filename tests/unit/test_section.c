@@ -447,7 +447,7 @@ static void test_one_run_tells_all(void **state) {
                                            "      - {http: GET /, width: 9}\n"),
                                 "a.yaml", &options, &p));
     assert_problem(&p, 7, 16, "http: ");
-    assert_problem(&p, 8, 9, "a trigger needs one of the keys \"http\", \"queue\"");
+    assert_problem(&p, 8, 9, "a trigger needs one of the keys \"http\", \"schedule\", \"queue\"");
     assert_problem(&p, 9, 30, "width: too wide");
     assert_int_equal(p.count, 3);
     problems_free(&p);

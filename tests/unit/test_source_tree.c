@@ -145,12 +145,41 @@ static void without_a_build_the_command_counts(void **state) {
     assert_false(source_tree_is_cut(p->tree));
 }
 
+static void what_never_ends_is_not_read(void **state) {
+    struct place *p = *state;
+    char *link = at(p, "zero.c");
+    assert_int_equal(symlink("/dev/zero", link), 0);
+    free(link);
+    p->handler.build = p->build;
+    alarm(60); /* instead of a test that never ends, too */
+    p->tree = source_tree_new(&p->handler);
+    assert_false(source_tree_look(p->tree));
+    alarm(0);
+}
+
+static void a_folder_that_has_gone_is_waited_for(void **state) {
+    struct place *p = *state;
+    char *project = at(p, "project");
+    make_folder(p, "project");
+    p->handler.working_directory = project;
+    p->handler.build = p->build;
+    p->tree = source_tree_new(&p->handler);
+    assert_int_equal(source_tree_folder_count(p->tree), 1);
+    assert_int_equal(rmdir(project), 0);
+    source_tree_look(p->tree);
+    assert_int_equal(source_tree_folder_count(p->tree), 1);
+    assert_string_equal(source_tree_folder(p->tree, 0), project);
+    free(project);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(with_a_build_all_that_looks_like_a_source_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_in_a_file_counts_and_not_when_it_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(sources_may_be_files_folders_and_patterns, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_build_the_command_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_never_ends_is_not_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_has_gone_is_waited_for, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,8 @@ static const struct refusal {
     {"a:\n\tb: 1\n", 2, 1, "never with tabs"},
     {"a: [${x}, 1]\n", 1, 6, "must be in quotes"},
     {"a: {b: ${env.X}}\n", 1, 9, "must be in quotes"},
+    {"a: [{http: GET /items/{id}}]\n", 1, 23, "a path with {...} must be in quotes"},
+    {"a: [{b: 1} {c: 2}]\n", 1, 12, "separate items"},
     {"a: [1, 2\nb: 3\n", 2, 2, "began on line 1"},
     {"a: @x\n", 1, 4, "in quotes"},
     {"a: b: c\n", 1, 5, "in quotes"},

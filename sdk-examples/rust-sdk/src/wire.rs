@@ -3,6 +3,9 @@ use std::net::TcpStream;
 use std::os::unix::io::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
+/// What is read into memory of one reply: as many events as may come at once, each with a body in memory.
+const MAX_REPLY: usize = 1 << 31;
+
 /// Where the runtime API listens; the Unix socket is the quicker way in.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Address {
@@ -191,7 +194,9 @@ impl Reply {
         if is("Content-Length") {
             *size = value
                 .parse()
-                .map_err(|_| invalid("the gateway's reply has no valid length"))?;
+                .ok()
+                .filter(|size| *size <= MAX_REPLY)
+                .ok_or_else(|| invalid("the gateway's reply has no valid length"))?;
         } else if is("Transfer-Encoding") {
             return Err(invalid("the gateway's reply has no length"));
         } else if is("Execgate-Cancelled") {
@@ -204,5 +209,32 @@ impl Reply {
             self.closes = value.eq_ignore_ascii_case("close");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_bounded_before_memory_is_taken() {
+        let note = |value: &str| {
+            let mut size = 0;
+            let line = format!("Content-Length: {}", value);
+            Reply::default()
+                .note(line.as_bytes(), &mut size)
+                .map(|_| size)
+        };
+        assert_eq!(note("17").unwrap(), 17);
+        for wrong in [
+            "-1",
+            "1x",
+            "",
+            "2147483649",
+            "9223372036854775807",
+            "99999999999999999999",
+        ] {
+            assert!(note(wrong).is_err(), "{}", wrong);
+        }
     }
 }

@@ -5,6 +5,10 @@ cd "$(dirname "$0")"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0
+command -v "${EXECGATE:-execgate}" >"$log" || {
+    echo "there is no ${EXECGATE:-execgate}: put execgate on the PATH, or set EXECGATE to its path" >&2
+    exit 1
+}
 
 expect() { # REQUEST ANSWER
     answer=$("${EXECGATE:-execgate}" invoke @NAME@ --fail --http "$1" 2>"$log") || answer="it failed"
