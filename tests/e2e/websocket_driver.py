@@ -24,6 +24,7 @@ GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SECONDS = 60 * SLOW
 AS_SHORT_AS_CAN_BE = None
 ANY = "any"
+LEAVE = "leave"  # a step: nothing more will be sent, and no Close was
 
 
 # --- what is sent ---
@@ -284,6 +285,9 @@ class Peer:
         for step in script:
             if isinstance(step, bytes):
                 self.send(step)
+                continue
+            if step is LEAVE:
+                self.socket.shutdown(socket.SHUT_WR)
                 continue
             got = understood(self.next())
             if not step.meets(got):
