@@ -239,12 +239,12 @@ def test_requests_in_front_of_the_handshake(peer):
 
 def test_frames_behind_a_refusal_are_no_frames(gateway, peer):
     """They are a request that is wrong (and would be a way past the gateway, were they anything else)."""
-    before = len(gateway.logs("websocket opened"))
+    before = len(gateway.logs(path="/websocket/echo/$default"))
     peer.send(peer.request("/echo", **asking("Upgrade")) + frame(TEXT, "\r\n\r\n", mask=b"\0\0\0\0"))
     assert peer.answer().status == 426
     got = peer.answer()
     assert got is None or 400 <= got.status <= 501, got
-    assert len(gateway.logs("websocket opened")) == before
+    assert len(gateway.logs(path="/websocket/echo/$default")) == before
 
 
 def test_http_goes_on_beside(gateway, peer):
