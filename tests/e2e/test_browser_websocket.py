@@ -91,8 +91,8 @@ def blueprint(port):
               - http: GET /plain
         websockets:
           paths:
-            /echo: {{maxMessage: 1MiB, origins: "http://127.0.0.1:{port}"}}
-            /kept: {{maxMessage: 1MiB, origins: "http://127.0.0.1:{port}", deflate: connection}}
+            /echo: {{maxMessage: 1MiB, origins: ["http://127.0.0.1:{port}"]}}
+            /kept: {{maxMessage: 1MiB, origins: ["http://127.0.0.1:{port}"], deflate: connection}}
             /off: {{maxMessage: 1MiB, origins: any, deflate: off}}
             /small: {{maxMessage: 1000B, origins: any}}
             /named: {{origins: any, protocols: [chat.v2]}}

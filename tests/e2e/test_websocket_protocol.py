@@ -6,10 +6,10 @@ import socket
 import ssl
 
 import pytest
-from execgate import EXAMPLES, Gateway
+from execgate import EXAMPLES, SLOW, Gateway
 from test_tls import certify
 from websocket_cases import CHAPTERS, DRIP_MOST, EMPTY, SMALL_FRAME, SMALL_MESSAGE
-from websocket_driver import ANY, Message, Peer, Wrong
+from websocket_driver import ANY, BINARY, PING, RSV1, TEXT, Message, Peer, Wrong, closed, frame, packed, pong, text
 
 PATHS = {
     "/echo": {"maxMessage": "1MiB"},
@@ -112,3 +112,61 @@ def test_a_row_of_the_table(gateway, case, way):
             peer.play(case.script, understood)
         except Wrong as wrong:
             pytest.fail(f"RFC {'6455 ' if not case.section.startswith('7692') else ''}{case.section}: {wrong}", pytrace=False)
+
+
+# --- what a table of single connections does not show ---
+
+def peak_kb(pid):
+    """The most memory since the last peak_forget."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM:"))
+
+
+def peak_forget(pid):
+    with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as f:
+        f.write("5")
+
+
+@pytest.mark.skipif(SLOW > 1, reason="a sanitizer keeps what was freed")
+def test_a_bomb_takes_no_room(gateway):
+    """256 MiB in 256 kB, where 4 MiB may come out (RFC 6455 10.4)."""
+    bomb = frame(BINARY, packed(bytes(256 << 20)), rsv=RSV1)
+    with contextlib.closing(gateway.connect()) as s:
+        peer = Peer(s)
+        peer.open("/large", "permessage-deflate")
+        peak_forget(gateway.pid)
+        before = peak_kb(gateway.pid)
+        peer.play([bomb, closed(1009)])
+    assert peak_kb(gateway.pid) - before < 32 * 1024
+
+
+def test_connections_do_not_disturb_each_other(gateway):
+    """Frames of many connections, byte by byte in turn: each ends as its own script says."""
+    rows = [("good %d" % i, None) for i in range(10)] + [(b"\xff%d" % i, 1007) for i in range(10)]
+    with contextlib.ExitStack() as stack:
+        peers = [Peer(stack.enter_context(contextlib.closing(gateway.connect()))) for _ in rows]
+        for peer in peers:
+            peer.open("/echo")
+        frames = [frame(TEXT, said) for said, _ in rows]
+        for at in range(max(map(len, frames))):
+            for peer, whole in zip(peers, frames):
+                peer.send(whole[at:at + 1])
+        for peer, (said, code) in zip(peers, rows):
+            peer.play([closed(code) if code else text(said)])
+
+
+def test_a_client_that_does_not_read_its_pongs(gateway):
+    """Pongs that nobody fetches do not pile up: the last ones are enough (RFC 6455 5.5.3). Nothing else is lost."""
+    with contextlib.closing(gateway.connect()) as s:
+        peer = Peer(s)
+        peer.open("/echo")
+        peak_forget(gateway.pid)
+        before = peak_kb(gateway.pid)
+        for _ in range(50):
+            peer.send(frame(PING, b"p" * 125) * 2000)
+        peer.send(frame(TEXT, "and now"))
+        while (got := peer.next()) == pong(b"p" * 125):
+            pass
+        assert text("and now").meets(got)
+        peer.play([])
+    assert SLOW > 1 or peak_kb(gateway.pid) - before < 32 * 1024
