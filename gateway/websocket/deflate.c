@@ -7,6 +7,7 @@
 #define BITS_LEAST 9 /* zlib cannot write a window of 8 bits */
 #define PIECE 4096
 #define MESSAGE_LEAST 128              /* below, a compressed message is hardly smaller */
+#define BETWEEN_BLOCKS 128             /* of zlib's data_type */
 #define TAIL SLICE("\x00\x00\xff\xff") /* of a flushed block; not sent (RFC 7692 7.2.1) */
 
 /* --- terms --- */
@@ -49,6 +50,17 @@ static bool read_parameter(struct offer *o, struct slice parameter) {
     return read_bits(&o->client_bits_given, value, &ignored);
 }
 
+/* A quoted value is a token in quotes (RFC 6455 9.1). One with a separator in it would be cut in two, and its middle be
+ * taken for an offer. */
+static bool is_list_of_offers(struct slice field) {
+    bool quoted = false;
+    for (size_t i = 0; i < field.n; i++) {
+        if (field.p[i] == '"') quoted = !quoted;
+        if (quoted && (field.p[i] == ',' || field.p[i] == ';')) return false;
+    }
+    return !quoted;
+}
+
 static bool read_offer(struct offer *o, struct slice text) {
     struct slice part;
     *o = (struct offer){.server_bits = BITS_MAX};
@@ -73,6 +85,7 @@ struct deflate_terms deflate_negotiate(const struct fields *headers, enum deflat
     for (size_t i = 0; mode != DEFLATE_OFF && i < headers->count; i++) {
         struct slice list = headers->items[i].value;
         if (!slice_equal_nocase(headers->items[i].name, SLICE("Sec-WebSocket-Extensions"))) continue;
+        if (!is_list_of_offers(list)) continue;
         while (slice_next(&list, ',', &text))
             if (read_offer(&o, text)) return terms_of(&o, mode);
     }
@@ -118,7 +131,9 @@ enum inflate_result inflater_feed(struct inflater *i, struct slice bytes, struct
 }
 
 enum inflate_result inflater_end(struct inflater *i, struct buf *out, uint64_t limit) {
-    return inflater_feed(i, TAIL, out, limit);
+    enum inflate_result result = inflater_feed(i, TAIL, out, limit);
+    /* A block that is cut off would take the tail, and the next message, for its own. */
+    return result == INFLATE_OK && !(i->z.data_type & BETWEEN_BLOCKS) ? INFLATE_BAD : result;
 }
 
 void inflater_free(struct inflater *i) {

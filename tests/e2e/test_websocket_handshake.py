@@ -318,6 +318,7 @@ DECLINED = [
     f"{D}; client_no_context_takeover=true", f"{D}; server_no_context_takeover; server_no_context_takeover", f"{D}; client_no_context_takeover; client_no_context_takeover",
     f"{D}; server_max_window_bits", f"{D}; server_max_window_bits=", f"{D}; server_max_window_bits=10; server_max_window_bits=10",
     f"{D}; client_max_window_bits; client_max_window_bits", f"{D}; client_max_window_bits; client_max_window_bits=10",
+    f'x-unknown; a="b, {D}, c"', f'x-unknown; a="b; c, {D}', f'{D}; a="b, {D}, c"',
     *(f"{D}; {side}_max_window_bits={n}" for side in ("server", "client") for n in ("0", "7", "16", "08", "010", "-9", "+9", "9.0", "a", "99999999999999999999", "0xa")),
 ]
 
