@@ -151,7 +151,7 @@ test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory sdk
 	+@$(MAKE) --no-print-directory e2e
 
-compat: $(BUILD)/execgate $(BUILD)/examples/echo | $(BUILD)/.need-compat ## build handlers on the official Lambda clients and test them (COMPAT_INVOCATIONS=10000 each way, PYTEST_ARGS=...)
+compat: $(BUILD)/execgate $(BUILD)/examples/echo | $(BUILD)/.need-compat ## build handlers on the official Lambda clients and test them, and WebSocket clients of others (COMPAT_INVOCATIONS=10000 each way, PYTEST_ARGS=...)
 	$(PYTHON) -B tests/compat/build.py $(BUILD)/compat
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/compat $(PYTEST_ARGS)
 
