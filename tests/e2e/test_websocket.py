@@ -598,3 +598,35 @@ def test_connections_count_among_all_others(gateway):
         third.settimeout(60)
         assert third.recv(12) == b"HTTP/1.1 404"
         third.close()
+
+
+def test_a_full_queue_makes_events_wait(tmp_path):
+    """Many messages and many ends at once: none of them is refused."""
+    script = "#!/bin/sh\necho \"$EXECGATE_ROUTE $(cat)\" >&2\nprintf 'Content-Type: text/plain\\n\\n'\n"
+    text = """
+    blueprint: 1
+    name: ws
+    handlers:
+      log:
+        command: ./log
+        mode: once
+        queueLimit: 1
+        processes: {max: 1}
+        triggers: [{websocket: /ws}, {websocket: /ws, route: $disconnect}]
+    """
+    with Gateway(tmp_path, text, files={"log": script}) as g:
+        sockets = [Socket(g) for _ in range(20)]
+        for i, ws in enumerate(sockets):
+            ws.send(TEXT, f"message {i}.")
+            ws.close()
+
+        def lines(what):
+            return [e["line"] for e in g.logs("output") if what in e.get("line", "")]
+        wait_for(lambda: len(lines("$disconnect")) == 20, 60, "all ends")
+        assert len(lines("$default")) == 20
+
+
+def test_routes_are_listed(gateway):
+    g = gateway(echo("guard: none"))
+    rows = run_cli("routes", g.file).stdout
+    assert [r.split()[:3] for r in rows.splitlines() if "/ws" in r] == [["WS", "/ws", "echo"]]
