@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 void command_print(struct buf *out, FILE *to) {
-    fwrite(out->p, 1, out->n, to);
+    if (out->n) fwrite(out->p, 1, out->n, to);
     buf_free(out);
 }
 

@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from execgate import Gateway
+from execgate import Gateway, run_cli
 from native import message
 from puppet import Request, SCRIPT, environment
 from queues import LIST, Puppet, blueprint, rows, send, send_all, shop, stats, wait_empty, wait_stats
@@ -124,6 +124,17 @@ def test_guards_stand_before_a_send_as_before_any_route(tmp_path):
 def test_another_method_of_a_send_trigger_is_not_allowed(tmp_path):
     with shop(tmp_path) as (g, _):
         assert g.request("GET", "/send").status == 405
+
+
+def test_send_routes_are_listed_and_no_handler_answers_them(tmp_path):
+    (tmp_path / "blueprint.yaml").write_text(blueprint())
+    (tmp_path / "puppet.sh").write_text(SCRIPT)
+    (tmp_path / "puppet.sh").chmod(0o755)
+    listed = run_cli("routes", tmp_path / "blueprint.yaml")
+    assert "/send" in listed.stdout and "queue orders" in listed.stdout
+    assert "1 route" in run_cli("check", tmp_path / "blueprint.yaml").stdout
+    invoked = run_cli("invoke", "puppet", tmp_path / "blueprint.yaml", "--http", "POST /send")
+    assert invoked.returncode == 2 and "sends to the queue orders" in invoked.stderr
 
 
 # --- from a handler ---

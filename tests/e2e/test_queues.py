@@ -208,6 +208,30 @@ def test_a_handler_can_say_when_a_message_is_to_come_again(tmp_path):
         assert message["wait_ms"] >= 60 * 60 * 1000
 
 
+def test_an_exchange_says_it_with_a_field(tmp_path):
+    with opened(tmp_path, trigger=", batch: 1", concurrency=2) as (g, p, _):
+        send_all(g, ["late", "never"])
+        for _ in range(2):
+            event = p.event()
+            retry = "1h" if event.body == b"late" else "false"
+            p.answer(message(event.id, "no", 500, [("Execgate-Error", "Test.Failure"), ("Execgate-Retry", retry)]))
+        dead, = wait_deaths(tmp_path, 1)
+        assert dead["body"] == b"never" and dead["error"] == "Test.Failure: no"
+        wait_stats(tmp_path, messages=1, retried=1)
+        left, = rows(tmp_path, "SELECT m.body, visible_at - due_at AS wait_ms FROM message m JOIN queue q ON q.id = m.queue WHERE q.name = 'orders'")
+        assert left["body"] == b"late" and left["wait_ms"] >= 60 * 60 * 1000
+
+
+def test_a_retry_that_makes_no_sense_is_refused(tmp_path):
+    with opened(tmp_path) as (g, p, _):
+        send(g, "a")
+        event = p.event()
+        for retry in ('"soon"', "{}", '{"after": 3}', '{"after": "soon"}', "[]", "1"):
+            assert p.call("POST", f"/v1/invocations/{event.id}/error", '{"message": "no", "retry": %s}' % retry).status == 400
+        p.answer(message(event.id))
+        wait_empty(tmp_path)
+
+
 def test_the_native_face_shows_messages_as_a_pipeline(tmp_path):
     with opened(tmp_path, trigger=", reportFailures: true") as (g, p, _):
         ids = send_all(g, [{"body": "a", "contentType": "text/plain", "attributes": {"k": "v w"}}, {"bodyBase64": "AP8K", "groupId": "g 1"}])
