@@ -476,7 +476,7 @@ def test_a_reload_keeps_connections(tmp_path):
 
 def test_a_stop_closes_with_1001_and_tells_disconnect(tmp_path):
     script = """#!/bin/sh
-    echo "$EXECGATE_ROUTE $EXECGATE_CLOSE_CODE" >&2
+    echo "$EXECGATE_WEBSOCKET_ROUTE $EXECGATE_CLOSE_CODE ${#EXECGATE_CONNECTION_ID}" >&2
     printf 'Content-Type: text/plain\\n\\n'
     """
     text = """
@@ -493,7 +493,7 @@ def test_a_stop_closes_with_1001_and_tells_disconnect(tmp_path):
         ws.send(CLOSE, close_payload(1001))
         assert other.closed()[0] == 1001
         stopping.join(60)
-        wait_for(lambda: len([e for e in g.logs("output") if "$disconnect" in e.get("line", "")]) == 2)
+        wait_for(lambda: len([e for e in g.logs("output") if e.get("line") == "$disconnect 1001 32"]) == 2)
         assert g.process.returncode == 0
 
 
