@@ -630,3 +630,37 @@ def test_routes_are_listed(gateway):
     g = gateway(echo("guard: none"))
     rows = run_cli("routes", g.file).stdout
     assert [r.split()[:3] for r in rows.splitlines() if "/ws" in r] == [["WS", "/ws", "echo"]]
+
+
+def test_a_handler_that_is_an_http_server(gateway):
+    script = """
+    #!/usr/bin/python3
+    import http.server
+    import os
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            answer = f"{self.path} {self.headers['Execgate-Websocket-Route']} ".encode() + body
+            self.send_response(200)
+            self.send_header("Content-Type", self.headers["Content-Type"] or "text/plain")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    """
+    text = """
+    blueprint: 1
+    name: ws
+    handlers:
+      http: {command: ./server.py, mode: server, triggers: [{websocket: /ws, reply: true}, {websocket: /ws, route: hi, reply: true}]}
+    """
+    with gateway(text, files={"server.py": script}) as g, Socket(g) as ws:
+        ws.send(TEXT, '{"action": "hi"}')
+        assert ws.recv() == (TEXT, b'/websocket/ws/hi hi {"action": "hi"}')
+        ws.send(BINARY, b"\xff")
+        assert ws.recv() == (BINARY, b"/websocket/ws/$default $default \xff")
