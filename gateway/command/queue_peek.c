@@ -51,8 +51,8 @@ static void append_death(struct buf *out, const struct queue_death *death) {
     char when[25];
     if (!death) return;
     clock_iso_time(death->died_ms, when);
-    buf_printf(out, "  died in " SLICE_FMT " at %s after %llu attempts: ", SLICE_ARG(death->queue), when,
-               (unsigned long long)death->attempts);
+    buf_printf(out, "  died in " SLICE_FMT " at %s after %llu attempt%s: ", SLICE_ARG(death->queue), when,
+               (unsigned long long)death->attempts, death->attempts == 1 ? "" : "s");
     text_append_quoted(out, death->reason, QUEUE_KEY_SIZE_MAX);
     if (death->error.n) {
         buf_append_text(out, ": ");

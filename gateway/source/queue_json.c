@@ -31,9 +31,17 @@ static struct slice *target_of(struct queue_send *send, const struct member *m) 
     return (struct slice *)(void *)((char *)send + m->offset);
 }
 
+/* A member and its ...Base64 fill the same place. */
+static int check_once(const struct slice *target, const struct member *m, struct error *e) {
+    if (slice_is_none(*target)) return 0;
+    return error_set(e, ERROR_FORMAT, "%s: is said already; give it once, as text or as base64", m->name);
+}
+
 static int read_text(struct queue_send *send, const struct member *m, struct json_value value, struct arena *a,
                      struct error *e) {
     if (value.kind != JSON_STRING) return must_be(m->name, "a text", e);
+    int status = check_once(target_of(send, m), m, e);
+    if (status < 0) return status;
     *target_of(send, m) = json_text_of(a, value);
     return 0;
 }
@@ -41,12 +49,14 @@ static int read_text(struct queue_send *send, const struct member *m, struct jso
 static int read_base64(struct queue_send *send, const struct member *m, struct json_value value, struct arena *a,
                        struct error *e) {
     if (value.kind != JSON_STRING) return must_be(m->name, "a text", e);
+    int status = check_once(target_of(send, m), m, e);
+    if (status < 0) return status;
     return base64_read(target_of(send, m), m->name, json_text_of(a, value), a, e);
 }
 
 static int read_delay(struct queue_send *send, const struct member *m, struct json_value value, struct arena *a,
                       struct error *e) {
-    if (value.kind != JSON_STRING) return must_be(m->name, "a text", e);
+    if (value.kind != JSON_STRING) return must_be(m->name, "a text such as \"30s\"", e);
     struct slice text = json_text_of(a, value);
     if (text_to_duration_ms(text, &send->delay_ms)) return 0;
     return error_set(e, ERROR_FORMAT, "the delay must be a duration such as 30s: \"" SLICE_FMT "\"", SLICE_ARG(text));

@@ -56,6 +56,15 @@ static int read_single(struct queue_send *send, const struct fields *headers, st
 
 /* --- a list of them --- */
 
+#define LIST_FORM "the body must be an object with a list, such as {\"messages\": [{\"body\": \"a teapot\"}]}"
+
+/* Of many messages, which one has the error. */
+static int say_which(const struct queue_posting *p, size_t number, int status, struct error *e) {
+    struct error inner = *e;
+    if (!p->is_list) return status;
+    return error_set(e, inner.code, "messages[%zu]: %s", number, inner.message);
+}
+
 static int read_items(struct queue_posting *p, const struct queue_config *queue, struct slice list, struct arena *a,
                       struct error *e) {
     struct json_read json;
@@ -66,8 +75,9 @@ static int read_items(struct queue_posting *p, const struct queue_config *queue,
         if (p->count == QUEUE_PAGE_MAX)
             return error_set(e, ERROR_LIMIT, "at most %d messages can be sent at once", QUEUE_PAGE_MAX);
         p->sends[p->count].delay_ms = queue->delay_ms;
-        int status = queue_json_read(&p->sends[p->count++], item.raw, QUEUE_JSON_SEND, a, e);
-        if (status < 0) return status;
+        int status = queue_json_read(&p->sends[p->count], item.raw, QUEUE_JSON_SEND, a, e);
+        if (status < 0) return say_which(p, p->count, status, e);
+        p->count++;
     }
     if (p->count == 0) return error_set(e, ERROR_FORMAT, "messages: there is none");
     return 0;
@@ -82,10 +92,10 @@ static int read_list(struct queue_posting *p, const struct queue_config *queue, 
     p->sends = arena_zalloc(a, QUEUE_PAGE_MAX * sizeof *p->sends);
     if (!json_is_valid(body)) return error_set(e, ERROR_FORMAT, "the body is no JSON");
     json_read_init(&json, body);
-    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "the body must be an object");
+    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, LIST_FORM);
     while (json_read_name(&json, a, &name) && json_read_value(&json, &value))
         if (slice_equal(name, SLICE("messages"))) list = value;
-    if (list.kind == JSON_INVALID) return error_set(e, ERROR_FORMAT, "the body needs a list of `messages`");
+    if (list.kind == JSON_INVALID) return error_set(e, ERROR_FORMAT, LIST_FORM);
     return read_items(p, queue, list.raw, a, e);
 }
 
@@ -100,7 +110,7 @@ static int complete(struct queue_posting *p, const struct queue_config *queue, s
     for (size_t i = 0; i < p->count; i++) {
         p->sends[i].queue = slice_of(queue->name);
         int status = queue_posting_check(&p->sends[i], queue, e);
-        if (status < 0) return status;
+        if (status < 0) return say_which(p, i, status, e);
     }
     return 0;
 }

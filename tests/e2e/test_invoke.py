@@ -446,7 +446,7 @@ def test_an_executable_that_does_not_start_is_told(tmp_path):
 # --- wrong usage ---
 
 @pytest.mark.parametrize("words,hint", [
-    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "execgate routes"), (["./nothing"], "./nothing does not exist"),
+    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "there are: orders"), (["./nothing"], "./nothing does not exist"),
     (["./plain.json"], "run: chmod +x ./plain.json"), (["/tmp/"], "is a directory"),
     (["blueprint.yaml", "orders"], "execgate invoke HANDLER [FILE]"), (["orders", "--event", '{"a": 1}'], "| execgate invoke"), (["/bin/cat", "blueprint.yaml"], "needs no blueprint"), (["/bin/cat", "--mode", "twice"], "runtime, once or server"),
     (["orders", "--mode", "once"], "--mode is for bare executables"), (["orders", "--event", "missing"], 'cannot open "missing"'),

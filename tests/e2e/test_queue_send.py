@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 
 import pytest
@@ -29,6 +30,21 @@ def test_a_message_is_on_disk_before_its_sender_is_told(tmp_path):
     assert [(r["id"], r["body"]) for r in rows(tmp_path, "SELECT id, body FROM message")] == [(id, b"kept")]
 
 
+def test_a_file_that_may_not_grow_refuses_sends_and_ends_nobody(tmp_path):
+    with shop(tmp_path) as (g, env):
+        p = Puppet(env)
+        _, hard = resource.prlimit(g.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(g.pid, resource.RLIMIT_FSIZE, (0, hard))
+        refusal(g, "a", 503)
+        g.wait_log("a message could not be kept")
+        resource.prlimit(g.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        send(g, "b")
+        batch = p.batch()
+        assert batch.bodies == ["b"]
+        p.succeed(batch)
+        wait_empty(tmp_path)
+
+
 def test_a_list_is_sent_whole_or_not_at_all(tmp_path):
     with shop(tmp_path, queue=", maxMessage: 1KiB") as (g, env):
         p = Puppet(env)
@@ -46,6 +62,9 @@ def test_a_list_is_sent_whole_or_not_at_all(tmp_path):
     ('{"messages": [{}]}', "body"), ('{"messages": [{"body": 1}]}', "text"), ('{"messages": [{"body": "", "colour": "red"}]}', "colour"),
     ('{"messages": [{"body": "", "delay": "soon"}]}', "30s"), ('{"messages": [{"bodyBase64": "*"}]}', "base64"),
     ('{"messages": [{"body": "", "attributes": {"a": 1}}]}', "attributes"),
+    ('{"messages": [{"body": "a"}, {"body": 1}]}', "messages[1]: body: must be a text"),
+    ('{"messages": [{"body": "a", "bodyBase64": "AAEC"}]}', "bodyBase64: is said already"),
+    ('{"messages": [{"body": "a", "delay": 5}]}', 'a text such as "30s"'), ('[{"body": "a"}]', '{"messages": [{"body": "a teapot"}]}'),
 ])
 def test_a_list_that_makes_no_sense_is_refused(tmp_path, body, word):
     with shop(tmp_path) as (g, _):
