@@ -19,7 +19,7 @@ TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev libhiredis-dev libwslay-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl tzdata redis-server python3-websockets \
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl tzdata redis-server python3-websockets util-linux mount \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
@@ -52,7 +52,7 @@ CARGO_LOCAL = MAKEFLAGS= cargo test --offline --quiet --target-dir $(abspath $(B
 MORE_EXAMPLES := $(if $(GO),$(BUILD)/examples/hello-go) $(if $(CARGO),$(BUILD)/examples/hello-rust)
 QUICKSTART := blueprints/$(if $(GO),$(if $(CARGO),polyglot,quickstart),quickstart).yaml
 
-.PHONY: all help run test unit sdk e2e compat asan fuzz bench lint format docs install deps examples clean
+.PHONY: all help run test unit sdk e2e faults compat asan fuzz bench lint format docs install deps examples clean
 all: $(BUILD)/execgate ## build the release binary at build/execgate (the default)
 
 help: ## list the targets
@@ -139,8 +139,13 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-te
 unit: $(if $(TEST),$(BUILD)/tests/unit/$(TEST),$(UNIT_BINARIES)) ## run the unit tests (TEST=test_x: one, TEST_JOBS=6 at once)
 	@printf '%s\n' $^ | xargs -P $(TEST_JOBS) -I{} sh -c 'if {} >{}.log 2>&1; then echo "ok    {}"; else cat {}.log; echo "FAIL  {}"; exit 1; fi'
 
-e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests (PYTEST_ARGS=... TEST_JOBS=6 at once)
-	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -rs -n $(TEST_JOBS) -p no:cacheprovider tests/e2e $(PYTEST_ARGS)
+e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end tests and the crash test's short form (PYTEST_ARGS=... TEST_JOBS=6 at once)
+	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -rs -n $(TEST_JOBS) -p no:cacheprovider tests/e2e tests/faults $(PYTEST_ARGS)
+
+FAULTS_KILLS ?= 200
+FAULTS_SEED ?= 1
+faults: $(BUILD)/execgate | $(BUILD)/.need-test ## the crash test in full: gateway, handlers, disk and Redis fail, nothing is lost (FAULTS_KILLS=200 FAULTS_SEED=1)
+	$(Q)for s in sqlite redis; do EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/crash.py --store $$s --kills $(FAULTS_KILLS) --seed $(FAULTS_SEED) || exit 1; done
 
 sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
 	$(if $(GO),$(Q)for d in go-sdk go short-link/go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")

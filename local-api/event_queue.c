@@ -15,6 +15,23 @@ static void write_number_text(struct json_write *w, struct slice name, uint64_t 
     json_member(w, name, slice_make(text, (size_t)n));
 }
 
+static void write_arn(struct json_write *w, struct slice name, struct slice queue) {
+    json_name(w, name);
+    buf_append_text(w->out, "\"arn:aws:sqs:" EVENT_REGION ":" EVENT_ACCOUNT ":");
+    json_escape(w->out, queue);
+    buf_append_char(w->out, '"');
+    w->comma = true;
+}
+
+/* The first is one of SQS', the others are not. */
+static void write_obituary(struct json_write *w, const struct queue_obituary *died) {
+    if (slice_is_none(died->queue)) return;
+    write_arn(w, SLICE("DeadLetterQueueSourceArn"), died->queue);
+    json_member(w, SLICE("DeadLetterReason"), died->reason);
+    json_member(w, SLICE("DeadLetterError"), slice_make(died->error.p, text_utf8_prefix(died->error)));
+    write_number_text(w, SLICE("DeadLetterAttempts"), died->attempts);
+}
+
 /* All of them are texts, numbers too. */
 static void write_attributes(struct json_write *w, const struct queue_record *m) {
     json_name(w, SLICE("attributes"));
@@ -26,6 +43,7 @@ static void write_attributes(struct json_write *w, const struct queue_record *m)
     if (m->sequence) write_number_text(w, SLICE("SequenceNumber"), m->sequence);
     if (!slice_is_none(m->group_id)) json_member(w, SLICE("MessageGroupId"), m->group_id);
     if (!slice_is_none(m->deduplication_id)) json_member(w, SLICE("MessageDeduplicationId"), m->deduplication_id);
+    write_obituary(w, &m->died);
     json_close(w, '}');
 }
 
@@ -85,11 +103,7 @@ static void write_record(struct json_write *w, const struct queue_event *event, 
     if (!is_text) write_sent_attribute(w, SLICE("contentTransferEncoding"), SLICE("base64"));
     json_close(w, '}');
     json_member(w, SLICE("eventSource"), SLICE("aws:sqs"));
-    json_name(w, SLICE("eventSourceARN"));
-    buf_append_text(w->out, "\"arn:aws:sqs:" EVENT_REGION ":" EVENT_ACCOUNT ":");
-    json_escape(w->out, event->queue);
-    buf_append_char(w->out, '"');
-    w->comma = true;
+    write_arn(w, SLICE("eventSourceARN"), event->queue);
     json_member(w, SLICE("awsRegion"), SLICE(EVENT_REGION));
     json_close(w, '}');
 }

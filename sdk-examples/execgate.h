@@ -119,6 +119,9 @@ struct execgate_message {
     const char *group;        /* decoded; "" = none */
     unsigned long attempt;    /* 1 = the first */
     long long sent_ms;        /* Unix time */
+    const char *died_in;      /* of a dead letter: the queue that it died in, decoded; "" = it did not */
+    const char *died_why;     /* "attempts used up", ... */
+    const char *died_error;   /* the last one */
     size_t position;          /* private; 0 before the first */
 };
 /* 1, or 0 behind the last. What the message points to lives until the next call. */
@@ -421,7 +424,7 @@ struct execgate_client {
     struct eg_buffer path;
     struct eg_form parameters, query;
     struct eg_buffer message; /* a copy of the present one */
-    struct eg_buffer group;
+    struct eg_buffer texts;
     struct eg_form attributes;
     struct eg_field fields[EG_MAX_FIELDS];
     size_t field_count;
@@ -614,12 +617,23 @@ static size_t eg_message_head(struct execgate_client *c, const char *at, size_t 
     return size;
 }
 
-static const char *eg_message_group(struct execgate_client *c) {
-    const char *text = eg_message_field(c, "Queue-Group-Id");
-    eg_clear(&c->group);
-    if (eg_reserve(&c->group, strlen(text) + 1)) return "";
-    eg_append_decoded(&c->group, text, strlen(text), ' ');
-    return c->group.p;
+/* Behind the others, which eg_message_texts has made room for. */
+static const char *eg_message_text(struct execgate_client *c, const char *name) {
+    const char *text = eg_message_field(c, name);
+    size_t at = c->texts.n;
+    eg_append_decoded(&c->texts, text, strlen(text), ' ');
+    c->texts.n++;
+    return c->texts.p + at;
+}
+
+static void eg_message_texts(struct execgate_client *c, struct execgate_message *message) {
+    static const char *const names[] = {"Queue-Group-Id", "Queue-Died-In", "Queue-Died-Why", "Queue-Died-Error"};
+    const char **texts[] = {&message->group, &message->died_in, &message->died_why, &message->died_error};
+    size_t room = 0, i;
+    for (i = 0; i < 4; i++) room += strlen(eg_message_field(c, names[i])) + 1;
+    eg_clear(&c->texts);
+    int full = eg_reserve(&c->texts, room);
+    for (i = 0; i < 4; i++) *texts[i] = full ? "" : eg_message_text(c, names[i]);
 }
 
 /* From the fields of the copy. */
@@ -627,7 +641,7 @@ static int eg_message_fill(struct execgate_client *c, struct execgate_message *m
     c->attributes.loaded = 0;
     message->id = eg_message_field(c, "Queue-Message-Id");
     message->content_type = eg_message_field(c, "Content-Type");
-    message->group = eg_message_group(c);
+    eg_message_texts(c, message);
     message->attempt = strtoul(eg_message_field(c, "Queue-Receive-Count"), NULL, 10);
     message->sent_ms = strtoll(eg_message_field(c, "Queue-Sent"), NULL, 10);
     return 1;
@@ -974,7 +988,7 @@ static int eg_client_init(struct execgate_client *c, execgate_handler *handler, 
 static void eg_client_free(struct execgate_client *c) {
     struct eg_buffer *buffers[] = {&c->main.in,         &c->stream.in,     &c->watch.in,   &c->out,
                                    &c->frame,           &c->path,          &c->query.text, &c->parameters.text,
-                                   &c->response.fields, &c->response.body, &c->message,    &c->group,
+                                   &c->response.fields, &c->response.body, &c->message,    &c->texts,
                                    &c->attributes.text};
     eg_wire_close(&c->main);
     eg_wire_close(&c->stream);

@@ -32,6 +32,10 @@ void build_websocket_trigger(struct binder *b, const struct trigger_document *d,
 void build_websockets(const struct composition *c, struct binder *b, struct blueprint_document *d,
                       struct blueprint *out);
 void check_websockets(struct problems *p, const struct blueprint *model);
+void check_retry(struct problems *p, struct position at, const struct queue_retry_config *retry);
+/* `key` names a queue that is not there. */
+void queue_unknown(struct problems *p, struct position at, const char *key, const struct blueprint *model,
+                   const char *name);
 /* Its parts in build_async.c; after the queues. */
 void build_async(const struct blueprint_document *d, struct blueprint *out);
 void check_async(struct problems *p, const struct blueprint *model);

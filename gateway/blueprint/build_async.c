@@ -56,9 +56,11 @@ static const struct handler_config *handler_of(const struct blueprint *model, co
 static void check_destination(struct problems *p, const struct blueprint *model, const struct destination_config *d,
                               const char *key) {
     if (!d->queue || blueprint_queue(model, slice_of(d->queue)) || handler_of(model, d->queue)) return;
-    bool is_handler = strncmp(d->queue, "async/", 6) == 0;
-    problems_add(p, (struct position){d->line, d->column}, "%s: there is no %s \"%s\"", key,
-                 is_handler ? "handler" : "queue", is_handler ? d->queue + 6 : d->queue);
+    struct position at = {d->line, d->column};
+    if (strncmp(d->queue, "async/", 6) == 0)
+        problems_add(p, at, "%s: there is no handler \"%s\"", key, d->queue + 6);
+    else
+        queue_unknown(p, at, key, model, d->queue);
 }
 
 /* True when the end of one of its invocations can lead to another of `goal`. */
@@ -88,5 +90,6 @@ void check_async(struct problems *p, const struct blueprint *model) {
         check_destination(p, model, &h->async.on_success, "onSuccess");
         check_destination(p, model, &h->async.on_failure, "onFailure");
         check_circle(p, model, h);
+        check_retry(p, (struct position){h->line, h->column}, &h->async.queue->retry);
     }
 }

@@ -1,4 +1,8 @@
+#include "gateway/base/memory.h"
+#include "gateway/base/redis_address.h"
+#include "gateway/base/text.h"
 #include "gateway/blueprint/build.h"
+#include <stdlib.h>
 
 #define BATCH_PRESET 10
 
@@ -44,6 +48,32 @@ static const char *text_of(const struct node *n) {
     return n ? n->text.p : NULL;
 }
 
+static void check_senders(const struct composition *c, struct binder *b, const struct queue_document *d,
+                          const struct handler_config *sender) {
+    for (size_t i = 0; i < d->send.count; i++) {
+        const struct trigger_document *t = composition_trigger(c, &d->send, i);
+        const struct node *other = t->queue ? t->queue : t->schedule ? t->schedule : t->websocket;
+        if (other) problems_add(b->problems, other->at, "send: only http triggers can send to a queue");
+    }
+    for (size_t i = 0; i < sender->http_trigger_count; i++) {
+        const struct http_trigger_config *t = &sender->http_triggers[i];
+        if (slice_equal(t->method, SLICE("GET")) || slice_equal(t->method, SLICE("HEAD")))
+            problems_add(b->problems, (struct position){t->line, t->column},
+                         "send: the message is the body of a request, and " SLICE_FMT " has none; write POST",
+                         SLICE_ARG(t->method));
+    }
+}
+
+static void check_url(struct binder *b, const struct node *url) {
+    struct redis_address address;
+    struct arena a;
+    struct error e;
+    if (!url) return;
+    arena_init(&a, 256);
+    if (redis_address_parse(&address, &a, url->text, &e) < 0) problems_add(b->problems, url->at, "url: %s", e.message);
+    arena_free(&a);
+}
+
 static void build_queue(const struct composition *c, struct binder *b, const struct blueprint_document *d, size_t i,
                         struct blueprint *out) {
     const struct queue_document *document = &((const struct queue_document *)d->queues.items)[i];
@@ -70,6 +100,8 @@ static void build_queue(const struct composition *c, struct binder *b, const str
                                         .line = q->line,
                                         .column = q->column};
     build_triggers(c, b, &document->send, &q->sender, out);
+    check_senders(c, b, document, &q->sender);
+    check_url(b, document->url);
 }
 
 void build_queues(const struct composition *c, struct binder *b, const struct blueprint_document *d,
@@ -87,11 +119,29 @@ static struct position queue_position(const struct queue_config *q) {
     return (struct position){q->line, q->column};
 }
 
+void queue_unknown(struct problems *p, struct position at, const char *key, const struct blueprint *model,
+                   const char *name) {
+    const char **names = xcalloc(model->queue_count + 1, sizeof *names);
+    for (size_t i = 0; i < model->queue_count; i++) names[i] = model->queues[i].name;
+    const char *near = text_nearest(slice_of(name), names, model->queue_count);
+    if (near)
+        problems_add(p, at, "%s: there is no queue \"%s\"; did you mean \"%s\"?", key, name, near);
+    else
+        problems_add(p, at, "%s: there is no queue \"%s\"; add it to `queues`", key, name);
+    free(names);
+}
+
+void check_retry(struct problems *p, struct position at, const struct queue_retry_config *retry) {
+    if (retry->base_ms > retry->max_ms)
+        problems_add(p, at, "retry: `base` (%llu ms) is longer than `max` (%llu ms)",
+                     (unsigned long long)retry->base_ms, (unsigned long long)retry->max_ms);
+}
+
 /* Messages that fail in a circle of dead letter queues would go round for ever. */
 static void check_dead_letter(struct problems *p, const struct blueprint *model, const struct queue_config *q) {
     const struct queue_config *at = q;
     if (q->dead_letter && !blueprint_queue(model, slice_of(q->dead_letter)))
-        problems_add(p, queue_position(q), "deadLetter: there is no queue \"%s\"; add it to `queues`", q->dead_letter);
+        queue_unknown(p, queue_position(q), "deadLetter", model, q->dead_letter);
     for (size_t i = 0; i <= model->queue_count && at && at->dead_letter; i++) {
         at = blueprint_queue(model, slice_of(at->dead_letter));
         if (at != q) continue;
@@ -117,15 +167,6 @@ static void check_keeper(struct problems *p, const struct blueprint *model, cons
                      q->dead_letter);
 }
 
-static void check_sender(struct problems *p, const struct queue_config *q) {
-    for (size_t i = 0; i < q->sender.queue_trigger_count; i++)
-        problems_add(p, (struct position){q->sender.queue_triggers[i].line, q->sender.queue_triggers[i].column},
-                     "send: only http triggers can send to a queue");
-    for (size_t i = 0; i < q->sender.websocket_trigger_count; i++)
-        problems_add(p, (struct position){q->sender.websocket_triggers[i].line, q->sender.websocket_triggers[i].column},
-                     "send: only http triggers can send to a queue");
-}
-
 /* Behind a trigger without a filter, none of the same queue would ever be asked. */
 static void check_reach(struct problems *p, const struct queue_trigger_config *t, const struct blueprint *model) {
     for (size_t i = 0; i < model->handler_count; i++) {
@@ -148,7 +189,7 @@ static void check_trigger(struct problems *p, const struct queue_trigger_config 
     const struct queue_config *q = blueprint_queue(model, slice_of(t->queue));
     check_reach(p, t, model);
     if (!q) {
-        problems_add(p, at, "queue: there is no queue \"%s\"; add it to `queues`", t->queue);
+        queue_unknown(p, at, "queue", model, t->queue);
         return;
     }
     if (t->window_ms >= q->visibility_ms)
@@ -162,7 +203,7 @@ void check_queues(struct problems *p, const struct blueprint *model) {
     for (size_t i = 0; i < model->queue_count; i++) {
         check_dead_letter(p, model, &model->queues[i]);
         check_keeper(p, model, &model->queues[i]);
-        check_sender(p, &model->queues[i]);
+        check_retry(p, queue_position(&model->queues[i]), &model->queues[i].retry);
     }
     for (size_t i = 0; i < model->handler_count; i++)
         for (size_t k = 0; k < model->handlers[i].queue_trigger_count; k++)

@@ -30,7 +30,7 @@ static const struct schema_field retry_fields[] = {
      .least = 1,
      .most = 30 * DAY_MS,
      .preset = "5m",
-     .about = "The longest delay of all."},
+     .about = "The longest delay of all; not below `base`."},
     {.name = "jitter",
      .kind = FIELD_ENUM,
      .offset = offsetof(struct retry_document, jitter),
@@ -234,7 +234,8 @@ static const struct schema_field queue_fields[] = {
      .most = 100,
      .object = &trigger_schema,
      .preset_note = "none: clients cannot send to it",
-     .about = "http triggers, with guards and limits as everywhere, whose requests become messages. They are answered "
+     .about = "http triggers, with guards and limits as everywhere, whose requests become messages; not GET or HEAD, "
+              "which have no body. They are answered "
               "202 with the message's id once it is on disk.",
      .example = "[{http: POST /queues/orders/messages, guard: partner}]"},
 };

@@ -55,6 +55,12 @@ void problems_add(struct problems *p, struct position at, const char *format, ..
     problems_keep(p, &e);
 }
 
+bool problems_know(const struct problems *p, struct position at) {
+    for (size_t i = 0; i < p->count; i++)
+        if (p->items[i].line == at.line && p->items[i].column == at.column) return true;
+    return false;
+}
+
 bool problems_full(const struct problems *p) {
     return p->dropped > 0;
 }

@@ -23,6 +23,8 @@ struct line_range {
 void problems_begin(struct problems *p, const char *file, struct slice source);
 void problems_add(struct problems *p, struct position at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* True when something has been said about this place already. */
+bool problems_know(const struct problems *p, struct position at);
 /* True when further problems would not be shown: searching for more is a waste. */
 bool problems_full(const struct problems *p);
 void problems_hide_lines(struct problems *p, int first, int last);

@@ -182,9 +182,9 @@ static bool map_is_fit(struct binder *b, const struct object_schema *schema, str
     char shown[NODE_SHOWN_SIZE];
     if (n->kind == NODE_MAP) return true;
     bool is_broken = n->kind == NODE_SCALAR && !substitute_node(b->substitution, n);
-    if (!is_broken) {
-        problems_add(b->problems, n->at, "expected %s as a map of keys, found %s", schema->title, node_show(n, shown));
-    }
+    if (!is_broken)
+        problems_add(b->problems, n->at, "expected %s as a map of keys, found %s%s", schema->title, node_show(n, shown),
+                     node_is_null(n) ? "; {} is an empty one" : "");
     return false;
 }
 

@@ -27,6 +27,7 @@ void check_trigger_keys(struct binder *b, const struct trigger_document *d) {
         struct slice key = map->keys[i]->text;
         const char *owner = kind_of(key);
         if (strcmp(owner, kind) == 0 || slice_equal(key, slice_of(owner))) continue; /* two kinds: told already */
+        if (problems_know(b->problems, map->keys[i]->at)) continue;                  /* unknown keys */
         bool handshake = *owner == 'h' && d->websocket;
         problems_add(b->problems, map->keys[i]->at, "%s: only %s %s trigger has it; remove it%s", key.p,
                      *owner == 'h' ? "an" : "a", owner,

@@ -3,9 +3,10 @@
 #include "gateway/command/load.h"
 #include <errno.h>
 
-const struct command *const command_table[] = {
-    &command_new,   &command_run,    &command_build,    &command_invoke, &command_event,       &command_replay,
-    &command_check, &command_routes, &command_schedule, &command_token,  &command_connections, &command_schema};
+const struct command *const command_table[] = {&command_new,      &command_run,    &command_build, &command_invoke,
+                                               &command_event,    &command_replay, &command_check, &command_routes,
+                                               &command_schedule, &command_queue,  &command_token, &command_connections,
+                                               &command_schema};
 const size_t command_count = ARRAY_LEN(command_table);
 
 static void print_overview(FILE *out) {
@@ -28,9 +29,15 @@ static void print_overview(FILE *out) {
         out);
 }
 
-static const struct command *command_find(const char *name) {
-    for (size_t i = 0; i < command_count; i++)
-        if (strcmp(command_table[i]->name, name) == 0) return command_table[i];
+/* What it is called on the command line: the last word of its name. */
+static const char *word_of(const struct command *c) {
+    const char *blank = strrchr(c->name, ' ');
+    return blank ? blank + 1 : c->name;
+}
+
+static const struct command *command_find(const struct command *const *table, size_t count, const char *word) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(word_of(table[i]), word) == 0) return table[i];
     return NULL;
 }
 
@@ -51,6 +58,25 @@ static int unknown_command(const char *name) {
     return EXIT_USAGE;
 }
 
+static int unknown_action(const struct command *c, const char *word) {
+    const char *words[16];
+    size_t n = 0;
+    for (; n < c->action_count && n < ARRAY_LEN(words); n++) words[n] = word_of(c->actions[n]);
+    const char *near = text_nearest(slice_of(word), words, n);
+    if (near)
+        fprintf(stderr, "execgate: unknown action \"%s %s\"; did you mean \"%s %s\"?\n", c->name, word, c->name, near);
+    else
+        fprintf(stderr, "execgate: unknown action \"%s %s\"; see `execgate %s --help`\n", c->name, word, c->name);
+    return EXIT_USAGE;
+}
+
+static void print_actions(const struct command *c, FILE *out) {
+    fprintf(out, "%s\n\nUsage: execgate %s ACTION [OPTIONS] ...\n\n%s\n\nActions:\n", c->summary, c->name, c->details);
+    for (size_t i = 0; i < c->action_count; i++)
+        fprintf(out, "  %-10s %s\n", word_of(c->actions[i]), c->actions[i]->summary);
+    fprintf(out, "\n\"execgate %s ACTION --help\" explains an action.\n", c->name);
+}
+
 static int command_run_row(const struct command *c, int count, char **words) {
     struct arguments a;
     struct error e = {0};
@@ -69,13 +95,39 @@ static int command_run_row(const struct command *c, int count, char **words) {
     return status;
 }
 
+static bool asks_for_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+/* The action that the words begin with, of a command that has some. */
+static int command_run_words(const struct command *c, int count, char **words) {
+    if (c->action_count == 0) return command_run_row(c, count, words);
+    if (count == 0 || asks_for_help(words[0])) {
+        print_actions(c, count ? stdout : stderr);
+        return count ? EXIT_OK : EXIT_USAGE;
+    }
+    const struct command *action = command_find(c->actions, c->action_count, words[0]);
+    return action ? command_run_row(action, count - 1, words + 1) : unknown_action(c, words[0]);
+}
+
+/* `help COMMAND [ACTION]`. */
+static int command_explain(int count, char **words) {
+    char help[] = "--help";
+    char *only_help[] = {help};
+    const struct command *c = command_find(command_table, command_count, words[0]);
+    if (!c) return unknown_command(words[0]);
+    if (c->action_count == 0 || count == 1) return command_run_words(c, 1, only_help);
+    const struct command *action = command_find(c->actions, c->action_count, words[1]);
+    return action ? command_run_row(action, 1, only_help) : unknown_action(c, words[1]);
+}
+
 static int command_pick(int count, char **words) {
     const char *name = count > 0 ? words[0] : NULL;
     if (!name) {
         print_overview(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (strcmp(name, "help") == 0 && count == 1)) {
+    if (asks_for_help(name) || (strcmp(name, "help") == 0 && count == 1)) {
         print_overview(stdout);
         return EXIT_OK;
     }
@@ -83,12 +135,9 @@ static int command_pick(int count, char **words) {
         puts("execgate " EXECGATE_VERSION);
         return EXIT_OK;
     }
-    bool wants_help = strcmp(name, "help") == 0;
-    const struct command *c = command_find(wants_help ? words[1] : name);
-    if (!c) return unknown_command(wants_help ? words[1] : name);
-    char help[] = "--help";
-    char *only_help[] = {help};
-    return wants_help ? command_run_row(c, 1, only_help) : command_run_row(c, count - 1, words + 1);
+    if (strcmp(name, "help") == 0) return command_explain(count - 1, words + 1);
+    const struct command *c = command_find(command_table, command_count, name);
+    return c ? command_run_words(c, count - 1, words + 1) : unknown_command(name);
 }
 
 /* A full disk, or a reader that has left: what came out is not the whole. */

@@ -34,11 +34,17 @@ static const char *word(const struct asking *q, size_t index) {
 
 /* --- where the gateway is --- */
 
+static int read_admin(struct asking *q, const char *text, struct error *e) {
+    struct error why;
+    if (listener_parse_admin(slice_of(text), ".", &q->arena, &q->admin, &why) == 0) return 0;
+    return error_set(e, ERROR_USAGE, "--admin: %s", why.message);
+}
+
 /* What --admin says, or else the blueprint, which is read only then. */
 static int find_admin(struct asking *q, int *exit_status, struct error *e) {
     const char *text = arguments_get(q->arguments, "admin");
     *exit_status = EXIT_USAGE;
-    if (text) return listener_parse_admin(slice_of(text), ".", &q->arena, &q->admin, e);
+    if (text) return read_admin(q, text, e);
     q->blueprint = command_load(q->arguments, BLUEPRINT_CHECK_TEXT, exit_status);
     if (!q->blueprint) return -ERROR_BLUEPRINT; /* told already */
     *exit_status = EXIT_USAGE;

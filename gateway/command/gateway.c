@@ -208,7 +208,9 @@ static int build_generation(struct gateway *g, struct blueprint *b, struct error
 
 static int watch_signals(struct gateway *g, struct error *e) {
     static const int stop_signals[] = {SIGTERM, SIGINT};
+    /* A closed connection, and a file that may not grow (RLIMIT_FSIZE), are errors of the writes that meet them. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++) {
         int status = loop_on_signal(g->loop, stop_signals[i], on_stop_signal, g, e);
         if (status < 0) return status;

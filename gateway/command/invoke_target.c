@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define STOP_MOST_MS 2000
+#define NAMES_SHOWN 300
 #define UNHURRIED_MS (1000ULL * 86400 * 1000) /* 1000 days: finite, because clients are told a deadline */
 
 /* --- a bare executable --- */
@@ -95,6 +96,18 @@ static struct blueprint *load_bare(const struct arguments *a, const char *word, 
 
 /* --- a handler of a blueprint --- */
 
+static void refuse_name(const struct blueprint *b, const char **names, const char *name, struct error *e) {
+    struct buf all = {0};
+    const char *near = text_nearest(slice_of(name), names, b->handler_count);
+    for (size_t i = 0; i < b->handler_count; i++) buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+    if (near)
+        error_set(e, ERROR_USAGE, "%s has no handler \"%s\"; did you mean \"%s\"?", b->file, name, near);
+    else
+        error_set(e, ERROR_USAGE, "%s has no handler \"%s\"; there are: " SLICE_FMT "; an executable is ./%s", b->file,
+                  name, SLICE_ARG(slice_make(all.p, all.n > NAMES_SHOWN ? NAMES_SHOWN : all.n)), name);
+    buf_free(&all);
+}
+
 static struct handler_config *find_handler(const struct blueprint *b, const char *name, struct error *e) {
     const char **names = xcalloc(b->handler_count + 1, sizeof *names);
     struct handler_config *found = NULL;
@@ -102,13 +115,7 @@ static struct handler_config *find_handler(const struct blueprint *b, const char
         names[i] = b->handlers[i].name;
         if (strcmp(names[i], name) == 0) found = &b->handlers[i];
     }
-    const char *near = found ? NULL : text_nearest(slice_of(name), names, b->handler_count);
-    if (near)
-        error_set(e, ERROR_USAGE, "%s has no handler \"%s\"; did you mean \"%s\"?", b->file, name, near);
-    else if (!found)
-        error_set(e, ERROR_USAGE,
-                  "%s has no handler \"%s\"; `execgate routes %s` lists them, and an executable is ./%s", b->file, name,
-                  b->file, name);
+    if (!found) refuse_name(b, names, name, e);
     free(names);
     return found;
 }

@@ -85,6 +85,9 @@ static int no_path(const struct blueprint *b, const struct handler_config *h, co
 static int found(const struct route *route, const struct handler_config *h, const struct invoke_http *r,
                  struct error *e) {
     if (!h || strcmp(route->handler->name, h->name) == 0) return 0;
+    if (!route->handler->command) /* of a queue (queue_config.sender) */
+        return error_set(e, ERROR_USAGE, SLICE_FMT " " SLICE_FMT " sends to the %s, and no handler answers it",
+                         SLICE_ARG(r->method), SLICE_ARG(r->target), route->handler->name);
     return error_set(e, ERROR_USAGE,
                      SLICE_FMT " " SLICE_FMT " is the route \"" SLICE_FMT "\" of the handler \"%s\", not of \"%s\": "
                                "execgate invoke %s --http ...",

@@ -9,13 +9,18 @@
 #define RUNS_PRESET 5
 #define RUNS_MOST 100000
 
-static const struct option_row schedule_options[] = {
-    {"count", 'n', "N", "Of next: so many runs of each schedule (default 5)"},
-    {"from", 0, "TIME", "Of next: those after this moment, such as 2026-03-28T12:00:00Z (default now)"},
-    {"json", 0, NULL, "Print a JSON array instead of a table"},
-    {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
-    {"blueprint", 'b', "FILE", "The blueprint, instead of the argument"},
+#define SHARED_OPTIONS                                                                                                 \
+    {"json", 0, NULL, "Print a JSON array instead of a table"},                                                        \
+        {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"}, {                              \
+        "blueprint", 'b', "FILE", "The blueprint, instead of the argument"                                             \
+    }
+
+static const struct option_row next_options[] = {
+    {"count", 'n', "N", "So many runs of each schedule (default 5)"},
+    {"from", 0, "TIME", "Those after this moment, such as 2026-03-28T12:00:00Z (default now)"},
+    SHARED_OPTIONS,
 };
+static const struct option_row list_options[] = {SHARED_OPTIONS};
 
 /* One schedule and what is to be shown of it. */
 struct shown {
@@ -59,7 +64,7 @@ static int unknown_schedule(const struct blueprint *b, const char *name, struct 
 
 static int view_collect(struct schedule_view *v, struct error *e) {
     const struct blueprint *b = v->blueprint;
-    const char *name = v->arguments->positional_count > 1 ? v->arguments->positional[1] : NULL;
+    const char *name = v->arguments->positional_count ? v->arguments->positional[0] : NULL;
     size_t most = 1;
     for (size_t i = 0; i < b->handler_count; i++) most += b->handlers[i].schedule_count;
     v->items = arena_zalloc(&v->arena, most * sizeof *v->items);
@@ -127,8 +132,6 @@ static int next_read(struct schedule_view *v, struct error *e) {
 /* --- list --- */
 
 static int list_read(struct schedule_view *v, struct error *e) {
-    if (arguments_has(v->arguments, "count") || arguments_has(v->arguments, "from"))
-        return error_set(e, ERROR_USAGE, "--count and --from are for `execgate schedule next`");
     for (size_t i = 0; i < v->count; i++) v->items[i].note = (struct schedule_note){.outcome = SCHEDULE_NOT_RUN};
     struct schedule_notes notes = {.blueprint = v->blueprint, .clock = v->clock, .arena = &v->arena};
     int status = schedule_notes_open(&notes, e);
@@ -166,24 +169,12 @@ static void json_last_and_next(struct json_write *w, const struct schedule_view 
 
 /* --- the command --- */
 
-static const struct verb {
-    const char *name;
+struct verb {
     const char *heading; /* of the table; NULL = none */
     int (*read)(struct schedule_view *v, struct error *e);
     void (*print)(struct buf *out, const struct schedule_view *v, const struct shown *s);
     void (*json)(struct json_write *w, const struct schedule_view *v, const struct shown *s);
-} verbs[] = {
-    {"next", NULL, next_read, print_runs, json_runs},
-    {"list", "NAME                 HANDLER              LAST RUN                   ENDED      NEXT RUN\n", list_read,
-     print_last_and_next, json_last_and_next},
 };
-
-static const struct verb *verb_of(const struct arguments *a, struct error *e) {
-    for (size_t i = 0; a->positional_count && i < ARRAY_LEN(verbs); i++)
-        if (strcmp(verbs[i].name, a->positional[0]) == 0) return &verbs[i];
-    error_set(e, ERROR_USAGE, "what about schedules? execgate schedule next, or execgate schedule list");
-    return NULL;
-}
 
 static void view_print(const struct schedule_view *v, const struct verb *verb) {
     struct buf out = {0};
@@ -203,14 +194,13 @@ static void view_print(const struct schedule_view *v, const struct verb *verb) {
     command_print(&out, stdout);
 }
 
-static int schedule(const struct arguments *a) {
+static int show(const struct arguments *a, const struct verb *verb) {
     struct schedule_view v = {.arguments = a, .clock = clock_system_new(), .runs = RUNS_PRESET};
     struct error e = {0};
     int exit_status = EXIT_USAGE;
     arena_init(&v.arena, 4096);
     v.from_s = (int64_t)(clock_wall_ms(v.clock) / 1000);
-    const struct verb *verb = verb_of(a, &e);
-    if (verb) v.blueprint = command_load(a, BLUEPRINT_CHECK_TEXT, &exit_status);
+    v.blueprint = command_load(a, BLUEPRINT_CHECK_TEXT, &exit_status);
     if (v.blueprint && view_collect(&v, &e) == 0 && verb->read(&v, &e) == 0) {
         view_print(&v, verb);
         exit_status = EXIT_OK;
@@ -223,18 +213,50 @@ static int schedule(const struct arguments *a) {
     return exit_status;
 }
 
+static int run_next(const struct arguments *a) {
+    static const struct verb next = {NULL, next_read, print_runs, json_runs};
+    return show(a, &next);
+}
+
+static int run_list(const struct arguments *a) {
+    static const struct verb list = {
+        "NAME                 HANDLER              LAST RUN                   ENDED      NEXT RUN\n", list_read,
+        print_last_and_next, json_last_and_next};
+    return show(a, &list);
+}
+
+static const struct command schedule_next_command = {
+    .name = "schedule next",
+    .synopsis = "[NAME [FILE]]",
+    .summary = "The coming runs, on the clocks of the schedule's time zone and in UTC",
+    .details = "NAME is that of one schedule; without it, all are shown.\n\n"
+               "  execgate schedule next nightly --from 2026-03-28 --count 3",
+    .options = next_options,
+    .option_count = ARRAY_LEN(next_options),
+    .max_positional = 2,
+    .file_position = 1,
+    .run = run_next,
+};
+
+static const struct command schedule_list_command = {
+    .name = "schedule list",
+    .synopsis = "[NAME [FILE]]",
+    .summary = "What is remembered of each one's last run (begun, succeeded or failed), and the next",
+    .details = "NAME is that of one schedule; without it, all are shown.",
+    .options = list_options,
+    .option_count = ARRAY_LEN(list_options),
+    .max_positional = 2,
+    .file_position = 1,
+    .run = run_list,
+};
+
+static const struct command *const actions[] = {&schedule_next_command, &schedule_list_command};
+
 const struct command command_schedule = {
     .name = "schedule",
-    .synopsis = "next|list [NAME [FILE]]",
+    .synopsis = "ACTION",
     .summary = "Tell when schedules run, and how they ended last",
-    .details =
-        "next prints the coming runs, on the clocks of the schedule's time zone and in UTC. list prints for each\n"
-        "schedule what the gateway remembers of its last run (begun, succeeded or failed), and the next one.\n"
-        "NAME is that of one schedule; without it, all are shown.\n\n"
-        "  execgate schedule next nightly --from 2026-03-28 --count 3",
-    .options = schedule_options,
-    .option_count = ARRAY_LEN(schedule_options),
-    .max_positional = 3,
-    .file_position = 2,
-    .run = schedule,
+    .details = "Of the schedules in a blueprint, whether its gateway runs or not.",
+    .actions = actions,
+    .action_count = ARRAY_LEN(actions),
 };

@@ -4,9 +4,16 @@
 
 #define WAIT_MS 30000
 
+/* A store that has to be made first remembers nothing; of one elsewhere nobody knows before asking it. */
+static bool may_remember(const struct blueprint *b) {
+    for (size_t i = 0; i < b->queue_count; i++)
+        if (b->queues[i].url) return true;
+    return sqlite_store_exists(b->data_directory, slice_of(b->name));
+}
+
 int schedule_notes_open(struct schedule_notes *n, struct error *e) {
     const struct blueprint *b = n->blueprint;
-    if (!sqlite_store_exists(b->data_directory, slice_of(b->name))) return 0;
+    if (!may_remember(b)) return 0;
     n->loop = loop_new(n->clock, e);
     if (!n->loop) return -ERROR_SYSTEM;
     n->stores = queue_stores_new(n->loop, NULL);

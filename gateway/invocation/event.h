@@ -9,6 +9,12 @@
 #include "gateway/invocation/identity.h"
 
 /* A body that is not UTF-8 is shown as base64, and an attribute `contentTransferEncoding` says so. */
+/* Of a dead letter. */
+struct queue_obituary {
+    struct slice queue; /* which it died in */
+    struct slice reason, error;
+    uint64_t attempts;
+};
 struct queue_record {
     struct slice id; /* what batchItemFailures names */
     struct slice receipt;
@@ -19,6 +25,7 @@ struct queue_record {
     unsigned receive_count;
     uint64_t sent_ms, first_received_ms; /* Unix time */
     struct fields attributes;            /* the sender's, as text */
+    struct queue_obituary died;          /* its queue is absent when it did not */
 };
 struct queue_event {
     struct slice queue; /* its name */

@@ -42,8 +42,7 @@ static void refuse(struct admin_request *r, const struct api_error *error, const
 }
 
 static void refuse_unknown(struct admin_request *r) {
-    char *message = xasprintf("there is no handler " SLICE_FMT "; `execgate routes` shows those of a blueprint",
-                              SLICE_ARG(r->variable));
+    char *message = xasprintf("there is no handler " SLICE_FMT " in the blueprint", SLICE_ARG(r->variable));
     refuse(r, &api_not_found, message);
     free(message);
 }

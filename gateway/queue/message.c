@@ -57,6 +57,13 @@ static int optional_key_check(struct slice key, const char *what, struct error *
     return slice_is_none(key) ? 0 : queue_key_check(key, what, e);
 }
 
+static int import_check(const struct queue_send *send, struct error *e) {
+    if (send->id.n == 0 || send->id.n > UUID_TEXT_SIZE)
+        return error_set(e, ERROR_FORMAT, "a message's id has 1 to %d bytes, not %zu", UUID_TEXT_SIZE, send->id.n);
+    int status = queue_delay_check(send->once_ms, e);
+    return status == 0 && send->death ? queue_name_check(send->death->queue, e) : status;
+}
+
 int queue_send_check(const struct queue_send *send, uint32_t size_limit, struct error *e) {
     int status = queue_name_check(send->queue, e);
     if (status == 0) status = queue_delay_check(send->delay_ms, e);
@@ -65,9 +72,7 @@ int queue_send_check(const struct queue_send *send, uint32_t size_limit, struct 
     if (status == 0) status = optional_key_check(send->group_id, "a group id", e);
     if (status == 0) status = attributes_check(send, e);
     if (status == 0) status = size_check(send, size_limit ? size_limit : QUEUE_MESSAGE_SIZE_DEFAULT, e);
-    if (status < 0 || slice_is_none(send->id)) return status;
-    if (send->id.n > 0 && send->id.n <= UUID_TEXT_SIZE) return 0;
-    return error_set(e, ERROR_FORMAT, "a message's id has 1 to %d bytes, not %zu", UUID_TEXT_SIZE, send->id.n);
+    return status < 0 || slice_is_none(send->id) ? status : import_check(send, e);
 }
 
 /* --- attributes as bytes --- */
@@ -122,6 +127,16 @@ int queue_attributes_unpack(struct slice bytes, struct queue_message *m, struct 
     return 0;
 }
 
+static const struct queue_death *death_copy(const struct queue_death *death, struct arena *a) {
+    if (!death) return NULL;
+    struct queue_death *copy = arena_alloc(a, sizeof *copy);
+    *copy = *death;
+    copy->queue = arena_copy(a, death->queue);
+    copy->reason = arena_copy(a, death->reason);
+    copy->error = arena_copy(a, death->error);
+    return copy;
+}
+
 void queue_send_copy(struct queue_send *copy, const struct queue_send *send, struct arena *a) {
     *copy = *send;
     copy->queue = arena_copy(a, send->queue);
@@ -130,6 +145,7 @@ void queue_send_copy(struct queue_send *copy, const struct queue_send *send, str
     copy->dedup_id = arena_copy(a, send->dedup_id);
     copy->group_id = arena_copy(a, send->group_id);
     copy->id = arena_copy(a, send->id);
+    copy->death = death_copy(send->death, a);
     copy->attributes = NULL;
     if (send->attribute_count == 0) return;
     struct queue_attribute *attributes = arena_alloc(a, send->attribute_count * sizeof *attributes);

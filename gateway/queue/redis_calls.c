@@ -93,8 +93,13 @@ static size_t attributes_size(const struct queue_send *send) {
 
 /* MessagePack: a list of byte strings, each with its length in four bytes. */
 static void pack_list(struct buf *out, size_t count) {
-    assert(count < 16);
-    buf_append_char(out, (char)(0x90 | count));
+    assert(count <= UINT8_MAX);
+    if (count < 16) {
+        buf_append_char(out, (char)(0x90 | count));
+        return;
+    }
+    const char head[] = {(char)0xdc, 0, (char)count};
+    buf_append(out, head, sizeof head);
 }
 
 static void pack_text(struct buf *out, struct slice text) {
@@ -103,23 +108,55 @@ static void pack_text(struct buf *out, struct slice text) {
     buf_append_slice(out, text);
 }
 
+struct optional_field {
+    struct slice name, value;
+};
+
 /* The names and values of what is not absent; nothing at all for most messages. */
-static void put_optional_fields(struct redis_call *c, const struct queue_send *send) {
-    struct buf attributes = {0}, packed = {0};
-    queue_attributes_pack(send->attributes, send->attribute_count, &attributes);
-    const struct slice names[] = {SLICE("type"), SLICE("attributes"), SLICE("dedup"), SLICE("group")};
-    const struct slice values[] = {send->content_type, buf_slice(&attributes), send->dedup_id, send->group_id};
-    size_t count = 0;
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) count += values[i].n != 0;
-    if (count) pack_list(&packed, 2 * count);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (values[i].n == 0) continue;
-        pack_text(&packed, names[i]);
-        pack_text(&packed, values[i]);
+static void put_fields(struct redis_call *c, const struct optional_field *fields, size_t count) {
+    struct buf packed = {0};
+    size_t present = 0;
+    for (size_t i = 0; i < count; i++) present += fields[i].value.n != 0;
+    if (present) pack_list(&packed, 2 * present);
+    for (size_t i = 0; i < count; i++) {
+        if (fields[i].value.n == 0) continue;
+        pack_text(&packed, fields[i].name);
+        pack_text(&packed, fields[i].value);
     }
     redis_put(c, buf_slice(&packed));
-    buf_free(&attributes);
     buf_free(&packed);
+}
+
+/* In the order of add.lua. */
+static void put_optional_fields(struct redis_call *c, const struct queue_send *send) {
+    static const struct queue_death alive;
+    const struct queue_death *death = send->death ? send->death : &alive;
+    struct buf attributes = {0};
+    char attempts[24] = "", died[24] = "";
+    queue_attributes_pack(send->attributes, send->attribute_count, &attributes);
+    if (send->death) {
+        snprintf(attempts, sizeof attempts, "%llu", (unsigned long long)death->attempts);
+        snprintf(died, sizeof died, "%llu", (unsigned long long)death->died_ms);
+    }
+    const struct optional_field fields[] = {
+        {SLICE("type"), send->content_type}, {SLICE("attributes"), buf_slice(&attributes)},
+        {SLICE("dedup"), send->dedup_id},    {SLICE("group"), send->group_id},
+        {SLICE("died_in"), death->queue},    {SLICE("reason"), death->reason},
+        {SLICE("error"), death->error},      {SLICE("attempts"), slice_of(attempts)},
+        {SLICE("died"), slice_of(died)}};
+    put_fields(c, fields, send->death ? ARRAY_LEN(fields) : 4);
+    buf_free(&attributes);
+}
+
+static void put_delay(struct redis_call *c, const struct queue_send *send) {
+    char text[48];
+    if (slice_is_none(send->id)) {
+        redis_put_number(c, send->delay_ms);
+        return;
+    }
+    int n = snprintf(text, sizeof text, "%llu %llu", (unsigned long long)send->delay_ms,
+                     (unsigned long long)send->once_ms);
+    redis_put(c, slice_make(text, (size_t)n));
 }
 
 static void id_choose(struct redis_store *s, struct slice wanted, struct queue_sent *sent) {
@@ -141,7 +178,7 @@ static void put_send(struct redis_call *c, const struct queue_send *send, size_t
     touch_queue(c, send->queue);
     redis_put(c, send->queue);
     redis_put_number(c, c->send.sizes[at]);
-    redis_put_number(c, send->delay_ms);
+    put_delay(c, send);
     redis_put(c, slice_make(about, (size_t)n));
     redis_put(c, send->body);
     put_optional_fields(c, send);

@@ -13,8 +13,8 @@
  */
 #pragma once
 #include "gateway/base/list.h"
+#include "gateway/base/redis_address.h"
 #include "gateway/loop/loop.h"
-#include "gateway/queue/redis_address.h"
 #include <stdbool.h>
 
 struct redisReply;

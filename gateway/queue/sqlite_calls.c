@@ -36,13 +36,25 @@ const struct sqlite_kind sqlite_declare = {SQLITE_WRITES, declare_run};
 
 /* --- send --- */
 
-/* An earlier message with the same deduplication id: its id into sent, which becomes a duplicate. */
-static int duplicate_find(struct sqlite_db *db, const struct sqlite_queue *q, const struct queue_send *send,
-                          struct queue_sent *sent) {
-    if (slice_is_none(send->dedup_id)) return 0;
+/* What an earlier send is known by, and for how long: the dedup id, or an import's own id under a number that no queue
+ * has. Absent = nothing. */
+struct once {
+    int64_t queue;
+    struct slice key;
+    uint64_t window_ms;
+};
+static struct once once_of(const struct sqlite_queue *q, const struct queue_send *send) {
+    if (!slice_is_none(send->id)) return (struct once){-q->id, send->once_ms ? send->id : SLICE_NONE, send->once_ms};
+    return (struct once){q->id, send->dedup_id,
+                         q->dedup_window_ms ? q->dedup_window_ms : QUEUE_DEDUP_WINDOW_MS_DEFAULT};
+}
+
+/* The earlier one's id into sent, which becomes a duplicate. */
+static int duplicate_find(struct sqlite_db *db, const struct once *once, struct queue_sent *sent) {
+    if (slice_is_none(once->key)) return 0;
     sqlite3_stmt *s = sql_ready(db, SQL_DEDUP);
-    sqlite3_bind_int64(s, 1, q->id);
-    sql_bind_text(s, 2, send->dedup_id);
+    sqlite3_bind_int64(s, 1, once->queue);
+    sql_bind_text(s, 2, once->key);
     sql_bind_int(s, 3, db->now_ms);
     int rc = sql_first(s);
     if (rc == SQLITE_ROW) {
@@ -55,28 +67,29 @@ static int duplicate_find(struct sqlite_db *db, const struct sqlite_queue *q, co
     return rc;
 }
 
-static int duplicate_remember(struct sqlite_db *db, const struct sqlite_queue *q, const struct queue_send *send,
-                              const struct queue_sent *sent) {
-    if (slice_is_none(send->dedup_id)) return 0;
+static int duplicate_remember(struct sqlite_db *db, const struct once *once, const struct queue_sent *sent) {
+    if (slice_is_none(once->key)) return 0;
     sqlite3_stmt *s = sql_ready(db, SQL_DEDUP_ADD);
-    sqlite3_bind_int64(s, 1, q->id);
-    sql_bind_text(s, 2, send->dedup_id);
+    sqlite3_bind_int64(s, 1, once->queue);
+    sql_bind_text(s, 2, once->key);
     sql_bind_text(s, 3, slice_of(sent->id));
-    sql_bind_int(s, 4, db->now_ms + (q->dedup_window_ms ? q->dedup_window_ms : QUEUE_DEDUP_WINDOW_MS_DEFAULT));
+    sql_bind_int(s, 4, db->now_ms + once->window_ms);
     return sql_run(s);
 }
 
 static int send_one(struct sqlite_db *db, const struct queue_send *send, struct queue_sent *sent, struct arena *a) {
     struct sqlite_queue *q;
     int rc = sqlite_queue_of(db, send->queue, QUEUE_MAKE, &q);
-    if (rc == 0) rc = duplicate_find(db, q, send, sent);
+    if (rc) return rc;
+    const struct once once = once_of(q, send);
+    rc = duplicate_find(db, &once, sent);
     if (rc) return rc;
     if (sent->duplicate) {
         sqlite_count(q, COUNT_DUPLICATES, 1);
         return 0;
     }
     rc = message_insert(db, q, send, slice_of(sent->id), a);
-    return rc ? rc : duplicate_remember(db, q, send, sent);
+    return rc ? rc : duplicate_remember(db, &once, sent);
 }
 
 static int send_check(struct sqlite_db *db, struct sqlite_call *c) {

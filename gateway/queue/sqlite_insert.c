@@ -74,7 +74,7 @@ int message_insert(struct sqlite_db *db, struct sqlite_queue *q, const struct qu
         .visible_at = (int64_t)(db->now_ms + send->delay_ms),
         .expires_at = q->retention_ms ? db->now_ms + q->retention_ms : 0,
         .sent_ms = send->sent_ms ? send->sent_ms : db->wall_ms,
-        .extras = send->body.n > INLINE_BODY_SIZE ? EXTRA_BODY : 0,
+        .extras = (send->body.n > INLINE_BODY_SIZE ? EXTRA_BODY : 0) | (send->death ? EXTRA_DEATH : 0),
         .id = id,
         .group_id = send->group_id,
         .dedup_id = send->dedup_id,
@@ -88,5 +88,6 @@ int message_insert(struct sqlite_db *db, struct sqlite_queue *q, const struct qu
     sqlite_count(q, COUNT_MESSAGES, 1);
     sqlite_count(q, COUNT_SENT, 1);
     rc = row_add(db, &row);
-    return rc ? rc : body_add(db, &row);
+    if (rc == 0) rc = body_add(db, &row);
+    return rc == 0 && send->death ? death_add(db, row.seq, send->death) : rc;
 }

@@ -190,6 +190,17 @@ int message_move(struct sqlite_db *db, struct sqlite_queue *from, struct sqlite_
     return message_remove(db, from, &old);
 }
 
+int death_add(struct sqlite_db *db, int64_t seq, const struct queue_death *death) {
+    sqlite3_stmt *s = sql_ready(db, SQL_DEATH_ADD);
+    sqlite3_bind_int64(s, 1, seq);
+    sql_bind_text(s, 2, death->queue);
+    sql_bind_text(s, 3, death->reason);
+    sql_bind_text(s, 4, death->error);
+    sql_bind_int(s, 5, death->attempts);
+    sql_bind_int(s, 6, death->died_ms);
+    return sql_run(s);
+}
+
 int message_bury(struct sqlite_db *db, struct sqlite_queue *from, const struct message_row *row,
                  const struct queue_settlement *why) {
     struct sqlite_queue *to;
@@ -197,15 +208,8 @@ int message_bury(struct sqlite_db *db, struct sqlite_queue *from, const struct m
     if (rc) return rc;
     int64_t seq = db->next_seq;
     rc = message_move(db, from, to, row, EXTRA_DEATH);
-    if (rc) return rc;
-    sqlite3_stmt *s = sql_ready(db, SQL_DEATH_ADD);
-    sqlite3_bind_int64(s, 1, seq);
-    sql_bind_text(s, 2, from->name);
-    sql_bind_text(s, 3, why->reason);
-    sql_bind_text(s, 4, why->error);
-    sql_bind_int(s, 5, why->attempts);
-    sql_bind_int(s, 6, db->wall_ms);
-    return sql_run(s);
+    const struct queue_death death = {from->name, why->reason, why->error, why->attempts, db->wall_ms};
+    return rc ? rc : death_add(db, seq, &death);
 }
 
 /* --- retention --- */

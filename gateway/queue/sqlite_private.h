@@ -200,6 +200,7 @@ int message_remove(struct sqlite_db *db, struct sqlite_queue *q, const struct me
 int message_move(struct sqlite_db *db, struct sqlite_queue *from, struct sqlite_queue *to,
                  const struct message_row *row, unsigned extras);
 int message_set_visible(struct sqlite_db *db, struct sqlite_queue *q, int64_t seq, uint64_t at_ms, int in_flight);
+int death_add(struct sqlite_db *db, int64_t seq, const struct queue_death *death);
 int message_bury(struct sqlite_db *db, struct sqlite_queue *from, const struct message_row *row,
                  const struct queue_settlement *why);
 /* To the dead letter queue, or gone. */

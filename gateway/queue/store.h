@@ -12,8 +12,9 @@
  * after the other: while one is in flight, delayed or waits for its retry, the rest of its group is BLOCKED.
  *
  * Deduplication: a send whose dedup id was sent to the same queue within the window (from the first send) changes
- * nothing and is answered with the first message's id. Retention: a message that nobody finished in time is
- * counted as expired and moved to the dead letter queue, or dropped if there is none; never while it is in flight.
+ * nothing and is answered with the first message's id; an import is known by its id instead. Retention: a message that
+ * nobody finished in time is counted as expired and moved to the dead letter queue, or dropped if there is none; never
+ * while it is in flight.
  *
  * Every call copies what it is given and is answered by exactly one on_done, on the loop's turn, never before the call
  * returns. Calls are carried out in their order. A store's time is its own: it runs with the monotonic
@@ -62,6 +63,15 @@ struct queue_settings {
     uint32_t message_size_bytes; /* the largest one taken; 0 = QUEUE_MESSAGE_SIZE_DEFAULT */
 };
 
+/* Why a message is in a dead letter queue. */
+struct queue_death {
+    struct slice queue;  /* which it came from */
+    struct slice reason; /* a few fixed words: what a person filters by */
+    struct slice error;  /* the last one, as text */
+    uint64_t attempts;
+    uint64_t died_ms; /* wall */
+};
+
 struct queue_send {
     struct slice queue;
     struct slice body;
@@ -73,19 +83,13 @@ struct queue_send {
     struct slice group_id; /* absent = in no group */
     struct slice id;       /* an import keeps a message's id and sent_ms; absent and 0 = new ones */
     uint64_t sent_ms;
+    /* Of an import, which is never compared by its dedup id: */
+    uint64_t once_ms;                /* a send with this id is a duplicate for so long; 0 = the id is not remembered */
+    const struct queue_death *death; /* kept; NULL = it did not die */
 };
 struct queue_sent {
     char id[UUID_TEXT_SIZE + 1];
-    bool duplicate; /* the id is that of the first message with this dedup id */
-};
-
-/* Why a message is in a dead letter queue. */
-struct queue_death {
-    struct slice queue;  /* which it came from */
-    struct slice reason; /* a few fixed words: what a person filters by */
-    struct slice error;  /* the last one, as text */
-    uint64_t attempts;
-    uint64_t died_ms; /* wall */
+    bool duplicate; /* the id is that of the first message with this dedup id, or it was imported before */
 };
 
 struct queue_message {

@@ -264,7 +264,7 @@ static int check_count(struct parser *p, size_t count) {
                     count, count == 5 ? "; five are written without cron()" : "");
     if (p->dialect == CRON_CLASSIC && count != 5)
         return FAIL(p, p->text, "expected five fields (minute hour day-of-month month day-of-week), found %zu%s", count,
-                    count == 6 ? "; six are written as cron(...)" : "");
+                    count == 6 ? "; six are written as cron(...)" : "; or cron(...), or rate(5 minutes)");
     return 0;
 }
 

@@ -90,6 +90,13 @@ static const struct source_ops queue_ops = {.name = "queue", .finish = batch_fin
 
 /* --- the beginning --- */
 
+static struct queue_obituary obituary_of(const struct queue_death *d) {
+    if (!d) return (struct queue_obituary){.queue = SLICE_NONE};
+    size_t shown = d->error.n > ERROR_KEPT ? ERROR_KEPT : d->error.n;
+    return (struct queue_obituary){
+        .queue = d->queue, .reason = d->reason, .error = slice_make(d->error.p, shown), .attempts = d->attempts};
+}
+
 static struct queue_record record_of(const struct queue_message *m, struct arena *a) {
     struct queue_record r = {.id = slice_of(m->id),
                              .receipt = m->receipt,
@@ -99,7 +106,8 @@ static struct queue_record record_of(const struct queue_message *m, struct arena
                              .deduplication_id = m->dedup_id,
                              .receive_count = (unsigned)m->receive_count,
                              .sent_ms = m->sent_ms,
-                             .first_received_ms = m->first_received_ms};
+                             .first_received_ms = m->first_received_ms,
+                             .died = obituary_of(m->death)};
     for (size_t i = 0; i < m->attribute_count; i++)
         fields_add(&r.attributes, a, m->attributes[i].name, m->attributes[i].value);
     return r;

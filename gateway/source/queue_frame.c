@@ -33,6 +33,14 @@ static void add_attributes(struct fields *out, struct arena *a, const struct fie
     buf_free(&text);
 }
 
+static void add_obituary(struct fields *out, struct arena *a, const struct queue_obituary *died) {
+    if (slice_is_none(died->queue)) return;
+    add_encoded(out, a, SLICE("Queue-Died-In"), died->queue);
+    add_encoded(out, a, SLICE("Queue-Died-Why"), died->reason);
+    add_encoded(out, a, SLICE("Queue-Died-Error"), died->error);
+    add_number(out, a, SLICE("Queue-Died-Attempts"), died->attempts);
+}
+
 void queue_frame_fields(struct fields *out, const struct queue_record *m, struct arena *a) {
     add_field(out, a, SLICE("Queue-Message-Id"), m->id);
     add_number(out, a, SLICE("Queue-Receive-Count"), m->receive_count);
@@ -40,6 +48,7 @@ void queue_frame_fields(struct fields *out, const struct queue_record *m, struct
     add_encoded(out, a, SLICE("Queue-Group-Id"), m->group_id);
     add_encoded(out, a, SLICE("Queue-Dedup-Id"), m->deduplication_id);
     add_attributes(out, a, &m->attributes);
+    add_obituary(out, a, &m->died);
     add_field(out, a, SLICE("Content-Type"), m->content_type);
 }
 

@@ -1,10 +1,10 @@
 #include "gateway/source/queue_posting.h"
-#include "gateway/base/base64.h"
 #include "gateway/base/json_read.h"
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/base/url.h"
+#include "gateway/source/queue_json.h"
 
 /* --- one message, its fields in the head --- */
 
@@ -56,78 +56,13 @@ static int read_single(struct queue_send *send, const struct fields *headers, st
 
 /* --- a list of them --- */
 
-enum member { MEMBER_BODY, MEMBER_BASE64, MEMBER_TYPE, MEMBER_DELAY, MEMBER_GROUP, MEMBER_DEDUP, MEMBER_ATTRIBUTES };
-static const char *const members[] = {
-    [MEMBER_BODY] = "body",
-    [MEMBER_BASE64] = "bodyBase64",
-    [MEMBER_TYPE] = "contentType",
-    [MEMBER_DELAY] = "delay",
-    [MEMBER_GROUP] = "groupId",
-    [MEMBER_DEDUP] = "dedupId",
-    [MEMBER_ATTRIBUTES] = "attributes",
-};
+#define LIST_FORM "the body must be an object with a list, such as {\"messages\": [{\"body\": \"a teapot\"}]}"
 
-static int read_attributes(struct queue_send *send, struct json_value value, struct arena *a, struct error *e) {
-    struct json_read json;
-    struct slice name;
-    struct json_value text;
-    struct queue_attribute *list = attributes_new(a);
-    send->attributes = list;
-    json_read_init(&json, value.raw);
-    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "attributes: must be an object of texts");
-    while (json_read_name(&json, a, &name) && json_read_value(&json, &text)) {
-        if (text.kind != JSON_STRING) return error_set(e, ERROR_FORMAT, "attributes: must be an object of texts");
-        int status = add_attribute(list, &send->attribute_count, name, json_text_of(a, text), e);
-        if (status < 0) return status;
-    }
-    return 0;
-}
-
-static int read_base64(struct queue_send *send, struct slice text, struct arena *a, struct error *e) {
-    char *bytes = arena_alloc(a, text.n / 4 * 3 + 1);
-    ptrdiff_t n = base64_decode(text, bytes);
-    if (n < 0) return error_set(e, ERROR_FORMAT, "bodyBase64: is not base64");
-    send->body = slice_make(bytes, (size_t)n);
-    return 0;
-}
-
-static int read_text_member(struct queue_send *send, enum member m, struct slice text, struct arena *a,
-                            struct error *e) {
-    switch (m) {
-    case MEMBER_BODY: send->body = text; return 0;
-    case MEMBER_BASE64: return read_base64(send, text, a, e);
-    case MEMBER_TYPE: send->content_type = text; return 0;
-    case MEMBER_DELAY: return read_delay(text, &send->delay_ms, e);
-    case MEMBER_GROUP: send->group_id = text; return 0;
-    case MEMBER_DEDUP: send->dedup_id = text; return 0;
-    case MEMBER_ATTRIBUTES: break;
-    }
-    return 0;
-}
-
-static int read_member(struct queue_send *send, struct slice name, struct json_value value, struct arena *a,
-                       struct error *e) {
-    size_t i = 0;
-    while (i < ARRAY_LEN(members) && !slice_equal(name, slice_of(members[i]))) i++;
-    if (i == ARRAY_LEN(members))
-        return error_set(e, ERROR_FORMAT, "a message has no member \"" SLICE_FMT "\"", SLICE_ARG(name));
-    if (i == MEMBER_ATTRIBUTES) return read_attributes(send, value, a, e);
-    if (value.kind != JSON_STRING) return error_set(e, ERROR_FORMAT, "%s: must be a text", members[i]);
-    return read_text_member(send, (enum member)i, json_text_of(a, value), a, e);
-}
-
-static int read_item(struct queue_send *send, struct slice item, struct arena *a, struct error *e) {
-    struct json_read json;
-    struct slice name;
-    struct json_value value;
-    json_read_init(&json, item);
-    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "a message must be an object");
-    while (json_read_name(&json, a, &name) && json_read_value(&json, &value)) {
-        int status = read_member(send, name, value, a, e);
-        if (status < 0) return status;
-    }
-    if (slice_is_none(send->body)) return error_set(e, ERROR_FORMAT, "a message needs a body");
-    return 0;
+/* Of many messages, which one has the error. */
+static int say_which(const struct queue_posting *p, size_t number, int status, struct error *e) {
+    struct error inner = *e;
+    if (!p->is_list) return status;
+    return error_set(e, inner.code, "messages[%zu]: %s", number, inner.message);
 }
 
 static int read_items(struct queue_posting *p, const struct queue_config *queue, struct slice list, struct arena *a,
@@ -140,8 +75,9 @@ static int read_items(struct queue_posting *p, const struct queue_config *queue,
         if (p->count == QUEUE_PAGE_MAX)
             return error_set(e, ERROR_LIMIT, "at most %d messages can be sent at once", QUEUE_PAGE_MAX);
         p->sends[p->count].delay_ms = queue->delay_ms;
-        int status = read_item(&p->sends[p->count++], item.raw, a, e);
-        if (status < 0) return status;
+        int status = queue_json_read(&p->sends[p->count], item.raw, QUEUE_JSON_SEND, a, e);
+        if (status < 0) return say_which(p, p->count, status, e);
+        p->count++;
     }
     if (p->count == 0) return error_set(e, ERROR_FORMAT, "messages: there is none");
     return 0;
@@ -156,21 +92,25 @@ static int read_list(struct queue_posting *p, const struct queue_config *queue, 
     p->sends = arena_zalloc(a, QUEUE_PAGE_MAX * sizeof *p->sends);
     if (!json_is_valid(body)) return error_set(e, ERROR_FORMAT, "the body is no JSON");
     json_read_init(&json, body);
-    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, "the body must be an object");
+    if (!json_read_open(&json, '{')) return error_set(e, ERROR_FORMAT, LIST_FORM);
     while (json_read_name(&json, a, &name) && json_read_value(&json, &value))
         if (slice_equal(name, SLICE("messages"))) list = value;
-    if (list.kind == JSON_INVALID) return error_set(e, ERROR_FORMAT, "the body needs a list of `messages`");
+    if (list.kind == JSON_INVALID) return error_set(e, ERROR_FORMAT, LIST_FORM);
     return read_items(p, queue, list.raw, a, e);
 }
 
 /* --- both --- */
 
+int queue_posting_check(const struct queue_send *send, const struct queue_config *queue, struct error *e) {
+    if (!queue->fifo || !slice_is_none(send->group_id)) return 0;
+    return error_set(e, ERROR_FORMAT, "the queue %s keeps an order: a message needs a group id", queue->name);
+}
+
 static int complete(struct queue_posting *p, const struct queue_config *queue, struct error *e) {
     for (size_t i = 0; i < p->count; i++) {
-        struct queue_send *send = &p->sends[i];
-        send->queue = slice_of(queue->name);
-        if (queue->fifo && slice_is_none(send->group_id))
-            return error_set(e, ERROR_FORMAT, "the queue %s keeps an order: a message needs a group id", queue->name);
+        p->sends[i].queue = slice_of(queue->name);
+        int status = queue_posting_check(&p->sends[i], queue, e);
+        if (status < 0) return say_which(p, i, status, e);
     }
     return 0;
 }

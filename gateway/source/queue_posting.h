@@ -8,8 +8,7 @@
  *
  * Several are JSON of the type application/vnd.execgate.messages+json, all sent or none:
  *
- *   {"messages": [{"body": TEXT, "bodyBase64": TEXT, "contentType": TEXT, "delay": "30s", "groupId": TEXT,
- *                  "dedupId": TEXT, "attributes": {NAME: TEXT}}]}
+ *   {"messages": [...]}, each as queue_json.h says.
  */
 #pragma once
 #include "gateway/base/buf.h"
@@ -28,5 +27,7 @@ struct queue_posting {
 /* Everything in the arena or in what is given. The store checks sizes; the rest is checked here. */
 int queue_posting_read(struct queue_posting *p, const struct queue_config *queue, const struct fields *headers,
                        struct slice body, struct arena *a, struct error *e) MUST_CHECK;
+/* What the blueprint asks of a message to this queue. */
+int queue_posting_check(const struct queue_send *send, const struct queue_config *queue, struct error *e) MUST_CHECK;
 /* {"messageId": ID, "duplicate": true}, or {"messages": [...]} of such for a list. */
 void queue_posting_answer(struct buf *out, const struct queue_posting *p, const struct queue_sent *sent);

@@ -137,24 +137,25 @@ static void message_drop(struct message *m, struct websocket_site *site) {
     message_free(m);
 }
 
-static void session_run_next(struct session *session, struct websocket_site *site) {
+/* False when it has to wait. */
+static bool session_run_next(struct session *session, struct websocket_site *site) {
     struct message *m = list_entry(list_first(&session->waiting), struct message, node);
+    m->route = site ? site_route_for(site, m) : NULL;
+    if (m->route && session_must_wait(session, site, m->route)) return false;
     list_remove(&m->node);
     if (session->ws && session->waiting.length < WAITING_MOST / 2) websocket_resume(session->ws);
-    m->route = site ? site_route_for(site, m) : NULL;
     if (m->route)
         message_run(m, site);
     else
         message_drop(m, site);
+    return true;
 }
 
 static void session_end_run(struct session *session, struct websocket_site *site) {
-    if (session->told) {
-        session_free(session);
-        return;
-    }
+    const struct site_route *route = site && !session->told ? site->disconnect : NULL;
+    if (route && session_must_wait(session, site, route)) return;
     session->told = true;
-    if (site && site->disconnect)
+    if (route)
         disconnect_run(session, site);
     else
         session_free(session);
@@ -165,6 +166,7 @@ void session_run(struct session *session) {
     const struct websocket_source_host *host = &session->source->host;
     struct websocket_site *site = host->site(host->context, session->path);
     uint64_t most = site ? site->config->concurrency : 1;
-    while (!list_empty(&session->waiting) && session->running < most) session_run_next(session, site);
+    while (!list_empty(&session->waiting) && session->running < most)
+        if (!session_run_next(session, site)) return;
     if (session->ended && session->running == 0 && list_empty(&session->waiting)) session_end_run(session, site);
 }

@@ -29,6 +29,8 @@ struct websocket_source {
     struct websockets *connections;
     struct list sessions;
     struct map *clients; /* struct websocket_client */
+    struct list held;    /* sessions whose handler has no room just now */
+    struct deadline again;
     uint64_t max_connections;
 };
 
@@ -51,7 +53,8 @@ struct websocket_site {
 };
 
 struct session {
-    struct list_node node; /* in the source */
+    struct list_node node;      /* in the source */
+    struct list_node held_node; /* in its `held` */
     struct websocket_source *source;
     struct websocket *ws; /* NULL while it is not open */
     char id[WEBSOCKET_ID_SIZE];
@@ -92,6 +95,8 @@ void session_open(struct session *session, const struct websocket_start *start);
 /* No connection (any more). */
 void session_end(struct session *session, int code, struct slice reason);
 void session_pump_soon(struct session *session);
+/* True when the handler's queue is full: the session is run again in a moment. What it would be refused waits. */
+bool session_must_wait(struct session *session, const struct websocket_site *site, const struct site_route *route);
 void session_free(struct session *session);
 struct websocket_client *client_find(const struct websocket_source *s, struct slice key);
 /* Whom a connection counts for: an identity, or else an address. In the invocation's arena. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define SESSION_FIRST_BLOCK 512
+#define ROOM_RETRY_MS 20
 
 /* --- clients --- */
 
@@ -46,6 +47,28 @@ static void on_pump(struct turn_task *task) {
 
 void session_pump_soon(struct session *session) {
     turn_add(loop_turn(session->source->loop), &session->pump);
+}
+
+static void on_again(struct deadline *d) {
+    struct websocket_source *s = container_of(d, struct websocket_source, again);
+    list_each (&s->held, node) {
+        struct session *session = list_entry(node, struct session, held_node);
+        list_remove(node);
+        session_pump_soon(session);
+    }
+}
+
+bool session_must_wait(struct session *session, const struct websocket_site *site, const struct site_route *route) {
+    struct websocket_source *s = session->source;
+    struct executor *executor = route->route.executor;
+    uint32_t retry_after_s;
+    bool full = executor->ops->room(executor, &retry_after_s) == FAILURE_QUEUE_FULL ||
+                site->pipeline->in_flight >= site->pipeline->in_flight_limit;
+    if (!full) return false;
+    if (!list_holds(&s->held, &session->held_node)) list_push(&s->held, &session->held_node);
+    if (!deadline_armed(&s->again))
+        deadline_arm(loop_deadlines(s->loop), &s->again, clock_now_ms(loop_clock(s->loop)) + ROOM_RETRY_MS);
+    return true;
 }
 
 /* Without what only the handshake's own invocation needs: the parts that a guard made of the claims can be made again.
@@ -114,6 +137,7 @@ void session_free(struct session *session) {
     list_each (&session->waiting, node) message_free(list_entry(node, struct message, node));
     turn_remove(&session->pump);
     list_remove(&session->node);
+    list_remove(&session->held_node);
     struct websocket_source *s = session->source;
     client_release(s, session->client);
     arena_free(&session->memory);
@@ -149,6 +173,8 @@ struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
     s->max_connections = UINT64_MAX;
     s->connections = websockets_new(l, &connection_ops);
     list_init(&s->sessions);
+    list_init(&s->held);
+    s->again.on_due = on_again;
     s->clients = map_new();
     return s;
 }
@@ -185,6 +211,7 @@ void websocket_source_free(struct websocket_source *s) {
     if (!s) return;
     /* Sessions that a gateway which is taken down by force has left. */
     list_each (&s->sessions, node) session_free(list_entry(node, struct session, node));
+    deadline_disarm(loop_deadlines(s->loop), &s->again);
     websockets_free(s->connections);
     map_free(s->clients);
     free(s);

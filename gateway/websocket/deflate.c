@@ -103,6 +103,7 @@ void deflate_write_terms(struct buf *out, const struct deflate_terms *t) {
 
 struct inflater {
     z_stream z;
+    bool amid_message;
 };
 
 struct inflater *inflater_new(void) {
@@ -112,6 +113,7 @@ struct inflater *inflater_new(void) {
 }
 
 enum inflate_result inflater_feed(struct inflater *i, struct slice bytes, struct buf *out, uint64_t limit) {
+    i->amid_message = true;
     i->z.next_in = (Bytef *)(uintptr_t)bytes.p;
     i->z.avail_in = (uInt)bytes.n;
     do {
@@ -131,7 +133,10 @@ enum inflate_result inflater_feed(struct inflater *i, struct slice bytes, struct
 }
 
 enum inflate_result inflater_end(struct inflater *i, struct buf *out, uint64_t limit) {
+    /* A message without a byte is empty, though it should be one 00 (RFC 7692 7.2.3.6). */
+    if (!i->amid_message) return INFLATE_OK;
     enum inflate_result result = inflater_feed(i, TAIL, out, limit);
+    i->amid_message = false;
     /* A block that is cut off would take the tail, and the next message, for its own. */
     return result == INFLATE_OK && !(i->z.data_type & BETWEEN_BLOCKS) ? INFLATE_BAD : result;
 }

@@ -100,6 +100,12 @@ static enum reader_result message_end(struct reader *r, struct reader_item *item
     return text ? READER_TEXT : READER_BINARY;
 }
 
+/* Whether what came behind the first `before` bytes may stand there. */
+static bool text_goes_on(struct reader *r, size_t before) {
+    if (r->message.n == before) return true;
+    return utf8_check_feed(&r->text, slice_make(r->message.p + before, r->message.n - before));
+}
+
 static enum reader_result message_piece(struct reader *r, const struct frame_piece *p, struct reader_item *item) {
     if (p->first && p->opcode != FRAME_CONTINUATION) message_begin(r, p);
     if (p->first && is_too_big(r, p)) return fail(r, item, CLOSE_TOO_BIG, "a message that is too large");
@@ -109,8 +115,7 @@ static enum reader_result message_piece(struct reader *r, const struct frame_pie
     case INFLATE_BAD: return fail(r, item, CLOSE_BAD_DATA, "a message that cannot be decompressed");
     case INFLATE_TOO_BIG: return fail(r, item, CLOSE_TOO_BIG, "a message that is too large");
     }
-    struct slice fresh = slice_make(r->message.p + before, r->message.n - before);
-    if (r->opcode == FRAME_TEXT && fresh.n && !utf8_check_feed(&r->text, fresh))
+    if (r->opcode == FRAME_TEXT && !text_goes_on(r, before))
         return fail(r, item, CLOSE_BAD_DATA, "text that is not UTF-8");
     return p->last && p->fin ? message_end(r, item) : NOTHING_YET;
 }

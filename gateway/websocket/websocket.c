@@ -342,6 +342,8 @@ struct websocket *websocket_open(struct websockets *all, const struct websocket_
     websocket_move(ws, WEBSOCKET_OPEN);
     map_put(all->ids, websocket_id(ws), ws);
     all->counters.opened++;
+    /* Its handshake was answered before the drain. */
+    if (all->draining) deadline_arm(loop_deadlines(all->loop), &all->drain, now_ms);
     websocket_wake(ws);
     return ws;
 }

@@ -52,6 +52,7 @@ struct websockets {
     struct map *groups; /* name -> struct group */
     struct turn_task bury;
     struct deadline drain;
+    bool draining;
     char *room; /* READ_SIZE, for whoever reads just now */
     struct websockets_counters counters;
 };

@@ -26,6 +26,7 @@ static void drain_some(struct websockets *all) {
 }
 
 void websockets_drain(struct websockets *all) {
+    all->draining = true;
     drain_some(all);
     if (list_empty(&all->states[WEBSOCKET_OPEN])) return;
     deadline_arm(loop_deadlines(all->loop), &all->drain, websockets_now_ms(all) + DRAIN_EVERY_MS);

@@ -131,7 +131,8 @@ static const struct schema_field jwt_fields[] = {
      .least = 1,
      .rule = &rule_place,
      .preset_note = "`header:authorization`",
-     .about = "Where the token stands, tried in order; in the field Authorization it follows `Bearer`.",
+     .about = "Where the token stands, tried in order; in the field Authorization it follows `Bearer`. "
+              "`protocol:NAME`: a WebSocket client offers the subprotocol `NAME.TOKEN`.",
      .example = "[header:authorization, cookie:session]"},
     {.name = "leeway",
      .kind = FIELD_DURATION,

@@ -13,6 +13,8 @@ static int is(const struct execgate_message *message, const char *text) {
 static void handle(const struct execgate_message *message) {
     if (is(message, "crash")) abort();
     if (getenv("ORDERS_QUIET")) return;
+    if (message->died_in[0])
+        printf("a dead letter of %s, %s (%s): ", message->died_in, message->died_why, message->died_error);
     printf("order %s, attempt %lu: %.200s\n", message->id, message->attempt, message->body);
     fflush(stdout);
 }

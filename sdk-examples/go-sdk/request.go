@@ -96,6 +96,24 @@ func (r *Request) JSON(v any) error {
 	return json.Unmarshal(r.Body, v)
 }
 
+// Messages returns the messages of an event from a queue, each as a request: its body, and fields such as
+// Queue-Message-Id, Queue-Receive-Count and Queue-Group-Id. With "batch: 1" the event is the message.
+func (r *Request) Messages() ([]*Request, error) {
+	if r.Header("Queue-Message-Id") != "" {
+		return []*Request{r}, nil
+	}
+	var all []*Request
+	for rest := r.Body; len(rest) > 0; {
+		m := &Request{ID: r.ID, Trigger: r.Trigger, Route: r.Route, Deadline: r.Deadline, call: r.call}
+		var err error
+		if rest, err = m.read(rest); err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
 var errNoMessage = errors.New("execgate: the gateway sent an event that is no request message")
 
 // ReadRequest reads the first request message of a pipeline and returns what follows it. The body shares the memory

@@ -22,6 +22,20 @@ type Response struct {
 	Stream func(w io.Writer) error
 }
 
+// FailedMessages answers an event from a queue whose trigger says "reportFailures: true": the messages with these ids come
+// again, the others are done. Without ids all are done.
+func FailedMessages(ids ...string) *Response {
+	type failure struct {
+		ID string `json:"itemIdentifier"`
+	}
+	failures := make([]failure, 0, len(ids))
+	for _, id := range ids {
+		failures = append(failures, failure{id})
+	}
+	body, _ := json.Marshal(map[string]any{"batchItemFailures": failures})
+	return &Response{Status: 200, Body: body}
+}
+
 // Text is a response of plain text.
 func Text(status int, text string) *Response {
 	return &Response{Status: status, ContentType: "text/plain; charset=utf-8", Body: []byte(text)}

@@ -266,6 +266,39 @@ func TestTriggers(t *testing.T) {
 	}
 }
 
+func TestMessagesOfAQueue(t *testing.T) {
+	g := execgatetest.Start(t, handler(func(_ context.Context, r *request) (*response, error) {
+		messages, err := r.Messages()
+		if err != nil {
+			return nil, err
+		}
+		var failed []string
+		for _, m := range messages {
+			if string(m.Body) == "bad" {
+				failed = append(failed, m.Header("Queue-Message-Id"))
+			}
+		}
+		return execgate.FailedMessages(failed...), nil
+	}), 1)
+	const good = "POST /queue/q HTTP/1.1\r\nQueue-Message-Id: a\r\nContent-Length: 4\r\n\r\ngood"
+	const bad = "POST /queue/q HTTP/1.1\r\nQueue-Message-Id: b\r\nContent-Length: 3\r\n\r\nbad"
+	for body, answer := range map[string]string{
+		good + bad: `{"batchItemFailures":[{"itemIdentifier":"b"}]}`,
+		good:       `{"batchItemFailures":[]}`,
+	} {
+		if a := g.Call(event{Trigger: execgate.TriggerQueue, Target: "/queue/q", Body: body}); a.Body != answer {
+			t.Errorf("%+v", a)
+		}
+	}
+	only := event{Trigger: execgate.TriggerQueue, Target: "/queue/q", Body: "bad", Header: http.Header{"Queue-Message-Id": {"c"}}}
+	if a := g.Call(only); a.Body != `{"batchItemFailures":[{"itemIdentifier":"c"}]}` {
+		t.Errorf("%+v", a)
+	}
+	if a := g.Call(event{Trigger: execgate.TriggerQueue, Target: "/queue/q", Body: good + "more"}); a.Failure == "" {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestWithoutAGateway(t *testing.T) {
 	t.Setenv("EXECGATE_RUNTIME_SOCKET", "")
 	t.Setenv("EXECGATE_RUNTIME_API", "")

@@ -1,10 +1,15 @@
 import pathlib
+import signal
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from execgate import BINARY, Gateway  # noqa: E402
+
+# In the background of a shell, or under nohup, tests begin with signals ignored, and so would every process that they start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

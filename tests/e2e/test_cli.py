@@ -57,7 +57,11 @@ def test_every_command_and_option_is_in_the_man_page():
     for command in commands:
         section = re.search(rf"^\.SS {command}\n(.*?)^\.S[SH]", man, re.M | re.S)
         assert section, command
-        options = set(re.findall(r"^ +(?:-\w, )? *(--[\w-]+)", run_cli(command, "--help").stdout.split("Options:")[1], re.M))
+        help = run_cli(command, "--help").stdout
+        actions = re.findall(r"^  (\w+) +\w", help.split("Actions:")[1].split("\n\n")[0], re.M) if "Actions:" in help else []
+        assert all(re.search(rf"^\.BR .*\b{action}\b", section[1], re.M) for action in actions)
+        texts = [run_cli(command, action, "--help").stdout for action in actions] or [help]
+        options = {o for text in texts for o in re.findall(r"^ +(?:-\w, )? *(--[\w-]+)", text.split("Options:")[1], re.M)}
         assert "--help" in options
         missing = {o for o in options - {"--help"} if not re.search(rf"{o}(?![\w-])", section[1])}
         assert not missing, (command, missing)
@@ -102,7 +106,7 @@ BAD = [
     ("missing executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./nothing-here}\n", (4, 16), ["nothing-here"]),
     ("not executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./blueprint.yaml}\n", (4, 16), ["chmod +x"]),
     ("a directory", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /tmp}\n", (4, 16), ["directory"]),
-    ("a later section", "blueprint: 1\nname: a\nwebsockets: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["websockets"]),
+    ("a section of nobody", "blueprint: 1\nname: a\nplugins: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["plugins"]),
     ("alias bomb", "blueprint: 1\nname: a\nx: &x [1]\nhandlers: {a: {command: /bin/true, environment: {A: *x}}}\n", (3, 4), ["anchor"]),
     ("route conflict", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /bin/true, triggers: [{http: 'GET /x/{a}'}]}\n"
      "  b: {command: /bin/true, triggers: [{http: 'GET /x/{b}'}]}\n", (5, None), ["GET /x/{b}", "4"]),

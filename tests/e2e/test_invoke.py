@@ -166,7 +166,7 @@ def test_failures_tell_why_and_have_a_status(invoke, do, status, words):
 
 
 def test_a_timeout(invoke):
-    r = invoke("orders", "--event", "-", "--timeout", "700ms", stdin='{"do": "sleep"}')
+    r = invoke("orders", "--event", "-", "--timeout", "3s", stdin='{"do": "sleep"}')
     assert r.returncode == 6 and "did not answer in time" in r.stderr and "--debug" in r.stderr
 
 
@@ -384,7 +384,7 @@ def test_json_of_a_failure(invoke):
                           "type": "TeaError", "message": "no tea", "stack": ["main:1", "brew:2"]}
     o = json.loads(invoke("orders", "--json", "--event", "-", stdin='{"do": "die"}').stdout)
     assert o["error"]["failure"] == "handler-died" and o["logs"] == ["last words"]
-    o = json.loads(invoke("orders", "--json", "--event", "-", "--timeout", "500ms", stdin='{"do": "sleep"}').stdout)
+    o = json.loads(invoke("orders", "--json", "--event", "-", "--timeout", "3s", stdin='{"do": "sleep"}').stdout)
     assert o["error"]["failure"] == "handler-timeout"
     o = json.loads(invoke("nobody", "--json").stdout)
     assert 'no handler "nobody"' in o["error"]
@@ -446,7 +446,7 @@ def test_an_executable_that_does_not_start_is_told(tmp_path):
 # --- wrong usage ---
 
 @pytest.mark.parametrize("words,hint", [
-    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "execgate routes"), (["./nothing"], "./nothing does not exist"),
+    ([], "which handler?"), (["order"], 'did you mean "orders"'), (["zzzzzzzz"], "there are: orders"), (["./nothing"], "./nothing does not exist"),
     (["./plain.json"], "run: chmod +x ./plain.json"), (["/tmp/"], "is a directory"),
     (["blueprint.yaml", "orders"], "execgate invoke HANDLER [FILE]"), (["orders", "--event", '{"a": 1}'], "| execgate invoke"), (["/bin/cat", "blueprint.yaml"], "needs no blueprint"), (["/bin/cat", "--mode", "twice"], "runtime, once or server"),
     (["orders", "--mode", "once"], "--mode is for bare executables"), (["orders", "--event", "missing"], 'cannot open "missing"'),

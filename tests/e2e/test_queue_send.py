@@ -2,10 +2,11 @@
 import hashlib
 import json
 import os
+import resource
 import signal
 
 import pytest
-from execgate import Gateway
+from execgate import Gateway, run_cli
 from native import message
 from puppet import Request, SCRIPT, environment
 from queues import LIST, Puppet, blueprint, rows, send, send_all, shop, stats, wait_empty, wait_stats
@@ -29,6 +30,21 @@ def test_a_message_is_on_disk_before_its_sender_is_told(tmp_path):
     assert [(r["id"], r["body"]) for r in rows(tmp_path, "SELECT id, body FROM message")] == [(id, b"kept")]
 
 
+def test_a_file_that_may_not_grow_refuses_sends_and_ends_nobody(tmp_path):
+    with shop(tmp_path) as (g, env):
+        p = Puppet(env)
+        _, hard = resource.prlimit(g.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(g.pid, resource.RLIMIT_FSIZE, (0, hard))
+        refusal(g, "a", 503)
+        g.wait_log("a message could not be kept")
+        resource.prlimit(g.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        send(g, "b")
+        batch = p.batch()
+        assert batch.bodies == ["b"]
+        p.succeed(batch)
+        wait_empty(tmp_path)
+
+
 def test_a_list_is_sent_whole_or_not_at_all(tmp_path):
     with shop(tmp_path, queue=", maxMessage: 1KiB") as (g, env):
         p = Puppet(env)
@@ -46,6 +62,9 @@ def test_a_list_is_sent_whole_or_not_at_all(tmp_path):
     ('{"messages": [{}]}', "body"), ('{"messages": [{"body": 1}]}', "text"), ('{"messages": [{"body": "", "colour": "red"}]}', "colour"),
     ('{"messages": [{"body": "", "delay": "soon"}]}', "30s"), ('{"messages": [{"bodyBase64": "*"}]}', "base64"),
     ('{"messages": [{"body": "", "attributes": {"a": 1}}]}', "attributes"),
+    ('{"messages": [{"body": "a"}, {"body": 1}]}', "messages[1]: body: must be a text"),
+    ('{"messages": [{"body": "a", "bodyBase64": "AAEC"}]}', "bodyBase64: is said already"),
+    ('{"messages": [{"body": "a", "delay": 5}]}', 'a text such as "30s"'), ('[{"body": "a"}]', '{"messages": [{"body": "a teapot"}]}'),
 ])
 def test_a_list_that_makes_no_sense_is_refused(tmp_path, body, word):
     with shop(tmp_path) as (g, _):
@@ -124,6 +143,17 @@ def test_guards_stand_before_a_send_as_before_any_route(tmp_path):
 def test_another_method_of_a_send_trigger_is_not_allowed(tmp_path):
     with shop(tmp_path) as (g, _):
         assert g.request("GET", "/send").status == 405
+
+
+def test_send_routes_are_listed_and_no_handler_answers_them(tmp_path):
+    (tmp_path / "blueprint.yaml").write_text(blueprint())
+    (tmp_path / "puppet.sh").write_text(SCRIPT)
+    (tmp_path / "puppet.sh").chmod(0o755)
+    listed = run_cli("routes", tmp_path / "blueprint.yaml")
+    assert "/send" in listed.stdout and "queue orders" in listed.stdout
+    assert "1 route" in run_cli("check", tmp_path / "blueprint.yaml").stdout
+    invoked = run_cli("invoke", "puppet", tmp_path / "blueprint.yaml", "--http", "POST /send")
+    assert invoked.returncode == 2 and "sends to the queue orders" in invoked.stderr
 
 
 # --- from a handler ---

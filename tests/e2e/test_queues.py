@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import urllib.parse
 
 import pytest
 from execgate import EXAMPLES, Gateway, run_cli, wait_for
@@ -124,6 +125,27 @@ def test_a_failed_message_comes_again_and_then_goes_to_the_dead_letter_queue(tmp
         g.wait_log("dead letter", queue="orders", message_id=id)
 
 
+def test_a_handler_of_dead_letters_is_told_why_they_died(tmp_path):
+    """On either face."""
+    with opened(tmp_path, more="      - {queue: dead}\n", queue=", fifo: true") as (g, p, _):
+        id = send(g, "bad", Queue_Group_Id="a group")
+        for count in range(1, 4):
+            p.fail(p.batch(), "out of paper & ink")
+        batch = p.batch()
+        known = batch.records[0]["attributes"]
+        assert batch.ids == [id] and known["DeadLetterQueueSourceArn"].endswith(":orders")
+        assert (known["DeadLetterReason"], known["DeadLetterAttempts"]) == ("attempts used up", "3")
+        assert known["DeadLetterError"] == "Test.Failure: out of paper & ink"
+        p.fail(batch)
+        event = p.event()
+        letter, = messages_of(event)
+        assert event.target == "/queue/dead" and letter["Queue-Message-Id"] == id
+        assert {k: urllib.parse.unquote_plus(letter[f"Queue-Died-{k}"]) for k in ("In", "Why", "Error", "Attempts")} == {
+            "In": "orders", "Why": "attempts used up", "Error": "Test.Failure: out of paper & ink", "Attempts": "3"}
+        p.answer(message(event.id))
+        wait_empty(tmp_path, queue="dead")
+
+
 def test_without_a_dead_letter_queue_nothing_is_thrown_away(tmp_path):
     with Gateway(tmp_path, blueprint().replace("deadLetter: dead, ", ""), files={"puppet.sh": SCRIPT}) as g:
         p = Puppet(environment(tmp_path))
@@ -206,6 +228,30 @@ def test_a_handler_can_say_when_a_message_is_to_come_again(tmp_path):
         wait_stats(tmp_path, retried=1)
         message, = rows(tmp_path, "SELECT visible_at - due_at AS wait_ms FROM message")
         assert message["wait_ms"] >= 60 * 60 * 1000
+
+
+def test_an_exchange_says_it_with_a_field(tmp_path):
+    with opened(tmp_path, trigger=", batch: 1", concurrency=2) as (g, p, _):
+        send_all(g, ["late", "never"])
+        for _ in range(2):
+            event = p.event()
+            retry = "1h" if event.body == b"late" else "false"
+            p.answer(message(event.id, "no", 500, [("Execgate-Error", "Test.Failure"), ("Execgate-Retry", retry)]))
+        dead, = wait_deaths(tmp_path, 1)
+        assert dead["body"] == b"never" and dead["error"] == "Test.Failure: no"
+        wait_stats(tmp_path, messages=1, retried=1)
+        left, = rows(tmp_path, "SELECT m.body, visible_at - due_at AS wait_ms FROM message m JOIN queue q ON q.id = m.queue WHERE q.name = 'orders'")
+        assert left["body"] == b"late" and left["wait_ms"] >= 60 * 60 * 1000
+
+
+def test_a_retry_that_makes_no_sense_is_refused(tmp_path):
+    with opened(tmp_path) as (g, p, _):
+        send(g, "a")
+        event = p.event()
+        for retry in ('"soon"', "{}", '{"after": 3}', '{"after": "soon"}', "[]", "1"):
+            assert p.call("POST", f"/v1/invocations/{event.id}/error", '{"message": "no", "retry": %s}' % retry).status == 400
+        p.answer(message(event.id))
+        wait_empty(tmp_path)
 
 
 def test_the_native_face_shows_messages_as_a_pipeline(tmp_path):
@@ -474,3 +520,35 @@ def test_the_C_example(tmp_path, batch):
         wait_stats(tmp_path, messages=0, acknowledged=1)
         assert {d["body"]: d["attempts"] >= 2 or batch == 1 for d in dead} == {b"fail": True, b"crash": True, b"never": True}
         g.wait_output(f"order {ids[0]}, attempt")
+
+
+PYTHON = """#!/usr/bin/python3
+import execgate
+def handle(request):
+    failed = []
+    for m in request.messages():
+        print("got", m.header("Queue-Message-Id"), m.body.decode(), flush=True)
+        if m.body == b"bad":
+            failed.append(m.header("Queue-Message-Id"))
+    return execgate.failed_messages(failed)
+execgate.serve(handle)
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+def test_the_Python_template_takes_messages(tmp_path, batch):
+    library = pathlib.Path(__file__).parents[2] / "sdk-examples/templates/python/execgate.py"
+    text = blueprint(trigger=f", batch: {batch}, reportFailures: true").replace("./puppet.sh", "./handler.py")
+    with Gateway(tmp_path, text, files={"handler.py": PYTHON, "execgate.py": library.read_text()}) as g:
+        ids = send_all(g, ["good", "bad"])
+        g.wait_output(f"got {ids[0]} good")
+        dead, = wait_deaths(tmp_path, 1)
+        assert dead["id"] == ids[1] and dead["attempts"] == 3
+        wait_stats(tmp_path, messages=0, acknowledged=1)
+
+
+def test_the_C_example_as_a_handler_of_dead_letters(tmp_path):
+    text = blueprint(trigger=", reportFailures: true", more="      - {queue: dead, reportFailures: true}\n")
+    with Gateway(tmp_path, text.replace("./puppet.sh", str(EXAMPLES / "orders"))) as g:
+        id = send(g, "fail", Queue_Attributes="a=b")
+        g.wait_output(f"a dead letter of orders, attempts used up (the handler reported it as failed): order {id}, attempt 1: fail")

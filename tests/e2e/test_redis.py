@@ -1,5 +1,6 @@
 """Queues in Redis: several gateways that share one, and a Redis that comes and goes."""
 import contextlib
+import json
 import pathlib
 import signal
 
@@ -129,3 +130,34 @@ def test_wrong_urls_are_refused_at_the_start(tmp_path, url):
                                      "handlers:\n  h: {command: /bin/true}\n")
     result = run_cli("run", "b.yaml", "--listen", "127.0.0.1:0", cwd=tmp_path)
     assert result.returncode != 0 and "redis://" in result.stdout + result.stderr, result
+
+
+CLOCKED = """blueprint: 1
+name: shop
+queues:
+  orders: {{store: redis, url: "{url}"}}
+handlers:
+  tick:
+    command: ./tick.sh
+    mode: once
+    triggers: [{{schedule: rate(1 second), name: tick}}]
+"""
+
+
+def moments(*folders):
+    return [line for f in folders if (f / "runs").exists() for line in (f / "runs").read_text().split()]
+
+
+def test_a_moment_fires_in_one_of_the_gateways(tmp_path, redis):
+    one, two = tmp_path / "one", tmp_path / "two"
+    tick = {"tick.sh": '#!/bin/sh\necho "$EXECGATE_SCHEDULED_TIME" >>runs\n'}
+    for folder in (one, two):
+        folder.mkdir()
+    with Gateway(one, CLOCKED.format(url=redis.url), files=tick) as g, Gateway(two, CLOCKED.format(url=redis.url), files=tick):
+        wait_for(lambda: len(moments(one, two)) >= 5, 60, "five runs")
+        seen = len(moments(two))
+        g.stop()
+        wait_for(lambda: len(moments(two)) >= seen + 3, 60, "runs of the other alone")
+    assert len(moments(one, two)) == len(set(moments(one, two)))
+    listed = run_cli("schedule", "list", "--json", cwd=two)
+    assert listed.returncode == 0 and json.loads(listed.stdout)[0]["last"]["utc"] == max(moments(one, two)), listed.stderr

@@ -303,9 +303,9 @@ def test_invoke_runs_a_schedule_by_hand(tmp_path):
     (["next", "--count", "0"], 2, "--count takes a number from 1"),
     (["next", "--from", "tomorrow"], 2, "--from takes a moment"),
     (["next", "--from", "2026-02-29"], 2, "--from takes a moment"),
-    (["list", "--count", "3"], 2, "--count and --from are for"),
-    (["soon"], 2, "execgate schedule next"),
-    ([], 2, "execgate schedule next"),
+    (["list", "--count", "3"], 2, "--count"),
+    (["nex"], 2, 'did you mean "schedule next"'),
+    ([], 2, "Usage: execgate schedule ACTION"),
     (["next"], 0, "2"),
     (["list"], 0, "never"),
 ])

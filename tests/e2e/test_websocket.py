@@ -476,7 +476,7 @@ def test_a_reload_keeps_connections(tmp_path):
 
 def test_a_stop_closes_with_1001_and_tells_disconnect(tmp_path):
     script = """#!/bin/sh
-    echo "$EXECGATE_ROUTE $EXECGATE_CLOSE_CODE" >&2
+    echo "$EXECGATE_WEBSOCKET_ROUTE $EXECGATE_CLOSE_CODE ${#EXECGATE_CONNECTION_ID}" >&2
     printf 'Content-Type: text/plain\\n\\n'
     """
     text = """
@@ -493,7 +493,7 @@ def test_a_stop_closes_with_1001_and_tells_disconnect(tmp_path):
         ws.send(CLOSE, close_payload(1001))
         assert other.closed()[0] == 1001
         stopping.join(60)
-        wait_for(lambda: len([e for e in g.logs("output") if "$disconnect" in e.get("line", "")]) == 2)
+        wait_for(lambda: len([e for e in g.logs("output") if e.get("line") == "$disconnect 1001 32"]) == 2)
         assert g.process.returncode == 0
 
 
@@ -598,3 +598,69 @@ def test_connections_count_among_all_others(gateway):
         third.settimeout(60)
         assert third.recv(12) == b"HTTP/1.1 404"
         third.close()
+
+
+def test_a_full_queue_makes_events_wait(tmp_path):
+    """Many messages and many ends at once: none of them is refused."""
+    script = "#!/bin/sh\necho \"$EXECGATE_ROUTE $(cat)\" >&2\nprintf 'Content-Type: text/plain\\n\\n'\n"
+    text = """
+    blueprint: 1
+    name: ws
+    handlers:
+      log:
+        command: ./log
+        mode: once
+        queueLimit: 1
+        processes: {max: 1}
+        triggers: [{websocket: /ws}, {websocket: /ws, route: $disconnect}]
+    """
+    with Gateway(tmp_path, text, files={"log": script}) as g:
+        sockets = [Socket(g) for _ in range(20)]
+        for i, ws in enumerate(sockets):
+            ws.send(TEXT, f"message {i}.")
+            ws.close()
+
+        def lines(what):
+            return [e["line"] for e in g.logs("output") if what in e.get("line", "")]
+        wait_for(lambda: len(lines("$disconnect")) == 20, 60, "all ends")
+        assert len(lines("$default")) == 20
+
+
+def test_routes_are_listed(gateway):
+    g = gateway(echo("guard: none"))
+    rows = run_cli("routes", g.file).stdout
+    assert [r.split()[:3] for r in rows.splitlines() if "/ws" in r] == [["WS", "/ws", "echo"]]
+
+
+def test_a_handler_that_is_an_http_server(gateway):
+    script = """
+    #!/usr/bin/python3
+    import http.server
+    import os
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            answer = f"{self.path} {self.headers['Execgate-Websocket-Route']} ".encode() + body
+            self.send_response(200)
+            self.send_header("Content-Type", self.headers["Content-Type"] or "text/plain")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+    """
+    text = """
+    blueprint: 1
+    name: ws
+    handlers:
+      http: {command: ./server.py, mode: server, triggers: [{websocket: /ws, reply: true}, {websocket: /ws, route: hi, reply: true}]}
+    """
+    with gateway(text, files={"server.py": script}) as g, Socket(g) as ws:
+        ws.send(TEXT, '{"action": "hi"}')
+        assert ws.recv() == (TEXT, b'/websocket/ws/hi hi {"action": "hi"}')
+        ws.send(BINARY, b"\xff")
+        assert ws.recv() == (BINARY, b"/websocket/ws/$default $default \xff")

@@ -35,7 +35,7 @@ def close_payload(code, reason=""):
 
 class Refused(Exception):
     def __init__(self, answer):
-        super().__init__(f"{answer.status} {answer.body[:300]}")
+        super().__init__(repr(answer))
         self.answer = answer
 
 

@@ -272,7 +272,7 @@ def deflate_errors():
     yield Case("a distance before the beginning", "7692 7.2.2", [frame(BINARY, b"\xf2\x00\x11\x00\x00", rsv=RSV1), undone], offer=DEFLATE)
     yield Case("a stored block that is cut off", "7692 7.2.2", [frame(BINARY, b"\x00\x0a\x00\xf5\xffH", rsv=RSV1), undone], offer=DEFLATE)
     yield Case("a block that is cut off", "7692 7.2.2", [frame(BINARY, HELLO[:4], rsv=RSV1), undone], offer=DEFLATE)
-    yield Case("nothing, as if it were compressed", "7692 7.2.3.6", [frame(BINARY, b"", rsv=RSV1), undone], "/kept", DEFLATE)
+    yield Case("nothing, as if it were compressed", "7692 7.2.3.6", [frame(BINARY, b"", rsv=RSV1), EMPTY, frame(TEXT, HELLO, rsv=RSV1), text("Hello")], "/kept", DEFLATE)
     yield Case("garbage", "7692 7.2.2", [frame(BINARY, b"\xff" * 100, rsv=RSV1), undone], offer=DEFLATE)
     yield Case("an error ends it before the message is over", "7692 7.2.2", [frame(BINARY, b"\xff" * 100, rsv=RSV1, fin=False), undone], offer=DEFLATE)
     for name, bad in BAD_TEXTS.items():

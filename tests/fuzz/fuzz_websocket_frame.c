@@ -25,8 +25,14 @@ static void check_item(enum reader_result result, const struct reader_item *item
 
 static void note(struct buf *out, enum reader_result result, const struct reader_item *item) {
     check_item(result, item);
+    /* Of several things that are wrong with a compressed message, how much came at once decides which is found first.
+     */
+    if (result == READER_FAILED) {
+        buf_append_text(out, item->code == CLOSE_PROTOCOL ? "protocol" : "data");
+        return;
+    }
     buf_printf(out, "%d %d %zu ", (int)result, item->code, item->bytes.n);
-    if (result != READER_FAILED) buf_append_slice(out, item->bytes);
+    buf_append_slice(out, item->bytes);
 }
 
 static void read_all(struct slice bytes, size_t step, const struct deflate_terms *terms, struct buf *said) {

@@ -564,6 +564,59 @@ static inline void suite_an_import_keeps_id_and_time(void **state) {
     assert_int_equal(m->sent_ms, 1234567890);
 }
 
+static inline void suite_an_import_happens_once(void **state) {
+    struct desk *d = *state;
+    const struct queue_send first = {
+        .queue = SLICE("q"), .id = SLICE("old-7"), .dedup_id = SLICE("same"), .once_ms = 60000};
+    struct queue_send other = first;
+    other.queue = SLICE("other");
+    assert_false(desk_send(d, &first)->duplicate);
+    assert_false(desk_send(d, &other)->duplicate); /* each queue has its own */
+    desk_take_and_ack(d, "q", "");
+    const struct queue_sent *again = desk_send(d, &first);
+    assert_true(again->duplicate);
+    assert_string_equal(again->id, "old-7");
+    desk_expect_none(d, "q");
+    other = first;
+    other.once_ms = 0;
+    assert_false(desk_send(d, &other)->duplicate); /* its dedup id counts for nothing */
+    desk_take_and_ack(d, "q", "");
+    desk_wait(d, 60001);
+    assert_false(desk_send(d, &first)->duplicate);
+    assert_int_equal(desk_stats(d, "q").duplicates, 1);
+}
+
+static inline void suite_an_import_is_no_dedup_id(void **state) {
+    struct desk *d = *state;
+    desk_send(d, &(struct queue_send){.queue = SLICE("q"), .id = SLICE("seven"), .once_ms = 60000});
+    const struct queue_send plain = {.queue = SLICE("q"), .dedup_id = SLICE("seven")};
+    assert_false(desk_send(d, &plain)->duplicate);
+    assert_true(desk_send(d, &plain)->duplicate);
+    const struct queue_send imported = {.queue = SLICE("q"), .id = SLICE("eight"), .dedup_id = SLICE("seven")};
+    assert_false(desk_send(d, &imported)->duplicate);
+}
+
+static inline void suite_an_import_keeps_why_it_died(void **state) {
+    struct desk *d = *state;
+    const struct queue_death death = {SLICE("q"), SLICE("attempts"), SLICE("out of paper"), 5, 1234567890};
+    desk_send(
+        d,
+        &(struct queue_send){
+            .queue = SLICE("dead"), .body = SLICE("x"), .id = SLICE("old-7"), .group_id = SLICE("g"), .death = &death});
+    const struct queue_message *m = desk_take(d, "dead", "x");
+    assert_non_null(m->death);
+    assert_slice(m->death->queue, "q");
+    assert_slice(m->death->reason, "attempts");
+    assert_slice(m->death->error, "out of paper");
+    assert_int_equal(m->death->attempts, 5);
+    assert_int_equal(m->death->died_ms, 1234567890);
+    desk_wait(d, 3600000);
+    struct answer *a = desk_answer(d);
+    d->used->ops->redrive(d->used, &(struct queue_redrive){.from = SLICE("dead"), .max = 10}, desk_done(a));
+    assert_int_equal(desk_await_ok(d, a)->count, 1);
+    assert_string_equal(desk_take(d, "q", "x")->id, "old-7");
+}
+
 /* --- groups --- */
 
 static inline void suite_a_group_has_one_in_flight(void **state) {
@@ -807,6 +860,41 @@ static inline void suite_a_redrive_takes_some_elsewhere(void **state) {
     assert_int_equal(desk_redrive(d, &redrive), 1);
     desk_expect_all(d, "mended", "c");
     desk_expect_none(d, "q");
+}
+
+/* The rest of a group moves up while its page is gone through. */
+static inline void suite_a_purge_removes_whole_groups(void **state) {
+    struct desk *d = *state;
+    for (int i = 0; i < 6; i++) desk_send_group(d, i % 2 ? "A" : "B", "x");
+    struct answer *a = desk_answer(d);
+    d->used->ops->purge(d->used, SLICE("q"), 5, desk_done(a));
+    assert_int_equal(desk_await_ok(d, a)->count, 5);
+    a = desk_answer(d);
+    d->used->ops->purge(d->used, SLICE("q"), 5, desk_done(a));
+    assert_int_equal(desk_await_ok(d, a)->count, 1);
+    const struct queue_stats stats = desk_stats(d, "q");
+    assert_int_equal(stats.ready + stats.blocked + stats.delayed, 0);
+    desk_expect_none(d, "q");
+    desk_send_group(d, "A", "first");
+    desk_send_group(d, "A", "second");
+    desk_take_and_ack(d, "q", "first");
+    desk_take_and_ack(d, "q", "second");
+}
+
+static inline void suite_a_redrive_moves_whole_groups(void **state) {
+    struct desk *d = *state;
+    static const char *const bodies[] = {"1", "2", "3", "4"};
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) desk_send_group(d, "A", bodies[i]);
+    static const unsigned pages[] = {3, 1};
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        struct answer *a = desk_answer(d);
+        const struct queue_redrive redrive = {.from = SLICE("q"), .to = SLICE("other"), .max = pages[i]};
+        d->used->ops->redrive(d->used, &redrive, desk_done(a));
+        assert_int_equal(desk_await_ok(d, a)->count, pages[i]);
+    }
+    desk_expect_none(d, "q");
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) desk_take_and_ack(d, "other", bodies[i]);
+    desk_expect_none(d, "other");
 }
 
 static inline void suite_a_redriven_message_joins_its_group_last(void **state) {
@@ -1144,6 +1232,9 @@ static inline int queue_store_suite(struct yard *yard) {
         SUITE_TEST(a_batch_with_one_bad_message_is_refused),
         SUITE_TEST(bounds_are_kept),
         SUITE_TEST(an_import_keeps_id_and_time),
+        SUITE_TEST(an_import_happens_once),
+        SUITE_TEST(an_import_is_no_dedup_id),
+        SUITE_TEST(an_import_keeps_why_it_died),
         SUITE_TEST(a_group_has_one_in_flight),
         SUITE_TEST(a_failed_head_blocks_its_group),
         SUITE_TEST(a_group_keeps_order_through_delays),
@@ -1155,6 +1246,8 @@ static inline int queue_store_suite(struct yard *yard) {
         SUITE_TEST(a_purge_removes_all_page_by_page),
         SUITE_TEST(a_redrive_brings_back_all),
         SUITE_TEST(a_redrive_takes_some_elsewhere),
+        SUITE_TEST(a_purge_removes_whole_groups),
+        SUITE_TEST(a_redrive_moves_whole_groups),
         SUITE_TEST(a_redriven_message_joins_its_group_last),
         SUITE_TEST(stats_count_every_place),
         SUITE_TEST(notes_change_hands_once),

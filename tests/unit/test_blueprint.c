@@ -267,6 +267,18 @@ static const struct bad {
     {"queues: {a: {visibilityTimeout: 10ms}}\n", 3, 33, "visibilityTimeout"},
     {"queues: {a: {retry: {factor: 0}}}\n", 3, 30, "factor"},
     {"queues: {a: {send: [{batch: 1}]}}\n", 3, 21, "needs one of the keys"},
+    {"queues: {a: {send: [{queue: a}]}}\n", 3, 29, "only http triggers can send to a queue"},
+    {"queues: {a: {send: [{schedule: rate(1 day)}]}}\n", 3, 32, "only http triggers can send to a queue"},
+    {"queues: {a: {send: [{websocket: /a}]}}\n", 3, 33, "only http triggers can send to a queue"},
+    {"queues: {a: {send: [{http: GET /a}]}}\n", 3, 28, "GET has none; write POST"},
+    {"queues: {a: {send: [{http: HEAD /a}]}}\n", 3, 28, "HEAD has none; write POST"},
+    {"queues: {a: }\n", 3, 13, "expected a queue as a map of keys, found nothing; {} is an empty one"},
+    {"queues: {a: {retry: {base: 10m}}}\n", 3, 10, "`base` (600000 ms) is longer than `max` (300000 ms)"},
+    {"queues: {a: {store: redis, url: \"rediss://h\"}}\n", 3, 33, "TLS"},
+    {"queues: {a: {store: redis, url: \"http://h\"}}\n", 3, 33, "does not begin with redis://"},
+    {"queues: {a: {store: redis, url: \"redis://h:99999\"}}\n", 3, 33, "has no valid port"},
+    {"queues: {orders: {deadLetter: order-dead}, orders-dead: {}}\n", 3, 10, "did you mean \"orders-dead\"?"},
+    {"handlers: {a: {command: /a, triggers: [{schedule: \"@daily\"}]}}\n", 3, 51, "or cron(...), or rate(5 minutes)"},
     {"plugins: {}\n", 3, 1, "unknown key \"plugins\""},
     {"websockets: {paths: {/a: {}}}\n", 3, 22, "no trigger has this path"},
     {"handlers: {a: {command: /a, triggers: [{websocket: a}]}}\n", 3, 52, "a path such as"},
@@ -386,6 +398,17 @@ static void test_another_version_is_the_only_problem(void **state) {
     assert_null(parse("blueprint: 2\nsomething: else\n", &p));
     assert_int_equal(p.count, 1);
     assert_problem(&p, 1, 12, "version 2 of the format is unknown; this execgate reads version 1");
+    problems_free(&p);
+}
+
+static void test_an_unknown_key_of_a_trigger_is_told_once(void **state) {
+    (void)state;
+    struct problems p = {0};
+    assert_null(parse(
+        "blueprint: 1\nname: a\nhandlers:\n  a: {command: /a, triggers: [{schedule: rate(1 day), timezone: UTC}]}\n",
+        &p));
+    assert_int_equal(p.count, 1);
+    assert_problem(&p, 4, 55, "did you mean \"timeZone\"?");
     problems_free(&p);
 }
 
@@ -858,6 +881,7 @@ int main(void) {
         cmocka_unit_test(test_bad_blueprints),
         cmocka_unit_test(test_bad_heads),
         cmocka_unit_test(test_another_version_is_the_only_problem),
+        cmocka_unit_test(test_an_unknown_key_of_a_trigger_is_told_once),
         cmocka_unit_test(test_all_problems_in_the_order_of_the_file),
         cmocka_unit_test(test_a_mistake_in_defaults_is_told_once),
         cmocka_unit_test(test_too_many_problems),

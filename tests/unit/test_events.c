@@ -31,7 +31,8 @@ static void a_batch_with_everything(void **state) {
          .receive_count = 3,
          .sent_ms = 1584039838001,
          .first_received_ms = 1584039838002,
-         .attributes = {attributes, 1, 1}},
+         .attributes = {attributes, 1, 1},
+         .died = {SLICE("checkout"), SLICE("expired"), SLICE("no \xff"), 5}},
         {.id = SLICE("m-2"), .receipt = SLICE("r-2"), .body = SLICE(""), .receive_count = 1},
     };
     const struct queue_event queue = {.queue = SLICE("orders"), .messages = messages, .count = 2};
@@ -51,6 +52,10 @@ static void a_batch_with_everything(void **state) {
     assert_string_equal(text_at(known, "SequenceNumber"), "18446744073709551615");
     assert_string_equal(text_at(known, "MessageGroupId"), "g");
     assert_string_equal(text_at(known, "MessageDeduplicationId"), "d");
+    assert_string_equal(text_at(known, "DeadLetterQueueSourceArn"), "arn:aws:sqs:us-east-1:012345678912:checkout");
+    assert_string_equal(text_at(known, "DeadLetterReason"), "expired");
+    assert_string_equal(text_at(known, "DeadLetterError"), "no ");
+    assert_string_equal(text_at(known, "DeadLetterAttempts"), "5");
     json_t *sent = json_object_get(json_object_get(first, "messageAttributes"), "tenant");
     assert_string_equal(text_at(sent, "stringValue"), "a\"b");
     assert_string_equal(text_at(sent, "dataType"), "String");

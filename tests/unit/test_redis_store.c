@@ -1,6 +1,6 @@
 /* What is Redis' own: restarts, sudden death, silence, other gateways and other programs on the same streams. */
 #include "gateway/base/log.h"
-#include "gateway/queue/redis_address.h"
+#include "gateway/base/redis_address.h"
 #include "tests/support/redis_yard.h"
 #include <sys/mman.h>
 

@@ -296,8 +296,7 @@ static void on_tick(struct deadline *d) {
 static void a_flood_is_read_and_bounded(void **state) {
     (void)state;
     static struct rig r;
-    rig_open(&r,
-             "yes 'a line of a flood that nobody will ever read' | head -c 50000000; echo done >&2; exit 3");
+    rig_open(&r, "yes 'a line of a flood that nobody will ever read' | head -c 50000000; echo done >&2; exit 3");
     struct ticker t = {.deadline.on_due = on_tick, .rig = &r, .last_ms = clock_now_ms(r.clock)};
     on_tick(&t.deadline);
     await_log(&r, "output dropped");

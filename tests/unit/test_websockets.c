@@ -263,6 +263,15 @@ static void draining_closes_all(void **state) {
     for (size_t i = 0; i < 3; i++) assert_int_equal(f->owners[i].closed, CLOSE_GOING_AWAY);
 }
 
+/* Its handshake was answered before, and the descriptor comes after. */
+static void who_comes_during_the_drain_is_sent_away(void **state) {
+    struct fixture *f = *state;
+    websockets_drain(f->all);
+    connect_one(f, 0);
+    turn(f);
+    assert_int_equal(f->owners[0].closed, CLOSE_GOING_AWAY);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(messages_and_pings, set_up, tear_down),
@@ -274,6 +283,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(groups, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_idle_connection_owns_no_buffers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(draining_closes_all, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_comes_during_the_drain_is_sent_away, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

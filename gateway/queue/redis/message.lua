@@ -25,9 +25,11 @@ local function adopt(id, f)
     return adopted
 end
 
--- From `parked` to the stream's end.
+-- From `parked` to the stream's end. Who goes through a page of positions finds it there (position_now).
 local function unpark(q, id, f)
     local position = call('XADD', q.stream, '*', unpack(f))
+    q.unparked = q.unparked or {}
+    q.unparked['p' .. id] = position
     call('XDEL', q.parked, id)
     call('ZREM', q.late, 'p' .. id)
     local at = expires(q) and call('ZSCORE', q.expiry, 'p' .. id)
@@ -36,6 +38,11 @@ local function unpark(q, id, f)
         call('ZREM', q.expiry, 'p' .. id)
     end
     ready_in(0)
+end
+
+-- Of a message that had this position when the script began.
+local function position_now(q, position)
+    return q.unparked and q.unparked[position] or position
 end
 
 -- After the first of a group is gone, the next one is due when it would have been on its own.

@@ -117,7 +117,7 @@ end
 function steps.purge(a)
     local q = queue(a[2])
     local page = page_of(q, tonumber(a[3]), function() return true end)
-    for _, m in ipairs(page) do remove(q, m[1], field(m[2], 'group')) end
+    for _, m in ipairs(page) do remove(q, position_now(q, m[1]), field(m[2], 'group')) end
     count(q, 'purged', #page)
     return {soon, #page}
 end
@@ -125,7 +125,7 @@ end
 local function redrive_one(from, to_name, position, f)
     to_name = to_name ~= '' and to_name or field(f, 'died_in')
     if not to_name or to_name == from.name then return 0 end
-    move(from, queue(to_name), position, f, {})
+    move(from, queue(to_name), position_now(from, position), f, {})
     count(from, 'redriven', 1)
     return 1
 end

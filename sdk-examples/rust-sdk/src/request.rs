@@ -1,4 +1,5 @@
 use crate::json::{self, Json};
+use crate::response::Error;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -19,6 +20,12 @@ impl Request {
     /// Reads the first request message of a pipeline; `None` when there is no whole one. The second part is what
     /// follows it.
     pub fn read(pipeline: &[u8]) -> Option<(Request, &[u8])> {
+        let (request, rest) = Request::read_any(pipeline)?;
+        request.own("Invocation-Id")?;
+        Some((request, rest))
+    }
+
+    fn read_any(pipeline: &[u8]) -> Option<(Request, &[u8])> {
         let end = head_size(pipeline)?;
         // Values are octets (RFC 9110 section 5.5), so a client's may be no UTF-8.
         let head = String::from_utf8_lossy(&pipeline[..end]).into_owned();
@@ -28,7 +35,6 @@ impl Request {
         };
         request.read_head(&head)?;
         request.head = head;
-        request.own("Invocation-Id")?;
         let size = match request.header("Content-Length") {
             Some(text) => text.parse().ok()?,
             None => 0,
@@ -163,6 +169,22 @@ impl Request {
         Json::parse(&String::from_utf8_lossy(&self.body))
     }
 
+    /// The messages of an event from a queue, each as a request: its body, and fields such as `Queue-Message-Id`,
+    /// `Queue-Receive-Count` and `Queue-Group-Id`. With `batch: 1` the event is the message.
+    pub fn messages(&self) -> Result<Vec<Request>, Error> {
+        if self.header("Queue-Message-Id").is_some() {
+            return Ok(vec![self.clone()]);
+        }
+        let (mut all, mut rest) = (Vec::new(), self.body());
+        while !rest.is_empty() {
+            let (message, behind) = Request::read_any(rest)
+                .ok_or_else(|| Error::new("NoMessages", "the event is none of a queue"))?;
+            all.push(message);
+            rest = behind;
+        }
+        Ok(all)
+    }
+
     /// What is known of who sends the request, an object; `None` when the route has no guard.
     pub fn claims(&self) -> Option<Json> {
         Json::parse(self.own("Claims")?).ok()
@@ -282,6 +304,39 @@ mod tests {
         assert_eq!(
             (r.body(), r.deadline_ms(), rest),
             (&b"hi"[..], Some(5), &b"GET"[..])
+        );
+    }
+
+    #[test]
+    fn messages_of_a_queue() {
+        let one = "POST /queue/q HTTP/1.1\r\nQueue-Message-Id: a\r\nContent-Length: 1\r\n\r\nx";
+        let two = "POST /queue/q HTTP/1.1\r\nQueue-Message-Id: b\r\nContent-Length: 0\r\n\r\n";
+        let event = |fields: &str, body: &str| {
+            let head = "POST /queue/q HTTP/1.1\r\nExecgate-Invocation-Id: 1\r\n";
+            let text = format!(
+                "{}{}Content-Length: {}\r\n\r\n{}",
+                head,
+                fields,
+                body.len(),
+                body
+            );
+            Request::read(text.as_bytes()).unwrap().0
+        };
+        let ids = |r: &Request| -> Vec<String> {
+            let all = r.messages().unwrap();
+            all.iter()
+                .map(|m| m.header("Queue-Message-Id").unwrap().to_string())
+                .collect()
+        };
+        let batch = event("", &format!("{}{}", one, two));
+        assert_eq!(ids(&batch), ["a", "b"]);
+        assert_eq!(batch.messages().unwrap()[0].body(), b"x");
+        assert_eq!(ids(&event("Queue-Message-Id: c\r\n", "y")), ["c"]);
+        assert!(event("", "no message").messages().is_err());
+        let answer = crate::Response::failed_messages(["a"]);
+        assert_eq!(
+            answer.body,
+            br#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#
         );
     }
 

@@ -1,3 +1,4 @@
+use crate::json::Json;
 use crate::stream::Stream;
 use std::io::{self, Write};
 
@@ -27,6 +28,19 @@ impl Response {
         Response::new(status)
             .header("Content-Type", "text/plain; charset=utf-8")
             .body(text.into())
+    }
+
+    /// Answers an event from a queue whose trigger says `reportFailures: true`: the messages with these ids come again,
+    /// the others are done.
+    pub fn failed_messages<I: Into<String>>(ids: impl IntoIterator<Item = I>) -> Response {
+        let failures = ids
+            .into_iter()
+            .map(|id| Json::object([("itemIdentifier", Json::Text(id.into()))]))
+            .collect();
+        Response::json(
+            200,
+            Json::object([("batchItemFailures", Json::List(failures))]),
+        )
     }
 
     /// JSON: a [`crate::json::Json`], or what is JSON already.

@@ -53,6 +53,10 @@ class Request:
     def json(self):
         return json.loads(self.body)
 
+    def messages(self):
+        """Those of an event from a queue, each as a request: its body, and headers such as Queue-Message-Id."""
+        return [self] if self.header("Queue-Message-Id") else list(_events(self.body))
+
 
 @dataclasses.dataclass
 class Response:
@@ -67,6 +71,11 @@ def text(status, value):
 
 def as_json(status, value):
     return Response(status, [("Content-Type", "application/json")], json.dumps(value).encode() + b"\n")
+
+
+def failed_messages(ids):
+    """Answers an event from a queue with `reportFailures: true`: these messages come again, the others are done."""
+    return as_json(200, {"batchItemFailures": [{"itemIdentifier": id} for id in ids]})
 
 
 def _message(status, fields, body):

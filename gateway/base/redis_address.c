@@ -1,4 +1,4 @@
-#include "gateway/queue/redis_address.h"
+#include "gateway/base/redis_address.h"
 #include "gateway/base/url.h"
 
 #define DATABASE_MAX 65535
