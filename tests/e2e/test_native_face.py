@@ -920,7 +920,7 @@ def test_only_the_handlers_user_may_speak(tmp_path):
             os.chmod(folder, 0o755)  # the folder is one wall, the check of the peer another
             os.chmod(path, 0o777)
             assert stranger_says(env, 65534) == ["closed", "closed"]
-            assert len(g.logs("another user's process")) == 3
+            wait_for(lambda: len(g.logs("another user's process")) == 3, what="a word about each of them")
         # its own user is heard, and the stranger has taken nothing
         r = Request(g)
         api = Native(env, unix=True)
