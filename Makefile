@@ -13,13 +13,13 @@ TEST_JOBS ?= 6
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
-ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue plugins gateway/source local-api gateway/observe gateway/command
+ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue gateway/websocket plugins gateway/source local-api gateway/observe gateway/command
 PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto libjwt zlib libbrotlienc libzstd sqlite3 hiredis
 TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
-BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev libhiredis-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl tzdata redis-server util-linux mount \
+BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev libhiredis-dev libwslay-dev
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl tzdata redis-server python3-websockets util-linux mount \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
@@ -33,7 +33,7 @@ ASAN_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sani
 MODE_FLAGS ?= $(RELEASE_FLAGS)
 LINK_FLAGS ?= -pie
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DEXECGATE_VERSION='"$(VERSION)"' -I. -g $(WARNINGS) $(MODE_FLAGS) $(CFLAGS)
-LIBS = $(shell pkg-config --libs $(PACKAGES)) -lcrypt -lpthread -lm
+LIBS = $(shell pkg-config --libs $(PACKAGES)) -lwslay -lcrypt -lpthread -lm
 
 SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard $(room)/*.c $(room)/*/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
@@ -156,7 +156,7 @@ test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory sdk
 	+@$(MAKE) --no-print-directory e2e
 
-compat: $(BUILD)/execgate | $(BUILD)/.need-compat ## build handlers on the official Lambda clients and test them (COMPAT_INVOCATIONS=10000 each way, PYTEST_ARGS=...)
+compat: $(BUILD)/execgate $(BUILD)/examples/echo | $(BUILD)/.need-compat ## build handlers on the official Lambda clients and test them, and WebSocket clients of others (COMPAT_INVOCATIONS=10000 each way, PYTEST_ARGS=...)
 	$(PYTHON) -B tests/compat/build.py $(BUILD)/compat
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) -m pytest -q -p no:cacheprovider tests/compat $(PYTEST_ARGS)
 

@@ -70,7 +70,7 @@ static const struct api_route *table_find(const struct route_table *table, struc
         const struct api_route *row = &table->routes[i];
         if (!path_matches(path, row->path, &c->id)) continue;
         *known = true;
-        if (slice_equal(method, slice_of(row->method))) return row;
+        if (!row->method || slice_equal(method, slice_of(row->method))) return row;
     }
     return NULL;
 }

@@ -136,6 +136,14 @@ static void schedule_set(struct launch *l, const struct schedule_event *schedule
     launch_set(l, "EXECGATE_SCHEDULED_TIME", time);
 }
 
+static void websocket_set(struct launch *l, const struct websocket_event *e) {
+    if (!e) return;
+    variable_set(l, "EXECGATE_CONNECTION_ID", e->connection_id);
+    variable_set(l, "EXECGATE_WEBSOCKET_ROUTE", e->route_key);
+    if (e->type == WEBSOCKET_MESSAGE) variable_set(l, "EXECGATE_MESSAGE_ID", e->message_id);
+    if (e->type == WEBSOCKET_DISCONNECT) launch_set_format(l, "EXECGATE_CLOSE_CODE", "%d", e->close_code);
+}
+
 static void parameters_set(struct launch *l, const struct invocation *inv) {
     char variable[VARIABLE_NAME_MAX];
     for (size_t i = 0; i < inv->route->parameter_count; i++) {
@@ -191,6 +199,7 @@ void cgi_environment_set(struct launch *l, const struct invocation *inv, uint64_
     fields_set(l, &r->headers);
     own_set(l, inv, deadline_ms);
     schedule_set(l, inv->schedule);
+    websocket_set(l, inv->websocket);
     parameters_set(l, inv);
     identity_set(l, inv->identity);
 }

@@ -92,7 +92,7 @@ struct endpoint {
 
 /* A row of a face's table; {id} in the path stands for one segment. */
 struct api_route {
-    const char *method;
+    const char *method; /* NULL = begin says which */
     const char *path;
     void (*begin)(struct call *c);
 };

@@ -4,11 +4,16 @@
 #include "local-api/event_invoke.h"
 #include "local-api/event_queue.h"
 #include "local-api/event_schedule.h"
+#include "local-api/event_websocket.h"
 #include <assert.h>
 
 static struct slice queue_write(struct buf *out, struct invocation *inv, const char *application) {
     (void)application;
     return queue_event_write(out, inv->messages);
+}
+
+static struct slice websocket_write(struct buf *out, struct invocation *inv, const char *application) {
+    return websocket_event_write(out, &inv->arena, inv->websocket, application);
 }
 
 static struct slice scheduled_write(struct buf *out, struct invocation *inv, const char *application) {
@@ -21,6 +26,8 @@ static const struct event_shape shapes[TRIGGER_KINDS] = {
     /* The guard reads what it says (plugins/auth/authorizer_answer.h). */
     [TRIGGER_AUTHORIZER] = {.write = http_event_write, .read = event_bytes_read, .answer = EVENT_ANSWER_HTTP},
     [TRIGGER_QUEUE] = {.write = queue_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
+    /* $connect is answered as a request is, and messages with a body and a type. */
+    [TRIGGER_WEBSOCKET] = {.write = websocket_write, .read = http_answer_read, .answer = EVENT_ANSWER_HTTP},
     [TRIGGER_INVOKE] = {.write = invoke_event_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
     [TRIGGER_SCHEDULE] = {.write = scheduled_write, .read = event_bytes_read, .answer = EVENT_ANSWER_BYTES},
 };

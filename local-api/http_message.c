@@ -200,6 +200,13 @@ static void write_traceparent(struct buf *out, const struct invocation *inv) {
     buf_append_text(out, inv->trace_sampled ? "-01\r\n" : "-00\r\n");
 }
 
+static void write_websocket(struct buf *out, const struct websocket_event *e) {
+    write_field(out, SLICE("Execgate-Connection-Id"), e->connection_id);
+    write_field(out, SLICE("Execgate-Websocket-Route"), e->route_key);
+    if (e->type == WEBSOCKET_MESSAGE) write_field(out, SLICE("Execgate-Message-Id"), e->message_id);
+    if (e->type == WEBSOCKET_DISCONNECT) write_number_field(out, SLICE("Execgate-Close-Code"), (uint64_t)e->close_code);
+}
+
 static void write_scheduled_time(struct buf *out, const struct invocation *inv) {
     char time[MOMENT_SIZE];
     if (!inv->schedule) return;
@@ -220,6 +227,7 @@ void event_fields_write(struct buf *out, const struct invocation *inv, uint64_t 
     if (!slice_is_none(inv->request.client_certificate) && http_is_field_value(inv->request.client_certificate))
         write_field(out, SLICE("Execgate-Client-Certificate"), inv->request.client_certificate);
     if (inv->identity) write_field(out, SLICE("Execgate-Claims"), inv->identity->claims_json);
+    if (inv->websocket) write_websocket(out, inv->websocket);
     write_traceparent(out, inv);
     if (inv->request.host.n) write_field(out, SLICE("Host"), inv->request.host);
 }

@@ -3,6 +3,7 @@
 #include "gateway/base/json_write.h"
 #include "local-api/lambda_report.h"
 #include "local-api/native_answer.h"
+#include "local-api/native_connection.h"
 #include "local-api/native_invoke.h"
 #include "local-api/native_queue.h"
 #include "local-api/report_retry.h"
@@ -403,6 +404,13 @@ const struct api_route native_routes[] = {
     {"GET", "/v1/invocations/{id}/cancelled", cancelled_begin},
     {"POST", "/v1/queues/{id}/messages", native_queue_begin},
     {"POST", "/v1/handlers/{id}/invocations", native_invoke_begin},
+    {NULL, "/v1/connections", native_connection_begin},
+    {NULL, "/v1/connections/{id}", native_connection_begin},
+    {NULL, "/v1/connections/{id}/groups/{id}", native_connection_begin},
+    {NULL, "/@connections/{id}", native_connection_begin},
+    {NULL, "/%40connections/{id}", native_connection_begin},
+    {NULL, "/v1/groups/{id}", native_connection_begin},
+    {NULL, "/v1/groups/{id}/messages", native_connection_begin},
     {"GET", "/v1/config", config_begin},
 };
 const size_t native_route_count = ARRAY_LEN(native_routes);

@@ -82,6 +82,7 @@ static void build_trigger(struct binder *b, struct trigger_document *d, struct h
     check_trigger_keys(b, d);
     if (d->schedule) build_schedule(b, d, h, out);
     if (d->queue) build_queue_trigger(d, h, out);
+    if (d->websocket) build_websocket_trigger(b, d, h, out);
     if (!d->http) return;
     if (route_parse(d->http->text, &out->arena, &t, &e) < 0) {
         problems_add(b->problems, d->http->at, "http: %s", e.message);
@@ -97,6 +98,7 @@ void build_triggers(const struct composition *c, struct binder *b, const struct 
                     struct handler_config *h, struct blueprint *out) {
     h->http_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->http_triggers);
     h->queue_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->queue_triggers);
+    h->websocket_triggers = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->websocket_triggers);
     h->schedules = arena_zalloc(&out->arena, (triggers->count + 1) * sizeof *h->schedules);
     for (size_t i = 0; i < triggers->count; i++) build_trigger(b, composition_trigger(c, triggers, i), h, out);
 }
@@ -145,7 +147,7 @@ static void build_handler(const struct composition *c, struct binder *b, const s
     if (is_attached(c, document, h->name)) build_attached(document, h);
 }
 
-void blueprint_build(const struct composition *c, struct binder *b, const struct blueprint_document *d,
+void blueprint_build(const struct composition *c, struct binder *b, struct blueprint_document *d,
                      struct blueprint *out) {
     const struct handler_document *handlers = d->handlers.items;
     out->name = node_text(d->name);
@@ -160,6 +162,7 @@ void blueprint_build(const struct composition *c, struct binder *b, const struct
         build_triggers(c, b, &handlers[i].triggers, &out->handlers[i], out);
     }
     build_queues(c, b, d, out);
+    build_websockets(c, b, d, out);
     build_async(d, out);
     check_attach_names(b, c, out);
 }

@@ -9,7 +9,7 @@
 /* Handlers inherit from `defaults`, then everything unset gets its default. */
 void document_complete(const struct composition *c, struct arena *a, struct blueprint_document *d);
 /* Fills listeners, proxies, limits and handlers of `out`; its directory must be set. */
-void blueprint_build(const struct composition *c, struct binder *b, const struct blueprint_document *d,
+void blueprint_build(const struct composition *c, struct binder *b, struct blueprint_document *d,
                      struct blueprint *out);
 /* Its parts in build_schedule.c. */
 void build_schedule(struct binder *b, const struct trigger_document *d, struct handler_config *h,
@@ -26,6 +26,12 @@ void build_queues(const struct composition *c, struct binder *b, const struct bl
                   struct blueprint *out);
 struct queue_retry_config build_retry(const struct retry_document *d, uint64_t max_attempts);
 void check_queues(struct problems *p, const struct blueprint *model);
+/* Its parts in build_websocket.c; after the handlers. */
+void build_websocket_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                             struct blueprint *out);
+void build_websockets(const struct composition *c, struct binder *b, struct blueprint_document *d,
+                      struct blueprint *out);
+void check_websockets(struct problems *p, const struct blueprint *model);
 void check_retry(struct problems *p, struct position at, const struct queue_retry_config *retry);
 /* `key` names a queue that is not there. */
 void queue_unknown(struct problems *p, struct position at, const char *key, const struct blueprint *model,

@@ -52,7 +52,7 @@ static void check_senders(const struct composition *c, struct binder *b, const s
                           const struct handler_config *sender) {
     for (size_t i = 0; i < d->send.count; i++) {
         const struct trigger_document *t = composition_trigger(c, &d->send, i);
-        const struct node *other = t->queue ? t->queue : t->schedule;
+        const struct node *other = t->queue ? t->queue : t->schedule ? t->schedule : t->websocket;
         if (other) problems_add(b->problems, other->at, "send: only http triggers can send to a queue");
     }
     for (size_t i = 0; i < sender->http_trigger_count; i++) {

@@ -46,6 +46,10 @@ static void check_routes(struct problems *p, const struct blueprint *model) {
         for (size_t k = 0; k < h->http_trigger_count; k++)
             check_route(p, claims, &a, (struct claim){h, &h->http_triggers[k]});
     }
+    for (size_t i = 0; i < model->websocket_count; i++) {
+        const struct handler_config *h = &model->websockets[i].door;
+        if (h->http_trigger_count) check_route(p, claims, &a, (struct claim){h, h->http_triggers});
+    }
     map_free(claims);
     arena_free(&a);
 }
@@ -101,6 +105,7 @@ void check_consistency(struct problems *p, const struct blueprint_document *d, c
     check_routes(p, model);
     check_schedules(p, model);
     check_queues(p, model);
+    check_websockets(p, model);
     check_async(p, model);
 }
 

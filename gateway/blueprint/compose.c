@@ -45,31 +45,33 @@ static size_t count_trigger_fields(const struct sections *sections) {
     return count;
 }
 
-static void compose_trigger(struct composition *c, struct arena *a) {
+/* `base` and behind it what every section has to say of http triggers. */
+static void compose_trigger(const struct composition *c, struct composed_trigger *t, const struct object_schema *base,
+                            struct arena *a) {
     const struct sections *sections = c->sections;
-    struct schema_field *fields = copy_fields(a, &trigger_schema, count_trigger_fields(sections));
-    c->trigger = trigger_schema;
-    c->trigger.fields = fields;
+    struct schema_field *fields = copy_fields(a, base, count_trigger_fields(sections));
+    t->schema = *base;
+    t->schema.fields = fields;
     for (size_t i = 0; i < sections->count; i++) {
         const struct section *s = sections->items[i];
         if (!s || !s->trigger) continue;
-        c->trigger_offsets[i] = align(c->trigger.size);
-        c->trigger.size = c->trigger_offsets[i] + s->trigger->size;
-        size_t first = c->trigger.count;
-        c->trigger.count = append_fields(fields, first, s->trigger, c->trigger_offsets[i]);
-        for (size_t k = first; k < c->trigger.count; k++) fields[k].flags |= FIELD_AS_WRITTEN;
+        t->offsets[i] = align(t->schema.size);
+        t->schema.size = t->offsets[i] + s->trigger->size;
+        size_t first = t->schema.count;
+        t->schema.count = append_fields(fields, first, s->trigger, t->offsets[i]);
+        for (size_t k = first; k < t->schema.count; k++) fields[k].flags |= FIELD_AS_WRITTEN;
     }
-    c->trigger.size = align(c->trigger.size);
+    t->schema.size = align(t->schema.size);
 }
 
-/* A copy of the object whose list `key` holds composed triggers. */
-static struct object_schema compose_owner(const struct composition *c, const struct object_schema *plain,
+/* A copy of the object whose list or map `key` holds composed items. */
+static struct object_schema compose_owner(const struct composed_trigger *t, const struct object_schema *plain,
                                           const char *key, struct arena *a) {
     struct object_schema composed = *plain;
     struct schema_field *fields = copy_fields(a, plain, 0);
     struct schema_field *triggers = field_named(fields, plain->count, key);
     assert(triggers);
-    triggers->object = &c->trigger;
+    triggers->object = &t->schema;
     composed.fields = fields;
     return composed;
 }
@@ -113,11 +115,14 @@ void composition_init(struct composition *c, const struct blueprint_options *opt
                               .attach_count = options->attach_count};
     struct schema_field *fields = copy_fields(a, &blueprint_schema, c->sections->count);
     assert(c->sections->count <= SECTIONS_MAX);
-    compose_trigger(c, a);
-    c->handler = compose_owner(c, &handler_schema, "triggers", a);
-    c->queue = compose_owner(c, &queue_schema, "send", a);
+    compose_trigger(c, &c->trigger, &trigger_schema, a);
+    compose_trigger(c, &c->path, &websocket_path_schema, a);
+    c->handler = compose_owner(&c->trigger, &handler_schema, "triggers", a);
+    c->queue = compose_owner(&c->trigger, &queue_schema, "send", a);
+    c->websockets = compose_owner(&c->path, &websockets_schema, "paths", a);
     field_named(fields, blueprint_schema.count, "handlers")->object = &c->handler;
     field_named(fields, blueprint_schema.count, "queues")->object = &c->queue;
+    field_named(fields, blueprint_schema.count, "websockets")->object = &c->websockets;
     c->blueprint.fields = fields;
     for (size_t i = 0; i < c->sections->count; i++) {
         const struct section *s = c->sections->items[i];
@@ -136,7 +141,12 @@ static const void *section_part(void *composed, size_t offset, const struct obje
 
 struct trigger_document *composition_trigger(const struct composition *c, const struct bound_items *triggers,
                                              size_t index) {
-    return (struct trigger_document *)(void *)((char *)triggers->items + index * c->trigger.size);
+    return (struct trigger_document *)(void *)((char *)triggers->items + index * c->trigger.schema.size);
+}
+
+struct websocket_path_document *composition_path(const struct composition *c, const struct bound_items *paths,
+                                                 size_t index) {
+    return (struct websocket_path_document *)(void *)((char *)paths->items + index * c->path.schema.size);
 }
 
 /* Triggers without a route have no number: they were refused, or belong to another source. */
@@ -146,7 +156,29 @@ static void collect_triggers_of(const struct composition *c, size_t index, const
     for (size_t i = 0; i < items->count; i++) {
         struct trigger_document *t = composition_trigger(c, items, i);
         if (t->number == VALUE_UNSET) continue;
-        triggers[t->number] = section_part(t, c->trigger_offsets[index], schema, t->origin);
+        triggers[t->number] = section_part(t, c->trigger.offsets[index], schema, t->origin);
+    }
+}
+
+static void collect_paths(const struct composition *c, size_t index, const struct bound_items *paths,
+                          const void **triggers) {
+    const struct object_schema *schema = c->sections->items[index]->trigger;
+    for (size_t i = 0; i < paths->count; i++) {
+        struct websocket_path_document *d = composition_path(c, paths, i);
+        if (d->number == VALUE_UNSET) continue;
+        triggers[d->number] = section_part(d, c->path.offsets[index], schema, d->origin);
+    }
+}
+
+/* A path that only its triggers name says nothing to any section. */
+static void collect_silent(const struct composition *c, size_t index, struct blueprint *out, const void **triggers) {
+    const struct object_schema *schema = c->sections->items[index]->trigger;
+    for (size_t i = 0; i < out->websocket_count; i++) {
+        const struct handler_config *door = &out->websockets[i].door;
+        if (!door->http_trigger_count || triggers[door->http_triggers->number]) continue;
+        void *nothing = arena_zalloc(&out->arena, align(schema->size));
+        schema_clear(schema, nothing);
+        triggers[door->http_triggers->number] = nothing;
     }
 }
 
@@ -158,6 +190,8 @@ static const void **collect_triggers(const struct composition *c, size_t index, 
     const struct queue_document *queues = d->queues.items;
     for (size_t i = 0; i < d->handlers.count; i++) collect_triggers_of(c, index, &handlers[i].triggers, triggers);
     for (size_t i = 0; i < d->queues.count; i++) collect_triggers_of(c, index, &queues[i].send, triggers);
+    collect_paths(c, index, &d->websockets.paths, triggers);
+    collect_silent(c, index, out, triggers);
     return triggers;
 }
 

@@ -60,6 +60,8 @@ struct trigger_document {
     uint64_t missed;  /* enum schedule_missed */
     uint64_t max_missed;
     struct node *queue;
+    struct node *websocket, *route;                          /* route: of a websocket trigger */
+    uint64_t reply;                                          /* the same */
     uint64_t batch, window_ms, report_failures, concurrency; /* of a queue trigger */
     struct bound_items filter;                               /* the same: of text */
     uint64_t number; /* http_trigger_config.number, set by build.c; VALUE_UNSET = it has none */
@@ -106,6 +108,20 @@ struct handler_document {
     struct async_document async;
     struct bound_items triggers; /* of struct trigger_document */
 };
+struct websocket_path_document {
+    struct node *origin;
+    struct node *route_key;
+    struct bound_items origins, protocols; /* of text */
+    uint64_t origins_word;                 /* 1 cors, 2 any */
+    uint64_t deflate;                      /* index of off, message, connection */
+    uint64_t concurrency, max_message, max_frame, max_outbound, ping_ms, pong_ms, idle_ms;
+    uint64_t rate_per_day, burst, max_connections, max_per_client, max_groups;
+    uint64_t number; /* of its http trigger, set by build_websocket.c */
+};
+struct websockets_document {
+    struct node *origin;
+    struct bound_items paths; /* of struct websocket_path_document */
+};
 struct blueprint_document {
     struct node *origin;
     uint64_t version;
@@ -119,6 +135,7 @@ struct blueprint_document {
     struct bound_items handlers; /* of struct handler_document */
     struct node *data_directory;
     struct bound_items queues; /* of struct queue_document */
+    struct websockets_document websockets;
 };
 
 #define BLUEPRINT_VERSION 1
@@ -130,6 +147,8 @@ extern const struct object_schema handler_schema;
 extern const struct object_schema trigger_schema;
 extern const struct object_schema listener_schema;
 extern const struct object_schema queue_schema;
+extern const struct object_schema websocket_path_schema;
+extern const struct object_schema websockets_schema;
 extern const struct object_schema async_schema;
 /* What `defaults` shares with a handler. */
 extern const struct object_schema defaults_schema;

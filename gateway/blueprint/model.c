@@ -152,6 +152,12 @@ const struct queue_config *blueprint_queue(const struct blueprint *b, struct sli
     return NULL;
 }
 
+const struct websocket_config *blueprint_websocket(const struct blueprint *b, struct slice path) {
+    for (size_t i = 0; i < b->websocket_count; i++)
+        if (slice_equal(slice_of(b->websockets[i].path), path)) return &b->websockets[i];
+    return NULL;
+}
+
 struct blueprint *blueprint_hold(struct blueprint *b) {
     b->references++;
     return b;

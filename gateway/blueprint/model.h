@@ -121,6 +121,15 @@ struct queue_trigger_config {
     int line, column;
 };
 
+/* What happens on the connections of one path, for a handler. */
+struct websocket_trigger_config {
+    const char *path;
+    const char *route; /* "$connect", "$disconnect", "$default", or what routeKey finds in a message */
+    const char *text;  /* "websocket /chat join" */
+    bool reply;        /* its answer goes back as a message */
+    int line, column;
+};
+
 /* When what failed is tried again. */
 enum queue_jitter { QUEUE_JITTER_FULL, QUEUE_JITTER_NONE };
 struct queue_retry_config {
@@ -168,7 +177,30 @@ struct handler_config {
     size_t schedule_count;
     struct queue_trigger_config *queue_triggers;
     size_t queue_trigger_count;
+    struct websocket_trigger_config *websocket_triggers;
+    size_t websocket_trigger_count;
     struct async_config async;
+    int line, column;
+};
+
+/* A path that speaks WebSocket. */
+enum websocket_origins { WEBSOCKET_ORIGINS_CORS, WEBSOCKET_ORIGINS_ANY, WEBSOCKET_ORIGINS_LIST };
+struct websocket_config {
+    const char *path;      /* a pattern: "/chat", "/rooms/{room}" */
+    const char *route_key; /* "action" */
+    enum websocket_origins origins_from;
+    struct slice *origins; /* WEBSOCKET_ORIGINS_LIST */
+    size_t origin_count;
+    struct slice *protocols;
+    size_t protocol_count;
+    unsigned deflate; /* enum deflate_mode of gateway/websocket/deflate.h */
+    uint64_t concurrency;
+    uint64_t max_message, max_frame, max_outbound;
+    uint64_t ping_ms, pong_ms, idle_ms;
+    uint64_t rate_per_day, burst;             /* rate 0 = no bound */
+    uint64_t max_connections, max_per_client; /* 0 = no bound of its own */
+    uint64_t max_groups;
+    struct handler_config door; /* stands for a handler on the route of its handshakes: its name and its http trigger */
     int line, column;
 };
 
@@ -209,8 +241,10 @@ struct blueprint {
     size_t handler_count;
     struct queue_config *queues;
     size_t queue_count;
+    struct websocket_config *websockets; /* every path that has triggers */
+    size_t websocket_count;
     const char *data_directory; /* absolute */
-    size_t http_trigger_count;  /* of all handlers, and of all queues' `send` */
+    size_t http_trigger_count;  /* of all handlers, of all queues' `send`, and one of each WebSocket path */
     void **settings;            /* what each section made (section.h), in the order of the sections */
     size_t settings_count;
 };
@@ -263,6 +297,8 @@ struct blueprint *blueprint_parse(struct slice text, const char *file, const str
                                   struct problems *problems);
 /* NULL when there is none of that name. */
 const struct queue_config *blueprint_queue(const struct blueprint *b, struct slice name);
+/* The settings of a path as its triggers spell it, or NULL. */
+const struct websocket_config *blueprint_websocket(const struct blueprint *b, struct slice path);
 struct blueprint *blueprint_hold(struct blueprint *b);
 void blueprint_release(struct blueprint *b); /* NULL is fine */
 /* One --listen argument or `http:` value: "host:port", ":port", "[v6]:port", "unix:path". */

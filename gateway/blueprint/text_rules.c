@@ -1,4 +1,5 @@
 #include "gateway/blueprint/text_rules.h"
+#include "gateway/base/http_text.h"
 
 #define NAME_MAX_SIZE 64
 
@@ -87,6 +88,15 @@ const struct text_rule rule_listener = {
     "^(unix:.+|.*:[0-9]{1,5})$",
     any_text_accepts,
 };
+static bool subprotocol_accepts(struct slice text) {
+    return http_is_token(text);
+}
+static bool websocket_path_accepts(struct slice text) {
+    return text.n > 0 && text.p[0] == '/';
+}
+const struct text_rule rule_subprotocol = {"a subprotocol: a name without blanks and separators",
+                                           "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", subprotocol_accepts};
+const struct text_rule rule_websocket_path = {"a path such as `/chat`", "^/[^ ?#%]*$", websocket_path_accepts};
 const struct text_rule rule_route = {
     "a method and a pattern such as `GET /items/{id}`",
     "^[A-Z][A-Z-]* +/[^ ?#%]*$",

@@ -9,7 +9,9 @@ extern const struct text_rule rule_path;
 extern const struct text_rule rule_redis_key;
 extern const struct text_rule rule_listener;
 extern const struct text_rule rule_route;
-extern const struct text_rule rule_network; /* of trustedProxies */
+extern const struct text_rule rule_websocket_path;
+extern const struct text_rule rule_subprotocol; /* a token (RFC 6455 4.1) */
+extern const struct text_rule rule_network;     /* of trustedProxies */
 
 bool character_is_letter(char c);
 bool character_is_digit(char c);

@@ -6,10 +6,11 @@
 static const struct {
     const char *key, *kind;
 } owners[] = {
-    {"schedule", "schedule"}, {"timeZone", "schedule"}, {"input", "schedule"},  {"name", "schedule"},
-    {"jitter", "schedule"},   {"overlap", "schedule"},  {"missed", "schedule"}, {"maxMissed", "schedule"},
-    {"queue", "queue"},       {"batch", "queue"},       {"window", "queue"},    {"reportFailures", "queue"},
-    {"concurrency", "queue"}, {"filter", "queue"},
+    {"schedule", "schedule"}, {"timeZone", "schedule"}, {"input", "schedule"},      {"name", "schedule"},
+    {"jitter", "schedule"},   {"overlap", "schedule"},  {"missed", "schedule"},     {"maxMissed", "schedule"},
+    {"queue", "queue"},       {"batch", "queue"},       {"window", "queue"},        {"reportFailures", "queue"},
+    {"concurrency", "queue"}, {"filter", "queue"},      {"websocket", "websocket"}, {"route", "websocket"},
+    {"reply", "websocket"},
 };
 
 static const char *kind_of(struct slice key) {
@@ -20,14 +21,16 @@ static const char *kind_of(struct slice key) {
 
 void check_trigger_keys(struct binder *b, const struct trigger_document *d) {
     const struct node *map = d->origin;
-    const char *kind = d->schedule ? "schedule" : d->queue ? "queue" : "http";
-    if (!d->schedule && !d->queue && !d->http) return; /* which kind is meant is not known */
+    const char *kind = d->schedule ? "schedule" : d->queue ? "queue" : d->websocket ? "websocket" : "http";
+    if (!d->schedule && !d->queue && !d->websocket && !d->http) return; /* which kind is meant is not known */
     for (size_t i = 0; map && i < map->count; i++) {
         struct slice key = map->keys[i]->text;
         const char *owner = kind_of(key);
         if (strcmp(owner, kind) == 0 || slice_equal(key, slice_of(owner))) continue; /* two kinds: told already */
         if (problems_know(b->problems, map->keys[i]->at)) continue;                  /* unknown keys */
-        problems_add(b->problems, map->keys[i]->at, "%s: only %s %s trigger has it; remove it", key.p,
-                     *owner == 'h' ? "an" : "a", owner);
+        bool handshake = *owner == 'h' && d->websocket;
+        problems_add(b->problems, map->keys[i]->at, "%s: only %s %s trigger has it; remove it%s", key.p,
+                     *owner == 'h' ? "an" : "a", owner,
+                     handshake ? ", or say it of the handshake in `websockets.paths`" : "");
     }
 }

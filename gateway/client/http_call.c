@@ -68,6 +68,7 @@ static void set_call(struct http_caller *c, const struct http_call *call, struct
     curl_easy_reset(easy); /* connections stay */
     curl_set_security(easy, c->ca_file, call->url);
     curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    if (call->unix_socket) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, call->unix_socket);
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, call->method);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fields);

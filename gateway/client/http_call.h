@@ -16,6 +16,7 @@ void http_caller_free(struct http_caller *c); /* NULL is fine */
 
 struct http_call {
     const char *url;
+    const char *unix_socket; /* NULL = over TCP */
     const char *method;
     const struct fields *headers;
     struct slice body; /* absent = none */

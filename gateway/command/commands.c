@@ -5,7 +5,8 @@
 
 const struct command *const command_table[] = {&command_new,      &command_run,    &command_build, &command_invoke,
                                                &command_event,    &command_replay, &command_check, &command_routes,
-                                               &command_schedule, &command_queue,  &command_token, &command_schema};
+                                               &command_schedule, &command_queue,  &command_token, &command_connections,
+                                               &command_schema};
 const size_t command_count = ARRAY_LEN(command_table);
 
 static void print_overview(FILE *out) {
@@ -13,7 +14,7 @@ static void print_overview(FILE *out) {
           "Usage: execgate COMMAND [OPTIONS] [FILE]\n\nCommands:\n",
           out);
     for (size_t i = 0; i < command_count; i++)
-        fprintf(out, "  %-10s %s\n", command_table[i]->name, command_table[i]->summary);
+        fprintf(out, "  %-11s %s\n", command_table[i]->name, command_table[i]->summary);
     fputs(
         "\nFILE is a blueprint; without one, blueprint.yaml of the working directory is used.\n"
         "\"execgate COMMAND --help\" explains a command, \"execgate --version\" tells the version.\n\n"

@@ -57,17 +57,20 @@ static void stop_processes(struct gateway *g) {
 
 static void abort_connections(struct gateway *g) {
     http_source_abort(g->http);
+    websocket_source_abort(g->websockets);
     if (g->admin) admin_abort(g->admin);
 }
 
 static bool connections_are_over(const struct gateway *g) {
-    return http_source_is_idle(g->http) && (!g->admin || admin_is_idle(g->admin));
+    return http_source_is_idle(g->http) && websocket_source_is_idle(g->websockets) &&
+           (!g->admin || admin_is_idle(g->admin));
 }
 
 static void on_look(struct deadline *d) {
     struct gateway *g = container_of(d, struct gateway, look);
     bool again = gateway_reload_look(g);
-    if (g->stage == GATEWAY_DRAINING && gateway_in_flight(g) == 0) stop_processes(g);
+    if (g->stage == GATEWAY_DRAINING && gateway_in_flight(g) == 0 && websocket_source_is_idle(g->websockets))
+        stop_processes(g);
     if (g->stage == GATEWAY_STOPPING && pool_set_is_empty(g->pools) && connections_are_over(g) && queues_are_over(g)) {
         g->stage = GATEWAY_STOPPED;
         loop_stop(g->loop);
@@ -102,6 +105,7 @@ static void drain(struct gateway *g) {
     generation_pipeline(g->current)->draining = true;
     for (size_t i = 0; i < g->retired_count; i++) generation_pipeline(g->retired[i])->draining = true;
     http_source_drain(g->http);
+    websocket_source_drain(g->websockets);
     deadline_arm(loop_deadlines(g->loop), &g->drain_limit,
                  now + generation_blueprint(g->current)->limits.shutdown_timeout_ms);
     gateway_look_soon(g);
@@ -196,7 +200,8 @@ static int build_generation(struct gateway *g, struct blueprint *b, struct error
                                        .development_keys_url = g->dev_issuer ? dev_issuer_keys_url(g->dev_issuer)
                                                                              : NULL,
                                        .pools = g->pools,
-                                       .stores = g->stores};
+                                       .stores = g->stores,
+                                       .websockets = g->websockets};
     g->current = generation_new(&g->host, b, NULL, NULL, e);
     return g->current ? 0 : -1;
 }
@@ -225,16 +230,37 @@ static int build_client(struct gateway *g, enum gateway_issuers issuers, struct 
     return 0;
 }
 
+static struct websocket_site *present_site(void *context, struct slice path) {
+    return generation_site(((const struct gateway *)context)->current, path);
+}
+
+static void on_websocket_ended(void *context) {
+    const struct gateway *g = context;
+    if (g->http) http_source_recount(g->http);
+}
+
+static size_t count_websockets(void *context) {
+    return websocket_source_count(((const struct gateway *)context)->websockets);
+}
+
+static void build_websockets(struct gateway *g, const struct limits_config *limits) {
+    const struct websocket_source_host host = {.context = g, .site = present_site, .on_ended = on_websocket_ended};
+    g->websockets = websocket_source_new(g->loop, g->log, &host);
+    websocket_source_limit(g->websockets, limits->connections);
+}
+
 static int build(struct gateway *g, struct blueprint *b, struct clock *clock, enum gateway_issuers issuers,
                  struct error *e) {
     g->loop = loop_new(clock, e);
     if (!g->loop || build_client(g, issuers, e) < 0) return -1;
     g->stores = queue_stores_new(g->loop, g->log);
+    build_websockets(g, &b->limits);
     if (build_pools(g, &b->limits, e) < 0 || build_generation(g, b, e) < 0) return -1;
     const struct invoke_host calls = gateway_calls(g);
     runtime_api_calls(g->runtime_api, &calls);
     g->http = http_source_new(g->loop, generation_pipeline(g->current), &b->limits, e);
     if (!g->http) return -1;
+    http_source_count_also(g->http, count_websockets, g);
     g->most_header = b->limits.max_header;
     http_source_trust(g->http, b->trusted_proxies, b->trusted_proxy_count);
     return watch_signals(g, e);
@@ -379,9 +405,11 @@ void gateway_free(struct gateway *g) {
     settle(g);
     log_on_pending(g->log, NULL, NULL);
     http_source_free(g->http);
+    g->http = NULL; /* sessions end after it */
     admin_free(g->admin);
     gateway_reload_free(g);
     close_stores(g);
+    websocket_source_free(g->websockets);
     free_generations(g);
     queue_stores_free(g->stores);
     server_proxy_free(g->server_proxy);

@@ -35,7 +35,8 @@ struct invoke_host gateway_calls(struct gateway *g) {
                                 .pipeline = present_pipeline,
                                 .route = present_route,
                                 .queue = present_queue,
-                                .store = present_store};
+                                .store = present_store,
+                                .websockets = g->websockets};
 }
 
 /* A generation that was made before the store was needed opens it now. */

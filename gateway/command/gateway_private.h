@@ -12,6 +12,7 @@
 #include "gateway/observe/admin.h"
 #include "gateway/source/http_source.h"
 #include "gateway/source/invoke_host.h"
+#include "gateway/source/websocket_source.h"
 
 enum gateway_stage { GATEWAY_SERVING, GATEWAY_DRAINING, GATEWAY_STOPPING, GATEWAY_STOPPED };
 
@@ -42,6 +43,7 @@ struct gateway {
     bool on_terminal;   /* was started on one */
     bool own_listeners; /* those of the blueprint, not of the command line */
     struct http_source *http;
+    struct websocket_source *websockets;
     struct admin *admin; /* NULL = none */
     struct turn_task log_task;
     struct deadline log_retry;

@@ -84,6 +84,8 @@ static void apply_limits(struct gateway *g, const struct blueprint *b) {
     runtime_api_limit(g->runtime_api, &limits);
     http_source_follow(g->http, generation_pipeline(g->current), &limits);
     http_source_trust(g->http, b->trusted_proxies, b->trusted_proxy_count);
+    websocket_source_limit(g->websockets, b->limits.connections);
+    websocket_source_follow(g->websockets);
 }
 
 static void candidate_serve(struct gateway *g) {

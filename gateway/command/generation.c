@@ -5,6 +5,7 @@
 #include "gateway/source/invoke_source.h"
 #include "gateway/source/queue_sender.h"
 #include "gateway/source/queue_source.h"
+#include "gateway/source/websocket_source.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
 
@@ -32,6 +33,8 @@ struct generation {
     struct queue_sender **senders; /* by queue; NULL for those without `send` */
     struct queue_source **queues;  /* of the queues that have triggers */
     size_t queue_count;
+    struct websocket_site **sites; /* by WebSocket path */
+    size_t site_count;
     struct schedules *schedules; /* NULL = none, or not yet */
 };
 
@@ -122,6 +125,31 @@ static int add_senders(struct generation *g, size_t *next, struct error *e) {
     return status;
 }
 
+static struct executor *executor_of(void *context, const char *handler_name);
+
+static int add_site(struct generation *g, const struct websocket_config *w, size_t *next, struct error *e) {
+    const struct websocket_site_config config = {.source = g->host->websockets,
+                                                 .pipeline = &g->pipeline,
+                                                 .blueprint = g->blueprint,
+                                                 .config = w,
+                                                 .executor_of = executor_of,
+                                                 .context = g};
+    struct websocket_site *site = websocket_site_new(&config);
+    const struct route *door = &g->routes[*next];
+    g->sites[g->site_count++] = site;
+    int status = add_routes(g, &w->door, websocket_site_executor(site), next, e);
+    if (status == 0) websocket_site_name_parameters(site, door);
+    return status;
+}
+
+static int add_sites(struct generation *g, size_t *next, struct error *e) {
+    const struct blueprint *b = g->blueprint;
+    int status = 0;
+    g->sites = xcalloc(b->websocket_count + 1, sizeof *g->sites);
+    for (size_t i = 0; i < b->websocket_count && status == 0; i++) status = add_site(g, &b->websockets[i], next, e);
+    return status;
+}
+
 static int build_routes(struct generation *g, struct error *e) {
     size_t next = 0;
     g->routes = xcalloc(g->blueprint->http_trigger_count + 1, sizeof *g->routes);
@@ -131,6 +159,7 @@ static int build_routes(struct generation *g, struct error *e) {
         if (status < 0) return status;
     }
     int status = add_senders(g, &next, e);
+    if (status == 0) status = add_sites(g, &next, e);
     if (status < 0) return status;
     g->pipeline.router = g->router;
     return 0;
@@ -177,6 +206,18 @@ static void build_queues(struct generation *g) {
         add_source(g, &b->queues[i], triggers, collect_queue_triggers(g, &b->queues[i], triggers));
     for (size_t i = 0; i < b->handler_count; i++) add_async_source(g, i);
     free(triggers);
+}
+
+struct websocket_site *generation_site(const struct generation *g, struct slice path) {
+    for (size_t i = 0; i < g->site_count; i++)
+        if (slice_equal(websocket_site_path(g->sites[i]), path)) return g->sites[i];
+    return NULL;
+}
+
+static bool sites_are_idle(const struct generation *g) {
+    for (size_t i = 0; i < g->site_count; i++)
+        if (!websocket_site_is_idle(g->sites[i])) return false;
+    return true;
 }
 
 bool generation_has_settled(const struct generation *g) {
@@ -336,8 +377,8 @@ size_t generation_new_pools(const struct generation *g) {
 }
 
 bool generation_is_over(const struct generation *g) {
-    return g->pipeline.in_flight == 0 && generation_has_settled(g) && schedules_are_idle(g->schedules) &&
-           (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
+    return g->pipeline.in_flight == 0 && generation_has_settled(g) && sites_are_idle(g) &&
+           schedules_are_idle(g->schedules) && (!g->plugged || plugins_are_idle(g->hooks + FIRST_PLUGIN));
 }
 
 void generation_free(struct generation *g) {
@@ -350,6 +391,8 @@ void generation_free(struct generation *g) {
     pipeline_close(&g->pipeline);
     for (size_t i = 0; g->senders && i < g->blueprint->queue_count; i++) queue_sender_free(g->senders[i]);
     free(g->senders);
+    for (size_t i = 0; i < g->site_count; i++) websocket_site_free(g->sites[i]);
+    free(g->sites);
     router_free(g->router);
     free(g->routes);
     free(g->hooks);

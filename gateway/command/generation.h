@@ -19,6 +19,8 @@
 
 struct http_client;
 struct recorder;
+struct websocket_site;
+struct websocket_source;
 
 struct generation_host { /* what a gateway lends all its generations */
     struct loop *loop;
@@ -27,6 +29,7 @@ struct generation_host { /* what a gateway lends all its generations */
     const char *development_keys_url; /* NULL = keys come from the issuers themselves */
     struct pool_set *pools;
     struct queue_stores *stores;
+    struct websocket_source *websockets;
     struct recorder *recorder; /* NULL = nothing is recorded */
 };
 
@@ -67,6 +70,9 @@ enum warmth generation_warmth(const struct generation *g, const struct handler_c
 bool generation_may_keep(const struct generation *g, const struct handler_config *handler);
 /* How many pools are not the predecessor's. */
 size_t generation_new_pools(const struct generation *g);
+
+/* Of a WebSocket path as its triggers spell it; NULL when it has none. */
+struct websocket_site *generation_site(const struct generation *g, struct slice path);
 
 /* Where its queues are kept; NULL while it needs none. */
 struct queue_store *generation_store(const struct generation *g);

@@ -68,6 +68,6 @@ void command_print_help(const struct command *c, struct buf *out);
 extern const struct command *const command_table[];
 extern const size_t command_count;
 extern const struct command command_new, command_run, command_build, command_check, command_routes, command_token,
-    command_schema, command_invoke, command_event, command_replay, command_queue, command_schedule;
+    command_schema, command_invoke, command_event, command_replay, command_queue, command_schedule, command_connections;
 /* "execgate WORDS...": picks the row and runs it. */
 int command_main(int count, char **words);

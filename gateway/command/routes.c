@@ -12,7 +12,8 @@ static const struct option_row routes_options[] = {
 
 struct route_row {
     const struct handler_config *handler;
-    const struct http_trigger_config *trigger;
+    const struct http_trigger_config *trigger; /* of a WebSocket path: that of its handshake */
+    struct slice method;
 };
 
 static int slice_order(struct slice a, struct slice b) {
@@ -24,12 +25,21 @@ static int slice_order(struct slice a, struct slice b) {
 static int row_order(const void *left, const void *right) {
     const struct route_row *a = left, *b = right;
     int order = slice_order(a->trigger->pattern, b->trigger->pattern);
-    return order ? order : slice_order(a->trigger->method, b->trigger->method);
+    return order ? order : slice_order(a->method, b->method);
 }
 
 static size_t add_rows(struct route_row *rows, const struct handler_config *h) {
-    for (size_t k = 0; k < h->http_trigger_count; k++) rows[k] = (struct route_row){h, &h->http_triggers[k]};
+    for (size_t k = 0; k < h->http_trigger_count; k++)
+        rows[k] = (struct route_row){h, &h->http_triggers[k], h->http_triggers[k].method};
     return h->http_trigger_count;
+}
+
+/* The handler that is told first of a path. */
+static const struct handler_config *websocket_handler(const struct blueprint *b, const struct websocket_config *w) {
+    for (size_t i = 0; i < b->handler_count; i++)
+        for (size_t k = 0; k < b->handlers[i].websocket_trigger_count; k++)
+            if (strcmp(b->handlers[i].websocket_triggers[k].path, w->path) == 0) return &b->handlers[i];
+    return &w->door;
 }
 
 /* Every route, sorted by path; malloc'd. */
@@ -38,6 +48,9 @@ static struct route_row *sorted_rows(const struct blueprint *b, size_t count) {
     size_t n = 0;
     for (size_t i = 0; i < b->handler_count; i++) n += add_rows(rows + n, &b->handlers[i]);
     for (size_t i = 0; i < b->queue_count; i++) n += add_rows(rows + n, &b->queues[i].sender);
+    for (size_t i = 0; i < b->websocket_count; i++)
+        rows[n++] = (struct route_row){websocket_handler(b, &b->websockets[i]), b->websockets[i].door.http_triggers,
+                                       SLICE("WS")};
     qsort(rows, count, sizeof *rows, row_order);
     return rows;
 }
@@ -70,8 +83,8 @@ static void print_table(struct buf *out, const struct auth_settings *auth, const
     buf_printf(out, "%-8s %-*s %-*s%s\n", "METHOD", (int)path, "PATH", (int)handler, "HANDLER",
                guarded ? " GUARDS" : "");
     for (size_t i = 0; i < count; i++) {
-        buf_printf(out, "%-8.*s %-*.*s %-*s", SLICE_ARG(rows[i].trigger->method), (int)path,
-                   SLICE_ARG(rows[i].trigger->pattern), (int)handler, rows[i].handler->name);
+        buf_printf(out, "%-8.*s %-*.*s %-*s", SLICE_ARG(rows[i].method), (int)path, SLICE_ARG(rows[i].trigger->pattern),
+                   (int)handler, rows[i].handler->name);
         append_guards(out, auth, policy_of(auth, &rows[i]));
         buf_append_char(out, '\n');
     }
@@ -89,7 +102,7 @@ static void print_json(struct buf *out, const struct auth_settings *auth, const 
     json_open(&w, '[');
     for (size_t i = 0; i < count; i++) {
         json_open(&w, '{');
-        json_member(&w, SLICE("method"), rows[i].trigger->method);
+        json_member(&w, SLICE("method"), rows[i].method);
         json_member(&w, SLICE("path"), rows[i].trigger->pattern);
         json_member(&w, SLICE("handler"), slice_of(rows[i].handler->name));
         json_guards(&w, auth, policy_of(auth, &rows[i]));
@@ -122,7 +135,8 @@ const struct command command_routes = {
     .synopsis = "[FILE]",
     .summary = "List what a blueprint answers, with which handler, and who may ask",
     .details = "Prints every route, sorted by path. When several match a request, a static segment beats a\n"
-               "{parameter}, which beats {the-rest+}; ANY yields to a named method; GET also answers HEAD.\n"
+               "{parameter}, which beats {the-rest+}; ANY yields to a named method; GET also answers HEAD; WS is a\n"
+               "path that speaks WebSocket.\n"
                "Where the blueprint has guards, those that a request must pass are named; `none` is open to everybody.",
     .options = routes_options,
     .option_count = ARRAY_LEN(routes_options),

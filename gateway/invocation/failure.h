@@ -20,6 +20,7 @@
     X(BODY_TOO_LARGE, 413, "body-too-large", "Request body too large", LOG_INFO)                                       \
     X(URI_TOO_LONG, 414, "uri-too-long", "Request target too long", LOG_INFO)                                          \
     X(EXPECTATION, 417, "expectation-failed", "Unknown expectation", LOG_INFO)                                         \
+    X(UPGRADE_REQUIRED, 426, "upgrade-required", "A WebSocket handshake is required", LOG_INFO)                        \
     X(RATE_LIMITED, 429, "rate-limited", "Too many requests", LOG_INFO)                                                \
     X(HEADER_TOO_LARGE, 431, "header-too-large", "Request header fields too large", LOG_INFO)                          \
     X(CLIENT_GONE, 499, "client-gone", "The client left", LOG_INFO)                                                    \

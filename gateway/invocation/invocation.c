@@ -15,7 +15,7 @@ static const char *const state_names[INVOCATION_STATES] = {
 
 static const char *const trigger_names[TRIGGER_KINDS] = {
     [TRIGGER_HTTP] = "http",   [TRIGGER_AUTHORIZER] = "authorizer", [TRIGGER_INVOKE] = "invoke",
-    [TRIGGER_QUEUE] = "queue", [TRIGGER_SCHEDULE] = "schedule",
+    [TRIGGER_QUEUE] = "queue", [TRIGGER_SCHEDULE] = "schedule",     [TRIGGER_WEBSOCKET] = "websocket",
 };
 
 const char *trigger_kind_name(enum trigger_kind t) {
@@ -36,6 +36,7 @@ static void request_clear(struct request *r) {
     r->headers = (struct fields){0};
     r->host = r->client_address = r->scheme = SLICE_NONE;
     r->client_certificate = r->client_fingerprint = SLICE_NONE;
+    r->asks_websocket = false;
     r->client_port = 0;
     r->head_size = 0;
 }
@@ -47,6 +48,8 @@ static void invocation_clear(struct invocation *inv) {
     inv->client_context = SLICE_NONE;
     inv->schedule = NULL;
     inv->messages = NULL;
+    inv->websocket = NULL;
+    inv->upgrade = NULL;
     inv->held_sends = NULL;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;

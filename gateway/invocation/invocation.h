@@ -44,6 +44,7 @@ enum trigger_kind {
     TRIGGER_INVOKE,     /* bytes for a handler by its name: POST /invoke */
     TRIGGER_QUEUE,      /* messages of a queue: POST /queue/NAME */
     TRIGGER_SCHEDULE,   /* an hour has come: POST /schedule/NAME */
+    TRIGGER_WEBSOCKET,  /* something happened on a WebSocket connection: POST /websocket/PATH/ROUTE */
     TRIGGER_KINDS
 };
 const char *trigger_kind_name(enum trigger_kind t);
@@ -54,9 +55,11 @@ struct identity;
 struct schedule_event;
 struct queue_event;
 struct held_sends;
+struct http_upgrade;
 struct invocation;
 struct pipeline;
 struct route;
+struct websocket_event;
 struct worker;
 
 /* What makes invocations and delivers their outcomes. */
@@ -80,6 +83,7 @@ struct request {
     size_t head_size;                /* bytes of request line and fields as received */
     struct slice host;               /* the Host field, or the target's authority, or what a trusted proxy says */
     struct slice client_address;     /* numeric; "unix:" for a local socket */
+    bool asks_websocket;             /* its Connection and Upgrade fields, which end here, ask for one */
     uint16_t client_port;            /* 0 = unknown */
     struct slice scheme;             /* "http" or "https", as the client spoke to us or to a trusted proxy */
     struct slice client_certificate; /* its subject as RFC 2253 text; absent when the client showed none */
@@ -126,13 +130,15 @@ struct invocation {
     char id[UUID_TEXT_SIZE];         /* ours, unguessable, the same for every attempt */
     char attempt_id[UUID_TEXT_SIZE]; /* of this delivery to a worker */
     unsigned attempts;
-    struct slice request_id;               /* the client's X-Request-Id if sane, else id */
-    struct slice client_context;           /* of an invoke event: a JSON object fit for a header field, or absent */
-    const struct schedule_event *schedule; /* of a schedule's event (event.h); in the arena */
-    const struct queue_event *messages;    /* of a queue event (event.h) */
-    struct held_sends *held_sends;         /* what its answer lets go (local-api/held_sends.h) */
-    char trace_id[32];                     /* W3C trace context, hex */
-    char parent_id[16];                    /* the span the handler should take as its parent */
+    struct slice request_id;                 /* the client's X-Request-Id if sane, else id */
+    struct slice client_context;             /* of an invoke event: a JSON object fit for a header field, or absent */
+    const struct schedule_event *schedule;   /* of a schedule's event (event.h); in the arena */
+    const struct websocket_event *websocket; /* of a websocket event (event.h) */
+    struct http_upgrade *upgrade;            /* of a 101: who takes the connection over (source/http_server.h) */
+    const struct queue_event *messages;      /* of a queue event (event.h) */
+    struct held_sends *held_sends;           /* what its answer lets go (local-api/held_sends.h) */
+    char trace_id[32];                       /* W3C trace context, hex */
+    char parent_id[16];                      /* the span the handler should take as its parent */
     bool trace_sampled;
 
     struct request request;

@@ -45,7 +45,8 @@ static bool preflight_is_answered(struct invocation *inv) {
 static enum step_result step_route(struct invocation *inv) {
     struct pipeline *p = inv->pipeline;
     struct router_match match = {.values = inv->parameters};
-    if (p->draining) return step_refuse(inv, FAILURE_SHUTTING_DOWN, RETRY_AFTER_S);
+    /* Connections are told that they end; their last words and their end are still somebody's business. */
+    if (p->draining && inv->trigger != TRIGGER_WEBSOCKET) return step_refuse(inv, FAILURE_SHUTTING_DOWN, RETRY_AFTER_S);
     if (p->in_flight > p->in_flight_limit) return step_refuse(inv, FAILURE_OVERLOADED, RETRY_AFTER_S);
     if (inv->trigger != TRIGGER_HTTP) {
         assert(inv->route);

@@ -16,6 +16,12 @@ static const struct admin_endpoint endpoints[] = {
     {SLICE("GET"), SLICE("/status"), 1, admin_answer_status},
     {SLICE("POST"), SLICE("/2015-03-31/functions/*/invocations"), 0, admin_answer_invoke},
     {SLICE("POST"), SLICE("/2021-11-15/functions/*/response-streaming-invocations"), 0, admin_answer_invoke_stream},
+    {SLICE("*"), SLICE("/v1/connections"), 0, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/connections/*"), 0, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/connections/*/groups/*"), 1, admin_answer_connection},
+    {SLICE("*"), SLICE("/@connections/*"), 0, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/groups/*"), 1, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/groups/*/messages"), 0, admin_answer_connection},
 };
 
 /* --- answers --- */
@@ -84,13 +90,15 @@ static const struct admin_endpoint *find_endpoint(struct admin_request *r) {
     const struct admin_endpoint *other = NULL;
     for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
         if (!path_matches(&endpoints[i], &r->url, &r->variable)) continue;
+        if (slice_equal(endpoints[i].method, SLICE("*"))) return &endpoints[i];
         if (slice_equal(endpoints[i].method, http_exchange_method(r->exchange))) return &endpoints[i];
         other = &endpoints[i];
     }
     if (other)
         refuse_method(r, other);
     else
-        admin_reply_failure(r, FAILURE_NOT_FOUND, "there are /health, /status and the Lambda invoke API here");
+        admin_reply_failure(r, FAILURE_NOT_FOUND,
+                            "there are /health, /status, /v1/connections, /v1/groups and the Lambda invoke API here");
     return NULL;
 }
 

@@ -18,9 +18,9 @@ struct admin {
 
 struct admin_request;
 struct admin_endpoint {
-    struct slice method;
-    struct slice path; /* its segments behind '/'; one that is `*` is variable */
-    uint64_t max_body; /* 0 = as large as the limits allow */
+    struct slice method; /* "*" = the endpoint says which */
+    struct slice path;   /* its segments behind '/'; one that is `*` is variable */
+    uint64_t max_body;   /* 0 = as large as the limits allow */
     void (*answer)(struct admin_request *r);
 };
 struct admin_request {
@@ -48,6 +48,8 @@ void admin_reply_failure(struct admin_request *r, enum failure f, const char *de
 /* admin_status.c */
 void admin_answer_health(struct admin_request *r);
 void admin_answer_status(struct admin_request *r);
+/* connection_api.c */
+void admin_answer_connection(struct admin_request *r);
 /* invoke_api.c */
 void admin_answer_invoke(struct admin_request *r);
 void admin_answer_invoke_stream(struct admin_request *r);

@@ -4,6 +4,7 @@
 #include "gateway/observe/record.h"
 
 static const struct slice secret_headers[] = {
+    {"Sec-WebSocket-Protocol", 22},
     {"Authorization", 13},
     {"Proxy-Authorization", 19},
     {"Cookie", 6},

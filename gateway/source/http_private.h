@@ -84,8 +84,9 @@ struct http_exchange {
     struct MHD_Response *response; /* made, not yet queued */
     bool canned;                   /* it belongs to a struct http_canned */
     unsigned status;
-    struct body *stream; /* an answer's body that libmicrohttpd pulls from; the consumer's end */
-    int outq;            /* bytes that the kernel still had to send when the sweep looked last */
+    struct http_upgrade *upgrade; /* waits for the connection; NULL = nobody does, or it was handed over */
+    struct body *stream;          /* an answer's body that libmicrohttpd pulls from; the consumer's end */
+    int outq;                     /* bytes that the kernel still had to send when the sweep looked last */
 
     struct turn_task hand_task; /* of an answer by hand: more of it can be written */
     struct watch *hand_watch;
@@ -155,10 +156,17 @@ void pairs_settle(struct lane *lane);
 /* Hands x->response to libmicrohttpd; only at END, suspended or inside the access handler. */
 void reply_queue(struct http_exchange *x);
 bool status_has_body(int status);
+/* At END the answer goes out; before, it waits until the rest of the body has been thrown away. */
+void reply_send(struct http_exchange *x);
+void response_add_fields(struct MHD_Response *r, const struct fields *fields);
 /* Fields that are the server's to set. */
 bool field_is_ours(struct slice name);
 /* Lets go of what an ended exchange still holds of its answer. */
 void reply_forget(struct http_exchange *x);
+
+/* http_upgrade.c */
+/* The connection did not come to whoever waited for it. */
+void upgrade_forget(struct http_exchange *x);
 
 /* http_by_hand.c */
 /* Answers before END. */

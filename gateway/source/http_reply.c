@@ -38,7 +38,7 @@ static void response_add(struct MHD_Response *r, const struct field *f) {
     if (text != room) free(text);
 }
 
-static void response_add_fields(struct MHD_Response *r, const struct fields *fields) {
+void response_add_fields(struct MHD_Response *r, const struct fields *fields) {
     for (size_t i = 0; fields && i < fields->count; i++)
         if (!field_is_ours(fields->items[i].name)) response_add(r, &fields->items[i]);
 }
@@ -131,11 +131,11 @@ void reply_forget(struct http_exchange *x) {
     response_release(x);
     if (x->stream) body_release_consumer(x->stream);
     x->stream = NULL;
+    upgrade_forget(x);
     by_hand_forget(x);
 }
 
-/* At END the answer goes out; before, it waits until the rest of the body has been thrown away. */
-static void reply_send(struct http_exchange *x) {
+void reply_send(struct http_exchange *x) {
     if (x->in_call) return; /* settle looks after it */
     if (x->stage == STAGE_END) reply_queue(x);
     if (x->suspended) exchange_resume(x);

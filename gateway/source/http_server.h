@@ -123,6 +123,15 @@ void http_exchange_reply(struct http_exchange *x, const struct http_reply *reply
 void http_exchange_reply_bytes(struct http_exchange *x, int status, const struct fields *headers, char *take_bytes,
                                size_t n);
 
+/* Whoever takes a connection over once 101 has been sent. One of the two is called, once. */
+struct http_upgrade {
+    /* `early`: bytes that came behind the request; lent. Reads and writes are the taker's from now on. */
+    void (*taken)(struct http_upgrade *u, int take_fd, struct slice early);
+    void (*lost)(struct http_upgrade *u); /* the client left before */
+};
+/* Replies 101. Connection is the server's; Upgrade and the rest are in `headers`. The exchange ends as any other. */
+void http_exchange_upgrade(struct http_exchange *x, const struct fields *headers, struct http_upgrade *u);
+
 /* A reply made once and sent many times (202 with a tiny body). */
 struct http_canned;
 struct http_canned *http_canned_new(int status, const char *content_type, struct slice body);

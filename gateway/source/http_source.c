@@ -4,6 +4,7 @@
 #include "gateway/source/http_check.h"
 #include "gateway/source/http_redirect.h"
 #include "gateway/source/public_listener.h"
+#include "gateway/websocket/handshake.h"
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -22,6 +23,8 @@ struct http_source {
     struct http_server *server;
     struct stages *stages;
     struct public_listeners *listeners;
+    size_t (*count_also)(void *context); /* connections that have left HTTP; NULL = there are none */
+    void *count_context;
     bool full;         /* the listeners wait for room */
     struct list spare; /* struct request_delivery that wait for use */
 };
@@ -74,6 +77,10 @@ static void source_finish(struct invocation *inv) {
     struct http_exchange *x = d->exchange;
     d->invocation = NULL;
     if (!x) return; /* the client has left; the pipeline lets go of the outcome */
+    if (inv->upgrade) {
+        http_exchange_upgrade(x, &inv->outcome.headers, inv->upgrade);
+        return;
+    }
     bool close = d->distrusted || failure_ends_connection(inv->outcome.failure);
     struct http_reply reply = {.status = inv->outcome.status,
                                .headers = &inv->outcome.headers,
@@ -100,6 +107,7 @@ static void request_copy(struct request *r, struct arena *a, const struct http_e
     r->version = arena_copy(a, http_exchange_version(x));
     http_exchange_fields(x, a, HTTP_COPY, &r->headers);
     r->client_address = arena_copy(a, slice_of(peer->address));
+    r->asks_websocket = handshake_is_asked(&r->headers);
     r->client_port = peer->port;
     r->scheme = peer->tls ? SLICE("https") : SLICE("http");
     if (peer->tls && peer->tls->subject) {
@@ -248,7 +256,8 @@ static void on_done(struct http_exchange *x, bool replied) {
 
 /* Every client counts, whether it speaks HTTP already or not. */
 static bool source_is_full(const struct http_source *s) {
-    return http_server_connections(s->server) + stages_count_outside(s->stages) >= s->limits.connections;
+    size_t upgraded = s->count_also ? s->count_also(s->count_context) : 0;
+    return http_server_connections(s->server) + stages_count_outside(s->stages) + upgraded >= s->limits.connections;
 }
 
 static void source_follow(struct http_source *s) {
@@ -353,6 +362,15 @@ void http_source_follow(struct http_source *s, struct pipeline *p, const struct 
     s->limits = *limits;
     http_server_limit(s->server, limits->connections, limits);
     stages_limit(s->stages, limits->header_timeout_ms);
+    source_follow(s);
+}
+
+void http_source_count_also(struct http_source *s, size_t (*count)(void *context), void *context) {
+    s->count_also = count;
+    s->count_context = context;
+}
+
+void http_source_recount(struct http_source *s) {
     source_follow(s);
 }
 

@@ -25,6 +25,10 @@ int http_source_listen(struct http_source *s, const struct listener_config *c, s
  * are opened; the connections of those that are gone end with their next reply. Changes nothing when it fails. */
 int http_source_relisten(struct http_source *s, const struct listener_config *listeners, size_t count,
                          struct error *e) MUST_CHECK;
+/* Connections that were upgraded are clients still: how many there are, asked whenever one more is accepted.
+ * http_source_recount says that one has ended. */
+void http_source_count_also(struct http_source *s, size_t (*count)(void *context), void *context);
+void http_source_recount(struct http_source *s);
 size_t http_source_listener_count(const struct http_source *s);
 const char *http_source_address(const struct http_source *s, size_t index); /* until http_source_drain */
 enum listener_scheme http_source_scheme(const struct http_source *s, size_t index);

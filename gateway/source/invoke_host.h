@@ -9,6 +9,7 @@ struct pipeline;
 struct queue_config;
 struct queue_store;
 struct route;
+struct websocket_source;
 
 struct invoke_host {
     void *context;
@@ -19,4 +20,5 @@ struct invoke_host {
     const struct queue_config *(*queue)(void *context, struct slice name);
     /* Where queues are kept; opened, which takes a moment, if nothing needed it before. NULL when it cannot be used. */
     struct queue_store *(*store)(void *context, struct error *e);
+    struct websocket_source *websockets; /* open connections; NULL = there are none */
 };

@@ -51,7 +51,7 @@ int lane_start(struct lane *lane, struct http_server *s, struct error *e) {
     list_init(&lane->pairs);
     lane->task.phase = s->config.phase;
     lane->task.run = lane_run;
-    unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
     if (s->config.log && log_wants(s->config.log, LOG_DEBUG)) flags |= MHD_USE_ERROR_LOG;
     lane->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_on_call, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, s,

@@ -29,14 +29,18 @@ static bool value_equals(struct json_value value, struct slice wanted, struct ar
     return false;
 }
 
-static bool filter_fits(const struct filter_config *f, struct slice body, struct arena *a) {
+struct json_value queue_filter_member(struct slice body, struct slice path, struct arena *a) {
     struct json_value value = {.kind = JSON_OBJECT, .raw = body};
-    struct slice rest = f->path, member;
-    while (slice_next(&rest, '.', &member)) {
-        if (value.kind != JSON_OBJECT) return false;
+    struct slice member;
+    while (slice_next(&path, '.', &member)) {
+        if (value.kind != JSON_OBJECT) return (struct json_value){.kind = JSON_INVALID};
         value = member_of(value.raw, member, a);
     }
-    return value_equals(value, f->value, a);
+    return value;
+}
+
+static bool filter_fits(const struct filter_config *f, struct slice body, struct arena *a) {
+    return value_equals(queue_filter_member(body, f->path, a), f->value, a);
 }
 
 bool queue_filter_fits(const struct queue_trigger_config *t, struct slice body) {

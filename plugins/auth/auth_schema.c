@@ -29,10 +29,10 @@ static const struct text_rule rule_audience = {"a name for this application", "^
 static const struct text_rule rule_jwks = {"discover, an https URL or file:PATH",
                                            "^(discover|https://.+|http://.+|file:.+)$", any_text};
 static const struct text_rule rule_algorithm = {"an algorithm such as RS256", "^[A-Za-z0-9]+$", any_text};
-static const struct text_rule rule_place = {"header:NAME, cookie:NAME or query:NAME",
-                                            "^(header|cookie|query):[A-Za-z0-9!#$%&'*+.^_`|~-]+$", any_text};
-static const struct text_rule rule_credential = {"header:NAME, cookie:NAME, query:NAME, or none",
-                                                 "^(none|(header|cookie|query):[A-Za-z0-9!#$%&'*+.^_`|~-]+)$",
+static const struct text_rule rule_place = {"header:NAME, cookie:NAME, query:NAME or protocol:NAME",
+                                            "^(header|cookie|query|protocol):[A-Za-z0-9!#$%&'*+.^_`|~-]+$", any_text};
+static const struct text_rule rule_credential = {"header:NAME, cookie:NAME, query:NAME, protocol:NAME, or none",
+                                                 "^(none|(header|cookie|query|protocol):[A-Za-z0-9!#$%&'*+.^_`|~-]+)$",
                                                  any_text};
 static const struct text_rule rule_users = {"file:PATH", "^file:.+$", any_text};
 static const struct text_rule rule_field_name = {"the name of a header field", "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
@@ -131,7 +131,8 @@ static const struct schema_field jwt_fields[] = {
      .least = 1,
      .rule = &rule_place,
      .preset_note = "`header:authorization`",
-     .about = "Where the token stands, tried in order; in the field Authorization it follows `Bearer`.",
+     .about = "Where the token stands, tried in order; in the field Authorization it follows `Bearer`. "
+              "`protocol:NAME`: a WebSocket client offers the subprotocol `NAME.TOKEN`.",
      .example = "[header:authorization, cookie:session]"},
     {.name = "leeway",
      .kind = FIELD_DURATION,

@@ -3,8 +3,10 @@
 #include "gateway/base/http_text.h"
 #include "gateway/base/memory.h"
 
-static const struct slice kind_names[] = {
-    [CREDENTIAL_HEADER] = {"header", 6}, [CREDENTIAL_COOKIE] = {"cookie", 6}, [CREDENTIAL_QUERY] = {"query", 5}};
+static const struct slice kind_names[] = {[CREDENTIAL_HEADER] = {"header", 6},
+                                          [CREDENTIAL_COOKIE] = {"cookie", 6},
+                                          [CREDENTIAL_QUERY] = {"query", 5},
+                                          [CREDENTIAL_PROTOCOL] = {"protocol", 8}};
 
 const char *credential_kind_name(enum credential_kind k) {
     return kind_names[k].p;
@@ -18,7 +20,7 @@ int credential_place_parse(struct slice text, struct credential_place *p, struct
         *p = (struct credential_place){(enum credential_kind)i, text};
         return text.n && http_is_token(text) ? 0 : error_set(e, ERROR_BLUEPRINT, "a name must follow \"%s:\"", kind.p);
     }
-    return error_set(e, ERROR_BLUEPRINT, "expected header:NAME, cookie:NAME or query:NAME");
+    return error_set(e, ERROR_BLUEPRINT, "expected header:NAME, cookie:NAME, query:NAME or protocol:NAME");
 }
 
 /* --- finding --- */
@@ -52,6 +54,24 @@ static void search_query(struct search *s, struct slice query, struct arena *a) 
         search_meets(s, url_decode(a, name, URL_PLUS_IS_BLANK), url_decode(a, value, URL_PLUS_IS_BLANK));
 }
 
+/* NAME.CREDENTIAL among the subprotocols that a WebSocket client offers: the only place that a page can fill. */
+static bool protocol_carries(struct slice offered, struct slice name) {
+    return offered.n > name.n && offered.p[name.n] == '.' && slice_starts_with(offered, name);
+}
+
+static void search_protocols(struct search *s, struct slice list) {
+    struct slice offered;
+    while (slice_next(&list, ',', &offered)) {
+        offered = slice_trim(offered);
+        if (!protocol_carries(offered, s->name)) continue;
+        search_meets(s, s->name, slice_make(offered.p + s->name.n + 1, offered.n - s->name.n - 1));
+    }
+}
+
+static bool is_protocol_field(const struct field *f) {
+    return slice_equal_nocase(f->name, SLICE("sec-websocket-protocol"));
+}
+
 static void search_header(struct search *s, const struct fields *f) {
     s->hits = fields_count(f, s->name);
     s->value = fields_get(f, s->name);
@@ -72,6 +92,10 @@ static struct search search_place(const struct credential_place *p, struct invoc
     case CREDENTIAL_COOKIE:
         for (size_t i = 0; i < f->count; i++)
             if (slice_equal_nocase(f->items[i].name, SLICE("cookie"))) search_cookies(&s, f->items[i].value);
+        break;
+    case CREDENTIAL_PROTOCOL:
+        for (size_t i = 0; i < f->count; i++)
+            if (is_protocol_field(&f->items[i])) search_protocols(&s, f->items[i].value);
         break;
     }
     return s;
@@ -147,10 +171,36 @@ static void strip_query(struct slice name, struct invocation *inv) {
     buf_free(&query);
 }
 
+static struct slice protocols_without(struct slice list, struct slice name, struct arena *a) {
+    struct buf rest = {0};
+    struct slice offered;
+    while (slice_next(&list, ',', &offered)) {
+        offered = slice_trim(offered);
+        if (protocol_carries(offered, name)) continue;
+        if (rest.n) buf_append_text(&rest, ", ");
+        buf_append_slice(&rest, offered);
+    }
+    struct slice kept = arena_copy(a, rest.n ? buf_slice(&rest) : SLICE(""));
+    buf_free(&rest);
+    return kept;
+}
+
+static void strip_protocol(struct slice name, struct invocation *inv) {
+    struct fields *f = &inv->request.headers;
+    size_t kept = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        struct field field = f->items[i];
+        if (is_protocol_field(&field)) field.value = protocols_without(field.value, name, &inv->arena);
+        if (!is_protocol_field(&field) || field.value.n) f->items[kept++] = field;
+    }
+    f->count = kept;
+}
+
 void credential_strip(const struct credential_place *p, struct invocation *inv) {
     switch (p->kind) {
     case CREDENTIAL_HEADER: fields_remove(&inv->request.headers, p->name); break;
     case CREDENTIAL_COOKIE: strip_cookie(p->name, inv); break;
     case CREDENTIAL_QUERY: strip_query(p->name, inv); break;
+    case CREDENTIAL_PROTOCOL: strip_protocol(p->name, inv); break;
     }
 }

@@ -1,13 +1,14 @@
 /* credential.h - where in a request a token or a key stands, and how it gets out of there.
  *
- * A place is written `header:NAME`, `cookie:NAME` or `query:NAME`. A credential that is given twice in one place is
+ * A place is written `header:NAME`, `cookie:NAME`, `query:NAME` or `protocol:NAME`: a WebSocket client in a browser can
+ * set no fields, but offer the subprotocol `NAME.CREDENTIAL`. A credential that is given twice in one place is
  * nobody's: whoever reads the first and whoever reads the last would disagree about who the client is.
  */
 #pragma once
 #include "gateway/base/error.h"
 #include "gateway/invocation/invocation.h"
 
-enum credential_kind { CREDENTIAL_HEADER, CREDENTIAL_COOKIE, CREDENTIAL_QUERY };
+enum credential_kind { CREDENTIAL_HEADER, CREDENTIAL_COOKIE, CREDENTIAL_QUERY, CREDENTIAL_PROTOCOL };
 struct credential_place {
     enum credential_kind kind;
     struct slice name;
@@ -28,5 +29,5 @@ enum credential_found { CREDENTIAL_ABSENT, CREDENTIAL_FOUND, CREDENTIAL_REPEATED
  */
 enum credential_found credential_find(const struct credential_places *places, struct invocation *inv,
                                       struct slice scheme, struct slice *value);
-/* Takes it out of the request: the field, the cookie, the parameter. */
+/* Takes it out of the request: the field, the cookie, the parameter, the subprotocol. */
 void credential_strip(const struct credential_place *p, struct invocation *inv);

@@ -283,9 +283,18 @@ static const struct cors_policy *trigger_policy(struct checking *c, const struct
     return policy_add(c, &d);
 }
 
+/* A WebSocket path has origins of its own, of the same kind. */
+static void check_websocket(struct checking *c, const struct websocket_config *w) {
+    for (size_t i = 0; i < w->origin_count; i++) {
+        const char *objection = cors_origin_objection(w->origins[i]);
+        if (objection)
+            problems_add(c->problems, (struct position){w->line, w->column}, "origins: \"" SLICE_FMT "\": %s",
+                         SLICE_ARG(w->origins[i]), objection);
+    }
+}
+
 static void cors_check(const struct blueprint *b, const struct section_values *v, struct problems *p, struct arena *a,
                        void **settings) {
-    (void)b;
     struct cors_settings *s = arena_zalloc(a, sizeof *s);
     struct checking c = {s, p, a};
     s->policies = arena_zalloc(a, (v->trigger_count + 1) * sizeof *s->policies);
@@ -293,6 +302,7 @@ static void cors_check(const struct blueprint *b, const struct section_values *v
     s->trigger_count = v->trigger_count;
     s->application = application_policy(&c, v->application);
     for (size_t i = 0; i < v->trigger_count; i++) s->triggers[i] = trigger_policy(&c, v->triggers[i], v->application);
+    for (size_t i = 0; i < b->websocket_count; i++) check_websocket(&c, &b->websockets[i]);
     *settings = s;
 }
 

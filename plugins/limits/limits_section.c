@@ -341,6 +341,7 @@ static void limits_check(const struct blueprint *b, const struct section_values 
     const struct rate_limits *shared = rates_of(&c, &application->rates);
     for (size_t i = 0; i < b->handler_count; i++) check_handler(&c, &b->handlers[i], v, shared);
     for (size_t i = 0; i < b->queue_count; i++) check_handler(&c, &b->queues[i].sender, v, shared);
+    for (size_t i = 0; i < b->websocket_count; i++) check_handler(&c, &b->websockets[i].door, v, shared);
     *settings = s;
 }
 

@@ -150,11 +150,25 @@ def extract_jni(folder):
         archive.extractall(folder, [name for name in archive.namelist() if name.startswith("jni/")])
 
 
+def build_websocket_node(into):
+    folder = into / "websocket-node"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(HERE / "websocket/node", folder)
+    fetch("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+
+
+def build_websocket_go(into):
+    folder = HERE / "websocket/go"
+    fetch("go", "mod", "download", cwd=folder)
+    run("go", "build", "-mod=readonly", "-o", into / "websocket-go", ".", cwd=folder, GOPROXY="off")
+
+
 # group -> the tools it needs, what builds it; a lane's builds run one after the other.
 LANES = [
     [("rust", ["cargo"], build_rust), ("web-adapter", ["cargo"], build_web_adapter)],
     [("node", ["node", "npm", "cmake", "make", "g++", "autoreconf", "libtoolize"], build_node),
      ("cpp", ["node", "npm", "cmake", "make", "g++"], build_cpp), ("go", ["go"], build_go),
+     ("websocket-node", ["node", "npm"], build_websocket_node), ("websocket-go", ["go"], build_websocket_go),
      ("java", ["java", "javac", "mvn"], build_java), ("python", ["/usr/bin/python3"], build_python)],
 ]
 

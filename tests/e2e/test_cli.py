@@ -106,7 +106,7 @@ BAD = [
     ("missing executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./nothing-here}\n", (4, 16), ["nothing-here"]),
     ("not executable", "blueprint: 1\nname: a\nhandlers:\n  a: {command: ./blueprint.yaml}\n", (4, 16), ["chmod +x"]),
     ("a directory", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /tmp}\n", (4, 16), ["directory"]),
-    ("a later section", "blueprint: 1\nname: a\nwebsockets: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["websockets"]),
+    ("a section of nobody", "blueprint: 1\nname: a\nplugins: {}\nhandlers: {a: {command: /bin/true}}\n", (3, 1), ["plugins"]),
     ("alias bomb", "blueprint: 1\nname: a\nx: &x [1]\nhandlers: {a: {command: /bin/true, environment: {A: *x}}}\n", (3, 4), ["anchor"]),
     ("route conflict", "blueprint: 1\nname: a\nhandlers:\n  a: {command: /bin/true, triggers: [{http: 'GET /x/{a}'}]}\n"
      "  b: {command: /bin/true, triggers: [{http: 'GET /x/{b}'}]}\n", (5, None), ["GET /x/{b}", "4"]),

@@ -56,6 +56,11 @@ static const struct {
     {"query:key", "/p?xkey=abc&keyx=abc&key", NULL, NULL, CREDENTIAL_ABSENT, "", "/p?xkey=abc&keyx=abc"},
     {"query:key", "/p?key=a&key=b", NULL, NULL, CREDENTIAL_REPEATED, "", "/p"},
     {"query:key", "/p", NULL, NULL, CREDENTIAL_ABSENT, "", "/p"},
+    {"protocol:key", "/", "Sec-WebSocket-Protocol", "chat, key.a.b-c", CREDENTIAL_FOUND, "a.b-c", "chat"},
+    {"protocol:key", "/", "Sec-WebSocket-Protocol", "key.abc", CREDENTIAL_FOUND, "abc", NULL},
+    {"protocol:key", "/", "Sec-WebSocket-Protocol", "keys.abc, key, Key.abc", CREDENTIAL_ABSENT, "",
+     "keys.abc, key, Key.abc"},
+    {"protocol:key", "/", "Sec-WebSocket-Protocol", "key.a, key.b", CREDENTIAL_REPEATED, "", NULL},
 };
 
 static void credentials_are_found_and_taken_out(void **state) {

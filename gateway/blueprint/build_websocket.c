@@ -1,0 +1,150 @@
+#include "gateway/base/memory.h"
+#include "gateway/blueprint/build.h"
+#include "gateway/blueprint/route_text.h"
+
+#define ROUTE_KEY_PRESET "action"
+
+static uint64_t or_else(uint64_t value, uint64_t otherwise) {
+    return value == VALUE_UNSET ? otherwise : value;
+}
+
+void build_websocket_trigger(struct binder *b, const struct trigger_document *d, struct handler_config *h,
+                             struct blueprint *out) {
+    struct websocket_trigger_config *t = &h->websocket_triggers[h->websocket_trigger_count++];
+    struct slice route = d->route ? d->route->text : SLICE("$default");
+    *t = (struct websocket_trigger_config){.path = d->websocket->text.p,
+                                           .route = route.p,
+                                           .reply = d->reply == 1,
+                                           .line = d->websocket->at.line,
+                                           .column = d->websocket->at.column};
+    t->text = arena_printf(&out->arena, "websocket %s %s%c", t->path, t->route, 0).p;
+    if (t->reply && (slice_equal(route, SLICE("$connect")) || slice_equal(route, SLICE("$disconnect"))))
+        problems_add(b->problems, d->websocket->at, "reply: what answers %s is not a message; remove it", t->route);
+}
+
+/* --- paths --- */
+
+static struct slice *build_texts(const struct bound_items *items, size_t *count, struct arena *a) {
+    struct node *const *nodes = items->items;
+    struct slice *texts = arena_zalloc(a, (items->count + 1) * sizeof *texts);
+    for (size_t i = 0; i < items->count; i++)
+        if (nodes[i]) texts[(*count)++] = nodes[i]->text;
+    return texts;
+}
+
+/* Its handshake is a GET that takes the way of every other request. */
+static void build_door(struct binder *b, struct websocket_path_document *d, struct websocket_config *w,
+                       struct blueprint *out) {
+    struct http_trigger_config *t = arena_zalloc(&out->arena, sizeof *t);
+    struct slice text = arena_printf(&out->arena, "GET %s", w->path);
+    struct error e;
+    t->number = out->http_trigger_count++;
+    t->line = w->line;
+    t->column = w->column;
+    if (d) d->number = t->number;
+    w->door = (struct handler_config){
+        .name = w->path, .timeout_ms = out->limits.body_timeout_ms, .line = w->line, .column = w->column};
+    if (route_parse(text, &out->arena, t, &e) < 0) {
+        problems_add(b->problems, (struct position){w->line, w->column}, "websocket: %s", e.message);
+        return;
+    }
+    w->door.http_triggers = t;
+    w->door.http_trigger_count = 1;
+}
+
+static void build_path(struct binder *b, struct websocket_path_document *d, struct websocket_config *w,
+                       struct blueprint *out) {
+    w->route_key = d->route_key ? d->route_key->text.p : ROUTE_KEY_PRESET;
+    w->origins_from = d->origins_word == 2   ? WEBSOCKET_ORIGINS_ANY
+                      : d->origins.count > 0 ? WEBSOCKET_ORIGINS_LIST
+                                             : WEBSOCKET_ORIGINS_CORS;
+    w->origins = build_texts(&d->origins, &w->origin_count, &out->arena);
+    w->protocols = build_texts(&d->protocols, &w->protocol_count, &out->arena);
+    w->deflate = (unsigned)d->deflate;
+    w->concurrency = d->concurrency;
+    w->max_message = d->max_message;
+    w->max_frame = or_else(d->max_frame, d->max_message);
+    w->max_outbound = d->max_outbound;
+    w->ping_ms = d->ping_ms;
+    w->pong_ms = d->pong_ms;
+    w->idle_ms = d->idle_ms;
+    w->rate_per_day = or_else(d->rate_per_day, 0);
+    w->burst = d->burst;
+    w->max_connections = or_else(d->max_connections, 0);
+    w->max_per_client = or_else(d->max_per_client, 0);
+    w->max_groups = d->max_groups;
+    build_door(b, d, w, out);
+}
+
+static struct websocket_config *websocket_named(struct blueprint *out, const char *path) {
+    for (size_t i = 0; i < out->websocket_count; i++)
+        if (strcmp(out->websockets[i].path, path) == 0) return &out->websockets[i];
+    return NULL;
+}
+
+/* A path that only triggers name has the defaults. */
+static void build_unsaid(struct binder *b, const struct websocket_trigger_config *t, struct blueprint *out) {
+    struct websocket_path_document defaults;
+    if (websocket_named(out, t->path)) return;
+    schema_clear(&websocket_path_schema, &defaults);
+    schema_preset(&websocket_path_schema, &defaults);
+    struct websocket_config *w = &out->websockets[out->websocket_count++];
+    *w = (struct websocket_config){.path = t->path, .line = t->line, .column = t->column};
+    build_path(b, &defaults, w, out);
+}
+
+void build_websockets(const struct composition *c, struct binder *b, struct blueprint_document *d,
+                      struct blueprint *out) {
+    const struct bound_items *paths = &d->websockets.paths;
+    size_t most = paths->count;
+    for (size_t i = 0; i < out->handler_count; i++) most += out->handlers[i].websocket_trigger_count;
+    out->websockets = arena_zalloc(&out->arena, (most + 1) * sizeof *out->websockets);
+    for (size_t i = 0; i < paths->count; i++) {
+        const struct node *key = paths->keys[i];
+        struct websocket_config *w = &out->websockets[out->websocket_count++];
+        *w = (struct websocket_config){.path = key->text.p, .line = key->at.line, .column = key->at.column};
+        build_path(b, composition_path(c, paths, i), w, out);
+    }
+    for (size_t i = 0; i < out->handler_count; i++)
+        for (size_t k = 0; k < out->handlers[i].websocket_trigger_count; k++)
+            build_unsaid(b, &out->handlers[i].websocket_triggers[k], out);
+}
+
+/* --- checks --- */
+
+static struct position position_of(const struct websocket_trigger_config *t) {
+    return (struct position){t->line, t->column};
+}
+
+static void check_twice(struct problems *p, const struct websocket_trigger_config *t, const struct blueprint *model) {
+    for (size_t i = 0; i < model->handler_count; i++) {
+        const struct handler_config *h = &model->handlers[i];
+        for (size_t k = 0; k < h->websocket_trigger_count; k++) {
+            const struct websocket_trigger_config *first = &h->websocket_triggers[k];
+            if (first == t) return;
+            if (strcmp(first->path, t->path) != 0 || strcmp(first->route, t->route) != 0) continue;
+            problems_add(p, position_of(t), "websocket: %s %s has the handler %s on line %d already; remove one",
+                         t->path, t->route, h->name, first->line);
+            return;
+        }
+    }
+}
+
+static bool path_has_trigger(const struct blueprint *model, const char *path) {
+    for (size_t i = 0; i < model->handler_count; i++)
+        for (size_t k = 0; k < model->handlers[i].websocket_trigger_count; k++)
+            if (strcmp(model->handlers[i].websocket_triggers[k].path, path) == 0) return true;
+    return false;
+}
+
+void check_websockets(struct problems *p, const struct blueprint *model) {
+    for (size_t i = 0; i < model->handler_count; i++)
+        for (size_t k = 0; k < model->handlers[i].websocket_trigger_count; k++)
+            check_twice(p, &model->handlers[i].websocket_triggers[k], model);
+    for (size_t i = 0; i < model->websocket_count; i++) {
+        const struct websocket_config *w = &model->websockets[i];
+        if (path_has_trigger(model, w->path)) continue;
+        problems_add(p, (struct position){w->line, w->column},
+                     "%s: no trigger has this path; give a handler `websocket: %s`, or remove it", w->path, w->path);
+    }
+}
