@@ -235,18 +235,6 @@ static void on_invoke_end(void *context, const struct invoke_answer *answer) {
 
 static const struct invoke_ops wait_ops = {.reading = INVOKE_WHOLE, .on_end = on_invoke_end};
 
-void admin_answer_invoke(struct admin_request *r) {
-    enum invocation_type type;
-    struct invoke_payload payload;
-    const struct route *route = find_route(r);
-    if (!route || !read_type(r, &type) || !read_payload(r, &payload)) return;
-    switch (type) {
-    case TYPE_DRY_RUN: answer_dry_run(r); return;
-    case TYPE_EVENT: answer_event(r, route, &payload); return;
-    case TYPE_WAIT: work_begin(r, route, &payload, &wait_ops); return;
-    }
-}
-
 /* --- somebody waits for a stream --- */
 
 static void on_stream_begin(void *context, const struct invoke_answer *answer) {
@@ -269,14 +257,27 @@ static void on_stream_begin(void *context, const struct invoke_answer *answer) {
 
 static const struct invoke_ops stream_ops = {.reading = INVOKE_STREAMED, .on_end = on_stream_begin};
 
-void admin_answer_invoke_stream(struct admin_request *r) {
+/* --- by its type --- */
+
+static void answer_by_type(struct admin_request *r, const struct invoke_ops *ops) {
     enum invocation_type type;
     struct invoke_payload payload;
     const struct route *route = find_route(r);
     if (!route || !read_type(r, &type) || !read_payload(r, &payload)) return;
-    switch (type) {
-    case TYPE_DRY_RUN: answer_dry_run(r); return;
-    case TYPE_EVENT: refuse(r, &api_invalid, "an Event has no answer to stream"); return;
-    case TYPE_WAIT: work_begin(r, route, &payload, &stream_ops); return;
-    }
+    if (type == TYPE_DRY_RUN)
+        answer_dry_run(r);
+    else if (type == TYPE_WAIT)
+        work_begin(r, route, &payload, ops);
+    else if (ops->reading == INVOKE_STREAMED)
+        refuse(r, &api_invalid, "an Event has no answer to stream");
+    else
+        answer_event(r, route, &payload);
+}
+
+void admin_answer_invoke(struct admin_request *r) {
+    answer_by_type(r, &wait_ops);
+}
+
+void admin_answer_invoke_stream(struct admin_request *r) {
+    answer_by_type(r, &stream_ops);
 }

@@ -409,7 +409,7 @@ static void store_lease(struct queue_store *store, const struct queue_lease *lea
 
 static void store_close(struct queue_store *store, void (*on_closed)(void *context), void *context) {
     struct redis_store *s = store_of(store);
-    assert(!s->on_closed && list_empty(&s->watches));
+    assert(!s->on_closed && list_empty(&s->watches.list));
     s->on_closed = on_closed;
     s->closed_context = context;
     turn_add(loop_turn(s->loop), &s->start);
@@ -428,6 +428,6 @@ const struct queue_store_ops redis_ops = {
     .swap = store_swap,
     .lease = store_lease,
     .watch = redis_watch,
-    .unwatch = redis_unwatch,
+    .unwatch = queue_watch_free,
     .close = store_close,
 };

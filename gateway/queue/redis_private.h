@@ -12,6 +12,7 @@
 #include "gateway/queue/redis_link.h"
 #include "gateway/queue/redis_script.h"
 #include "gateway/queue/redis_store.h"
+#include "gateway/queue/watches.h"
 #include <hiredis/hiredis.h>
 
 #define SOON_NEVER UINT64_MAX
@@ -82,8 +83,7 @@ struct redis_store {
     bool has_time;
     uint64_t base_ms;     /* store time less monotonic time */
     struct map *declared; /* name -> struct redis_declaration, in memory */
-    struct list watches;
-    struct deadline look;
+    struct queue_watches watches;
     bool looking;
     unsigned looks;
     char why[320]; /* there is no connection */
@@ -134,7 +134,6 @@ struct slice redis_text(const redisReply *r, size_t at); /* absent for what is n
 /* --- redis_watch.c --- */
 struct queue_watch *redis_watch(struct queue_store *store, struct slice queue, void (*on_ready)(void *context),
                                 void *context);
-void redis_unwatch(struct queue_watch *w);
 void redis_watches_init(struct redis_store *s);
 /* `in_ms` from now there may be something; SOON_NEVER = nothing is known. */
 void redis_ready_in(struct redis_store *s, struct slice queue, uint64_t in_ms);

@@ -322,7 +322,6 @@ static void on_tick(void *context) {
 static void store_free(struct redis_store *s) {
     redis_link_fail(s->link, "closing"); /* what was not a call, scripts on their way, is told so */
     redis_link_free(s->link);
-    deadline_disarm(loop_deadlines(s->loop), &s->look);
     turn_remove(&s->start);
     turn_remove(&s->finish);
     map_free(s->declared);

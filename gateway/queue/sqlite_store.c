@@ -1,6 +1,7 @@
 /* The loop's side: calls are gathered, handed to the other thread as a batch, and answered. */
 #include "gateway/base/memory.h"
 #include "gateway/queue/sqlite_private.h"
+#include "gateway/queue/watches.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,20 +36,10 @@ struct sqlite_store {
     struct turn_task start;
     struct turn_task finish;
     uint64_t base_ms; /* store time less monotonic time */
-    struct list watches;
-    struct deadline look;
+    struct queue_watches watches;
     bool look_wanted;
     void (*on_closed)(void *context); /* set once closing was asked for */
     void *closed_context;
-};
-struct queue_watch {
-    struct list_node node;
-    struct sqlite_store *store;
-    struct slice queue;
-    void (*on_ready)(void *context);
-    void *context;
-    struct deadline due;
-    struct turn_task task;
 };
 
 static struct sqlite_store *store_of(struct queue_store *s) {
@@ -110,22 +101,19 @@ static void on_start(struct turn_task *task) {
 
 /* --- watches --- */
 
-static void watch_wake(struct queue_watch *w, uint64_t at_ms) {
-    uint64_t now = store_now_ms(w->store), due = at_ms - w->store->base_ms;
-    if (at_ms <= now)
-        turn_add(loop_turn(w->store->loop), &w->task);
-    else if (!deadline_armed(&w->due) || due < w->due.at_ms)
-        deadline_arm(loop_deadlines(w->store->loop), &w->due, due);
+static void watch_wake(struct sqlite_store *s, struct queue_watch *w, uint64_t at_ms) {
+    uint64_t now = store_now_ms(s);
+    queue_watch_ready_in(w, at_ms > now ? at_ms - now : 0);
 }
 
 static void watches_wake(struct sqlite_store *s) {
-    list_each (&s->watches, node) {
+    list_each (&s->watches.list, node) {
         struct queue_watch *w = list_entry(node, struct queue_watch, node);
         struct sqlite_wake *wake = map_get(s->db.wakes, w->queue);
         if (s->db.changed_elsewhere)
-            watch_wake(w, 0);
+            watch_wake(s, w, 0);
         else if (wake && wake->at_ms != READY_NEVER)
-            watch_wake(w, wake->at_ms);
+            watch_wake(s, w, wake->at_ms);
     }
     s->db.changed_elsewhere = false;
     size_t cursor = 0;
@@ -134,52 +122,15 @@ static void watches_wake(struct sqlite_store *s) {
     while (map_next(s->db.wakes, &cursor, &name, &value)) ((struct sqlite_wake *)value)->at_ms = READY_NEVER;
 }
 
-static void on_watch_due(struct deadline *d) {
-    struct queue_watch *w = container_of(d, struct queue_watch, due);
-    turn_add(loop_turn(w->store->loop), &w->task);
-}
-
-static void on_watch_turn(struct turn_task *task) {
-    struct queue_watch *w = container_of(task, struct queue_watch, task);
-    w->on_ready(w->context);
-}
-
-static void look_arm(struct sqlite_store *s) {
-    if (list_empty(&s->watches))
-        deadline_disarm(loop_deadlines(s->loop), &s->look);
-    else
-        deadline_arm(loop_deadlines(s->loop), &s->look, clock_now_ms(s->clock) + LOOK_INTERVAL_MS);
-}
-
-static void on_look(struct deadline *d) {
-    struct sqlite_store *s = container_of(d, struct sqlite_store, look);
+static void on_look(struct queue_watches *all) {
+    struct sqlite_store *s = container_of(all, struct sqlite_store, watches);
     s->look_wanted = true;
     turn_add(loop_turn(s->loop), &s->start);
-    look_arm(s);
 }
 
 static struct queue_watch *store_watch(struct queue_store *store, struct slice queue, void (*on_ready)(void *context),
                                        void *context) {
-    struct sqlite_store *s = store_of(store);
-    struct queue_watch *w = xcalloc(1, sizeof *w);
-    *w = (struct queue_watch){.store = s, .on_ready = on_ready, .context = context};
-    w->queue = slice_make(slice_dup(queue), queue.n);
-    w->due.on_due = on_watch_due;
-    w->task = (struct turn_task){.phase = TURN_DISPATCH, .run = on_watch_turn};
-    list_push(&s->watches, &w->node);
-    turn_add(loop_turn(s->loop), &w->task);
-    if (!deadline_armed(&s->look)) look_arm(s);
-    return w;
-}
-
-static void store_unwatch(struct queue_watch *w) {
-    if (!w) return;
-    list_remove(&w->node);
-    deadline_disarm(loop_deadlines(w->store->loop), &w->due);
-    turn_remove(&w->task);
-    if (list_empty(&w->store->watches)) look_arm(w->store);
-    free((char *)w->queue.p);
-    free(w);
+    return queue_watch_new(&store_of(store)->watches, queue, on_ready, context);
 }
 
 /* --- answers --- */
@@ -415,7 +366,7 @@ static void store_lease(struct queue_store *store, const struct queue_lease *lea
 
 static void store_close(struct queue_store *store, void (*on_closed)(void *context), void *context) {
     struct sqlite_store *s = store_of(store);
-    assert(!s->on_closed && list_empty(&s->watches));
+    assert(!s->on_closed && list_empty(&s->watches.list));
     s->on_closed = on_closed;
     s->closed_context = context;
     turn_add(loop_turn(s->loop), &s->start);
@@ -434,7 +385,7 @@ static const struct queue_store_ops sqlite_ops = {
     .swap = store_swap,
     .lease = store_lease,
     .watch = store_watch,
-    .unwatch = store_unwatch,
+    .unwatch = queue_watch_free,
     .close = store_close,
 };
 
@@ -452,10 +403,9 @@ struct queue_store *sqlite_store_open(struct loop *loop, const char *path, struc
     s->base_ms = clock_wall_ms(s->clock) - clock_now_ms(s->clock); /* until the file says that it is later */
     list_init(&s->waiting);
     list_init(&s->undeclared);
-    list_init(&s->watches);
+    queue_watches_init(&s->watches, loop, LOOK_INTERVAL_MS, on_look);
     s->start = (struct turn_task){.phase = TURN_LAST, .run = on_start};
     s->finish = (struct turn_task){.phase = TURN_LOCAL, .run = on_finish};
-    s->look.on_due = on_look;
     return &s->store;
 }
 

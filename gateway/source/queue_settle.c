@@ -69,24 +69,23 @@ static void tell_stale(const struct batch *b, const struct queue_reply *reply) {
                   LOG_SLICE("queue", b->source->name), LOG_INT("messages", stale));
 }
 
-/* What the store cannot do now it is asked again, while anybody is here to ask; otherwise the messages come back when
- * their visibility is over. */
-static void batch_put_off(struct batch *b, const struct queue_reply *reply) {
+/* True when a call's end is not the end: what the store cannot do now it is asked again, while anybody is here to ask;
+ * otherwise the messages come back when their visibility is over. */
+static bool batch_put_off(struct batch *b, const struct queue_reply *reply) {
     struct queue_source *s = b->source;
+    s->calls--;
+    if (reply->result != QUEUE_TRY_AGAIN || s->stopped) return false;
     source_complain(s, reply);
     list_remove(&b->node);
     list_push(&s->unsettled, &b->node);
     source_try_again(s, STORE_RETRY_MS);
+    return true;
 }
 
 static void on_settled(void *context, struct queue_reply *reply) {
     struct batch *b = context;
     struct queue_source *s = b->source;
-    s->calls--;
-    if (reply->result == QUEUE_TRY_AGAIN && !s->stopped) {
-        batch_put_off(b, reply);
-        return;
-    }
+    if (batch_put_off(b, reply)) return;
     if (reply->result == QUEUE_OK) {
         s->store_failed = false;
         tell_stale(b, reply);
@@ -103,11 +102,7 @@ static void batch_tell(struct batch *b);
 static void on_record_sent(void *context, struct queue_reply *reply) {
     struct batch *b = context;
     struct queue_source *s = b->source;
-    s->calls--;
-    if (reply->result == QUEUE_TRY_AGAIN && !s->stopped) {
-        batch_put_off(b, reply);
-        return;
-    }
+    if (batch_put_off(b, reply)) return;
     if (reply->result != QUEUE_OK) {
         source_complain(s, reply);
         b->settlements->action = QUEUE_BURY;

@@ -221,17 +221,21 @@ static bool digest(struct websocket *ws) {
     return false;
 }
 
-static void read_fresh(struct websocket *ws) {
+/* What the socket has, in the room that all share; absent when there is nothing now, or nothing ever again. */
+static struct slice receive(struct websocket *ws) {
     ssize_t n = recv(ws->fd, ws->all->room, READ_SIZE, MSG_DONTWAIT);
     ws->readable = false;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n <= 0) {
-        websocket_drop(ws);
-        return;
-    }
+    if (n > 0) return slice_make(ws->all->room, (size_t)n);
+    if (n == 0 || (errno != EAGAIN && errno != EINTR)) websocket_drop(ws);
+    return SLICE_NONE;
+}
+
+static void read_fresh(struct websocket *ws) {
+    struct slice bytes = receive(ws);
+    if (slice_is_none(bytes)) return;
     ws->heard_ms = websockets_now_ms(ws->all);
     ws->pinged_ms = 0;
-    reader_feed(&ws->reader, slice_make(ws->all->room, (size_t)n));
+    reader_feed(&ws->reader, bytes);
     if (!digest(ws)) keep_rest(ws);
 }
 
@@ -246,15 +250,9 @@ static void read_kept(struct websocket *ws) {
 /* CLOSING: only the client's Close counts still; LINGERING: only its end of file. */
 static void read_away(struct websocket *ws) {
     struct reader_item item;
-    ssize_t n = recv(ws->fd, ws->all->room, READ_SIZE, MSG_DONTWAIT);
-    ws->readable = false;
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n <= 0) {
-        websocket_drop(ws);
-        return;
-    }
-    if (ws->state != WEBSOCKET_CLOSING) return;
-    reader_feed(&ws->reader, slice_make(ws->all->room, (size_t)n));
+    struct slice bytes = receive(ws);
+    if (slice_is_none(bytes) || ws->state != WEBSOCKET_CLOSING) return;
+    reader_feed(&ws->reader, bytes);
     for (enum reader_result result; (result = reader_next(&ws->reader, &item)) != READER_MORE;)
         if (result == READER_CLOSE || result == READER_FAILED) linger(ws);
 }
