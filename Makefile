@@ -181,7 +181,7 @@ fuzz: $(FUZZ_BINARIES) ## run every fuzz target, FUZZ_SECONDS=60 in all
 
 bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store queue_redis) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) bench/run.py $(BENCH_ARGS)
-$(BUILD)/bench/verify $(BUILD)/bench/queue_store $(BUILD)/bench/queue_redis: $(BUILD)/bench/%: bench/%.c $(BUILD)/libexecgate.a | $(BUILD)/.need-test
+$(BUILD)/bench/verify $(BUILD)/bench/queue_store $(BUILD)/bench/queue_redis: $(BUILD)/bench/%: bench/%.c $(wildcard bench/*.h) $(BUILD)/libexecgate.a | $(BUILD)/.need-test
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -o $@ $< $(BUILD)/libexecgate.a $(LIBS) $(shell pkg-config --libs $(TEST_PACKAGES))
 $(BUILD)/bench/%: bench/%.c | $(BUILD)/.need-build
