@@ -38,7 +38,7 @@ LIBS = $(shell pkg-config --libs $(PACKAGES)) -lwslay -lcrypt -lpthread -lm
 SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard $(room)/*.c $(room)/*/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 OBJECTS += $(BUILD)/templates.o
-# What `execgate new` writes, embedded as it stands (gateway/command/templates.h).
+# What `execgate new` writes, embedded as it stands (gateway/command/build/templates.h).
 TEMPLATES := $(shell find sdk-examples/templates/*/ -type f | sort) sdk-examples/execgate.h sdk-examples/execgate.hpp LICENSE \
              $(filter-out %_test.go,$(wildcard $(addprefix sdk-examples/,go-sdk/go.mod go-sdk/*.go go-sdk/*/*.go rust-sdk/Cargo.toml rust-sdk/src/*)))
 UNIT_BINARIES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -98,10 +98,10 @@ $(BUILD)/%.o: %.c | $(BUILD)/.need-build
 
 # Its .incbin lines name these, which the compiler's dependency files do not.
 $(BUILD)/gateway/queue/redis_script.o: $(wildcard gateway/queue/redis/*.lua)
-$(BUILD)/templates.c: gateway/command/embed.sh $(TEMPLATES)
+$(BUILD)/templates.c: gateway/command/build/embed.sh $(TEMPLATES)
 	@mkdir -p $(@D)
 	@echo "  EMBED $@"
-	$(Q)sh gateway/command/embed.sh $(TEMPLATES) >$@
+	$(Q)sh gateway/command/build/embed.sh $(TEMPLATES) >$@
 $(BUILD)/templates.o: $(BUILD)/templates.c | $(BUILD)/.need-build
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 

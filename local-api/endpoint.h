@@ -19,7 +19,7 @@
 #pragma once
 #include "gateway/loop/loop.h"
 #include "gateway/pool/pool.h"
-#include "gateway/source/http_server.h"
+#include "gateway/source/http/http_server.h"
 
 struct runtime_api;
 struct call;

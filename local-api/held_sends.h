@@ -13,7 +13,7 @@
  * dies in this moment makes it fail although its messages are sent.
  */
 #pragma once
-#include "gateway/source/queue_posting.h"
+#include "gateway/source/queue/queue_posting.h"
 #include "local-api/endpoint.h"
 
 /* Copies them. The number of those that are held now, or an error: too many, too large. */

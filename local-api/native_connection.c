@@ -1,5 +1,5 @@
 #include "local-api/native_connection.h"
-#include "gateway/source/websocket_api.h"
+#include "gateway/source/websocket/websocket_api.h"
 #include "local-api/runtime_private.h"
 
 #define MESSAGE_MAX (64 * 1024 * 1024)

@@ -2,8 +2,8 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/url.h"
-#include "gateway/source/async_send.h"
-#include "gateway/source/invoke_host.h"
+#include "gateway/source/invoke/invoke_host.h"
+#include "gateway/source/queue/async_send.h"
 #include "local-api/runtime_private.h"
 #include <stdlib.h>
 

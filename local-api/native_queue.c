@@ -1,8 +1,8 @@
 #include "local-api/native_queue.h"
 #include "gateway/base/json_write.h"
 #include "gateway/queue/message.h"
-#include "gateway/source/queue_posting.h"
-#include "gateway/source/queue_sender.h"
+#include "gateway/source/queue/queue_posting.h"
+#include "gateway/source/queue/queue_sender.h"
 #include "local-api/held_sends.h"
 #include "local-api/runtime_private.h"
 #include <inttypes.h>

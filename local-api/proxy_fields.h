@@ -2,7 +2,7 @@
  *
  * The client's own in their order, less those that end at the gateway, less every claim about where the request came
  * from: X-Forwarded-*, Forwarded and X-Real-IP are ours to write, from what the gateway believes of them
- * (gateway/source/client_address.h). Then the event's own fields (docs/runtime-api.md). Nothing is invented: what
+ * (gateway/source/http/client_address.h). Then the event's own fields (docs/runtime-api.md). Nothing is invented: what
  * libcurl would add by itself is held back.
  */
 #pragma once

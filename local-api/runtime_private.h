@@ -1,7 +1,7 @@
 /* runtime_private.h - what the files of the runtime API share; nobody else includes it. */
 #pragma once
 #include "gateway/base/arena.h"
-#include "gateway/source/invoke_host.h"
+#include "gateway/source/invoke/invoke_host.h"
 #include "local-api/endpoint.h"
 #include "local-api/peer_check.h"
 

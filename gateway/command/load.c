@@ -2,7 +2,7 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/report.h"
-#include "gateway/source/tls_context.h"
+#include "gateway/source/listen/tls_context.h"
 #include "plugins/plugin.h"
 #include <stdlib.h>
 #include <unistd.h>

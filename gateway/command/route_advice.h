@@ -2,7 +2,7 @@
 #pragma once
 #include "gateway/blueprint/model.h"
 #include "gateway/invocation/router.h"
-#include "gateway/source/invoke_source.h"
+#include "gateway/source/invoke/invoke_source.h"
 
 /* 0 when the request has a route, and it is the handler's (NULL = anybody's); else the error says whose it is, which
  * methods there are, or which route is near. */

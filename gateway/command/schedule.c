@@ -2,7 +2,7 @@
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/command/load.h"
-#include "gateway/command/schedule_notes.h"
+#include "gateway/command/serve/schedule_notes.h"
 #include "gateway/schedule/moment.h"
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 #include "gateway/base/http_text.h"
 #include "gateway/base/memory.h"
 #include "gateway/observe/admin_private.h"
-#include "gateway/source/http_check.h"
+#include "gateway/source/http/http_check.h"
 #include "local-api/peer_check.h"
 #include <stdlib.h>
 #include <unistd.h>

@@ -14,9 +14,9 @@
  */
 #pragma once
 #include "gateway/pool/pool.h"
-#include "gateway/source/http_server.h"
-#include "gateway/source/invoke_host.h"
-#include "gateway/source/schedule_source.h"
+#include "gateway/source/http/http_server.h"
+#include "gateway/source/invoke/invoke_host.h"
+#include "gateway/source/schedule/schedule_source.h"
 
 struct admin_schedule {
     const char *name;

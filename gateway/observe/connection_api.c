@@ -2,7 +2,7 @@
 #include "gateway/base/http_text.h"
 #include "gateway/base/json_write.h"
 #include "gateway/observe/admin_private.h"
-#include "gateway/source/websocket_api.h"
+#include "gateway/source/websocket/websocket_api.h"
 
 static void reply_problem(struct admin_request *r, int status, const char *detail) {
     struct buf text = {0};

@@ -11,7 +11,7 @@
 #include "gateway/observe/function_name.h"
 #include "gateway/observe/invoke_report.h"
 #include "gateway/observe/invoke_stream.h"
-#include "gateway/source/async_send.h"
+#include "gateway/source/queue/async_send.h"
 #include <stdlib.h>
 
 #define CONTEXT_MAX 3583 /* bytes of client context, as the API has it */

@@ -7,7 +7,7 @@
  */
 #pragma once
 #include "gateway/base/buf.h"
-#include "gateway/source/invoke_source.h"
+#include "gateway/source/invoke/invoke_source.h"
 
 struct api_error {
     int status;

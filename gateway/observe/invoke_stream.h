@@ -6,7 +6,7 @@
 #pragma once
 #include "gateway/loop/loop.h"
 #include "gateway/observe/event_stream.h"
-#include "gateway/source/invoke_source.h"
+#include "gateway/source/invoke/invoke_source.h"
 
 /* Takes over the answer's body and returns the consumer's end of another. `log` is copied; absent = no LogResult. */
 struct body *invoke_stream_new(struct loop *l, const struct invoke_answer *answer, struct slice log);

@@ -1,7 +1,7 @@
 /* Whatever proxies and clients write about addresses. The answer is an address; what stands left of the first hop that
  * is not trusted cannot change it; and nothing changes when the peer is a stranger. Each line is a field: `f`
  * Forwarded, `x` X-Forwarded-For, `p` X-Forwarded-Proto, `h` X-Forwarded-Host, then its value. */
-#include "gateway/source/client_address.h"
+#include "gateway/source/http/client_address.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,7 +2,7 @@
  * FAILURE_NONE exactly when there is no detail, and what passes must have the properties that the router and the
  * handlers rely on. */
 #include "gateway/base/http_text.h"
-#include "gateway/source/http_check.h"
+#include "gateway/source/http/http_check.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

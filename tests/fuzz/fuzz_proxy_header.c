@@ -1,6 +1,6 @@
 /* Whatever comes as a PROXY header. A verdict stands: what is DONE or BAD does not change when more bytes come, and
  * every shorter beginning of a header that is DONE asks for more. */
-#include "gateway/source/proxy_header.h"
+#include "gateway/source/listen/proxy_header.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

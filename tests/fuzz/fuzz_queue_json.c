@@ -1,7 +1,7 @@
 /* A message as JSON, from anybody (the first byte even) or from an export: never a crash, and what was read comes back
  * the same when it is written and read again. */
 #include "gateway/base/json_read.h"
-#include "gateway/source/queue_json.h"
+#include "gateway/source/queue/queue_json.h"
 #include <assert.h>
 
 static void assert_same(struct slice a, struct slice b) {

@@ -1,9 +1,9 @@
 /* Whatever is handed in for a queue, whatever a handler answers for its batch, and whatever a filter looks at: never a
  * crash, and what comes out is in bounds. The first byte chooses. */
-#include "gateway/source/queue_answer.h"
-#include "gateway/source/queue_filter.h"
-#include "gateway/source/queue_frame.h"
-#include "gateway/source/queue_posting.h"
+#include "gateway/source/queue/queue_answer.h"
+#include "gateway/source/queue/queue_filter.h"
+#include "gateway/source/queue/queue_frame.h"
+#include "gateway/source/queue/queue_posting.h"
 #include <assert.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* A line of a record file: never a crash, and what is read is written and read back as the same, and can be turned into
  * a request and compared with itself. */
-#include "gateway/command/answer_diff.h"
-#include "gateway/command/replay_request.h"
+#include "gateway/command/replay/answer_diff.h"
+#include "gateway/command/replay/replay_request.h"
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

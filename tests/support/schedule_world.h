@@ -7,7 +7,7 @@
 #include "gateway/base/memory.h"
 #include "gateway/invocation/event.h"
 #include "gateway/schedule/calendar.h"
-#include "gateway/source/schedule_private.h"
+#include "gateway/source/schedule/schedule_private.h"
 #include "tests/unit/unit.h"
 #include <stdio.h>
 #include <stdlib.h>

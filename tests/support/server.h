@@ -2,8 +2,8 @@
  * first segment says and counts what happens.
  */
 #pragma once
-#include "gateway/source/http_server.h"
-#include "gateway/source/listener.h"
+#include "gateway/source/http/http_server.h"
+#include "gateway/source/listen/listener.h"
 #include "tests/support/client.h"
 #include <stdio.h>
 

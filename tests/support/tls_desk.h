@@ -4,7 +4,7 @@
  * `silent` leaves it out, so that the invocation stays.
  */
 #pragma once
-#include "gateway/source/http_source.h"
+#include "gateway/source/http/http_source.h"
 #include "tests/support/tls_client.h"
 #include <unistd.h>
 

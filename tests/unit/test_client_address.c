@@ -1,6 +1,6 @@
 /* Who the client is: what proxies say, and whose word counts. */
 #include "gateway/base/memory.h"
-#include "gateway/source/client_address.h"
+#include "gateway/source/http/client_address.h"
 #include "tests/unit/unit.h"
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
-#include "gateway/command/dev_keys.h"
-#include "gateway/command/mint.h"
+#include "gateway/command/token/dev_keys.h"
+#include "gateway/command/token/mint.h"
 #include "plugins/auth/jwt.h"
 #include "tests/unit/jose_helper.h"
 #include <errno.h>

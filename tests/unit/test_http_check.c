@@ -1,5 +1,5 @@
 #include "gateway/base/memory.h"
-#include "gateway/source/http_check.h"
+#include "gateway/source/http/http_check.h"
 #include "tests/unit/unit.h"
 
 #define HOST                                                                                                           \

@@ -1,6 +1,6 @@
 /* From bytes to invocations and back: a real server and pipeline, an executor that does what the test says. */
 #include "gateway/base/http_text.h"
-#include "gateway/source/http_source.h"
+#include "gateway/source/http/http_source.h"
 #include "plugins/limits/limits.h"
 #include "plugins/request_id/request_id.h"
 #include "tests/support/blueprint_text.h"

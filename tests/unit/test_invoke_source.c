@@ -1,5 +1,5 @@
 /* Invocations by hand: through the real pipeline and pool to a process that the test plays. */
-#include "gateway/source/invoke_source.h"
+#include "gateway/source/invoke/invoke_source.h"
 #include "tests/support/booth.h"
 
 #define NEXT "/2018-06-01/runtime/invocation/next"

@@ -1,6 +1,6 @@
 /* In what two JSON texts differ: by value, with paths that can be ignored as they are told. */
 #include "gateway/base/memory.h"
-#include "gateway/command/json_diff.h"
+#include "gateway/command/replay/json_diff.h"
 #include "tests/unit/unit.h"
 
 /* "PATH: was -> now" of each difference, one to a line. */

@@ -1,4 +1,4 @@
-#include "gateway/source/listener.h"
+#include "gateway/source/listen/listener.h"
 #include "tests/support/client.h"
 #include <stdio.h>
 #include <sys/resource.h>

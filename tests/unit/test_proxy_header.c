@@ -1,7 +1,7 @@
 /* PROXY headers, whole, cut anywhere, and wrong. */
 #include "gateway/base/buf.h"
 #include "gateway/base/memory.h"
-#include "gateway/source/proxy_header.h"
+#include "gateway/source/listen/proxy_header.h"
 #include "tests/unit/unit.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"

@@ -1,7 +1,7 @@
 /* A queue source between a store and an executor that are fakes, under a clock that is one too. */
 #include "gateway/blueprint/model.h"
 #include "gateway/invocation/event.h"
-#include "gateway/source/queue_source.h"
+#include "gateway/source/queue/queue_source.h"
 #include "tests/support/fake_store.h"
 
 struct shop {

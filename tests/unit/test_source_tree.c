@@ -1,6 +1,6 @@
 /* What counts as a handler's sources, and what counts as a change. */
 #include "gateway/base/memory.h"
-#include "gateway/command/source_tree.h"
+#include "gateway/command/build/source_tree.h"
 #include "tests/unit/unit.h"
 #include <fcntl.h>
 #include <stdio.h>

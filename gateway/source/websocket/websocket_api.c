@@ -1,0 +1,319 @@
+#include "gateway/source/websocket/websocket_api.h"
+#include "gateway/base/base64.h"
+#include "gateway/base/json_read.h"
+#include "gateway/base/json_write.h"
+#include "gateway/base/memory.h"
+#include "gateway/base/text.h"
+#include "gateway/invocation/identity.h"
+
+#define BATCH_MAX 10000
+#define LIST_MAX 1000
+
+/* One request while it is answered. */
+struct asking {
+    struct websocket_source *source;
+    const struct websocket_request *request;
+    struct websocket_answer *answer;
+    struct slice first, second; /* the path's variable segments */
+};
+
+static void refuse(struct asking *q, int status, const char *detail) {
+    q->answer->status = status;
+    q->answer->detail = detail;
+}
+
+static struct websockets *connections(const struct asking *q) {
+    return websocket_source_connections(q->source);
+}
+
+/* The connection that the path names; answers 410 when it is not open. */
+static struct websocket *named(struct asking *q) {
+    struct websocket *ws = websockets_find(connections(q), q->first);
+    if (!ws) refuse(q, 410, "no connection of that id is open");
+    return ws;
+}
+
+static struct slice parameter(const struct asking *q, struct slice name) {
+    struct slice rest = q->request->url->query, key, value;
+    while (url_query_next(&rest, &key, &value))
+        if (slice_equal(key, name)) return url_decode(q->request->arena, value, URL_PLUS_IS_BLANK);
+    return SLICE_NONE;
+}
+
+static enum websocket_kind kind_of(const struct websocket_request *r) {
+    if (slice_starts_with_nocase(r->content_type, SLICE("application/octet-stream"))) return WEBSOCKET_BINARY;
+    return text_utf8_prefix(r->body) == r->body.n ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
+}
+
+/* --- one connection --- */
+
+static void answer_send(struct asking *q) {
+    struct websocket *ws = named(q);
+    if (!ws) return;
+    struct parcel p = parcel_make(kind_of(q->request), q->request->body);
+    if (websocket_send(ws, &p))
+        q->answer->status = 200;
+    else
+        refuse(q, 410, "the connection did not take its messages and was closed");
+    parcel_free(&p);
+}
+
+static void answer_close(struct asking *q) {
+    struct websocket *ws = named(q);
+    struct slice text = parameter(q, SLICE("code")), reason = parameter(q, SLICE("reason"));
+    uint64_t code = CLOSE_NORMAL;
+    if (!ws) return;
+    if (!slice_is_none(text) && (!slice_to_u64(text, &code) || code > 4999 || !close_code_may_be_sent((int)code))) {
+        refuse(q, 400, "code: one of 1000 to 1003, 1007 to 1014 and 3000 to 4999 is expected");
+        return;
+    }
+    websocket_close(ws, (int)code, reason);
+    q->answer->status = 204;
+}
+
+static void write_time(struct json_write *w, struct slice name, uint64_t wall_ms) {
+    char time[25];
+    clock_iso_time(wall_ms, time);
+    json_member(w, name, slice_make(time, 24));
+}
+
+static void write_group(void *context, struct slice name) {
+    json_text(context, name);
+}
+
+static void write_number(struct json_write *w, struct slice name, uint64_t value) {
+    json_name(w, name);
+    json_number(w, (int64_t)value);
+}
+
+static void write_connection(struct json_write *w, struct websocket *ws) {
+    struct websocket_facts f = websocket_facts_of(ws);
+    json_open(w, '{');
+    json_member(w, SLICE("connectionId"), f.id);
+    json_member(w, SLICE("path"), f.path);
+    write_time(w, SLICE("connectedAt"), f.connected_ms);
+    write_time(w, SLICE("lastActiveAt"), f.active_ms);
+    json_name(w, SLICE("identity"));
+    json_open(w, '{');
+    json_member(w, SLICE("sourceIp"), f.client_address);
+    if (!slice_is_none(f.user_agent)) json_member(w, SLICE("userAgent"), f.user_agent);
+    json_close(w, '}');
+    if (f.identity) {
+        json_name(w, SLICE("claims"));
+        json_raw(w, f.identity->claims_json);
+    }
+    if (!slice_is_none(f.protocol)) json_member(w, SLICE("protocol"), f.protocol);
+    write_number(w, SLICE("outbound"), f.outbound);
+    json_name(w, SLICE("groups"));
+    json_open(w, '[');
+    websocket_each_group(ws, write_group, w);
+    json_close(w, ']');
+    json_close(w, '}');
+}
+
+static void answer_inspect(struct asking *q) {
+    struct websocket *ws = named(q);
+    struct json_write w = json_write_to(&q->answer->json);
+    if (!ws) return;
+    write_connection(&w, ws);
+    q->answer->status = 200;
+}
+
+/* --- many --- */
+
+static uint64_t list_limit(const struct asking *q) {
+    uint64_t limit = LIST_MAX;
+    struct slice text = parameter(q, SLICE("limit"));
+    if (!slice_is_none(text) && (!slice_to_u64(text, &limit) || limit > LIST_MAX)) limit = LIST_MAX;
+    return limit;
+}
+
+static void answer_list(struct asking *q) {
+    struct slice after = parameter(q, SLICE("after"));
+    struct websocket *ws = NULL;
+    struct json_write w = json_write_to(&q->answer->json);
+    uint64_t left = list_limit(q);
+    if (!slice_is_none(after)) {
+        ws = websockets_find(connections(q), after);
+        if (!ws) {
+            refuse(q, 410, "after: no connection of that id is open; begin anew");
+            return;
+        }
+    }
+    json_open(&w, '{');
+    write_number(&w, SLICE("open"), websockets_open(connections(q)));
+    json_name(&w, SLICE("connections"));
+    json_open(&w, '[');
+    while (left-- && (ws = websockets_next(connections(q), ws))) write_connection(&w, ws);
+    json_close(&w, ']');
+    json_close(&w, '}');
+    q->answer->status = 200;
+}
+
+/* {"connectionIds": [ID, ...], "text": TEXT} or "base64". */
+struct batch {
+    struct json_value ids, text, base64;
+};
+
+static bool batch_read(struct asking *q, struct batch *b) {
+    struct json_read json;
+    struct slice name;
+    struct json_value value;
+    *b = (struct batch){0};
+    if (!json_is_valid(q->request->body)) return false;
+    json_read_init(&json, q->request->body);
+    if (!json_read_open(&json, '{')) return false;
+    while (json_read_name(&json, q->request->arena, &name) && json_read_value(&json, &value)) {
+        if (slice_equal(name, SLICE("connectionIds"))) b->ids = value;
+        if (slice_equal(name, SLICE("text"))) b->text = value;
+        if (slice_equal(name, SLICE("base64"))) b->base64 = value;
+    }
+    return b->ids.kind == JSON_ARRAY && (b->text.kind == JSON_STRING) != (b->base64.kind == JSON_STRING);
+}
+
+static bool batch_parcel(struct asking *q, const struct batch *b, struct parcel *p) {
+    struct arena *a = q->request->arena;
+    if (b->text.kind == JSON_STRING) {
+        *p = parcel_make(WEBSOCKET_TEXT, json_text_of(a, b->text));
+        return true;
+    }
+    struct slice text = json_text_of(a, b->base64);
+    char *bytes = arena_alloc(a, text.n / 4 * 3 + 1);
+    ptrdiff_t n = base64_decode(text, bytes);
+    if (n < 0) return false;
+    *p = parcel_make(WEBSOCKET_BINARY, slice_make(bytes, (size_t)n));
+    return true;
+}
+
+static void batch_send_one(struct asking *q, struct json_write *w, struct slice id, struct parcel *p) {
+    struct websocket *ws = websockets_find(connections(q), id);
+    bool sent = ws && websocket_send(ws, p);
+    json_open(w, '{');
+    json_member(w, SLICE("connectionId"), id);
+    write_number(w, SLICE("status"), sent ? 200 : 410);
+    json_close(w, '}');
+}
+
+static void batch_send(struct asking *q, const struct batch *b, struct parcel *p) {
+    struct json_write w = json_write_to(&q->answer->json);
+    struct json_read ids;
+    struct json_value id;
+    json_read_init(&ids, b->ids.raw);
+    json_read_open(&ids, '[');
+    json_open(&w, '{');
+    json_name(&w, SLICE("results"));
+    json_open(&w, '[');
+    for (int left = BATCH_MAX; left && json_read_element(&ids) && json_read_value(&ids, &id); left--)
+        batch_send_one(q, &w, id.kind == JSON_STRING ? json_text_of(q->request->arena, id) : SLICE(""), p);
+    json_close(&w, ']');
+    json_close(&w, '}');
+    q->answer->status = 200;
+}
+
+static void answer_batch(struct asking *q) {
+    struct batch b;
+    struct parcel p;
+    if (!batch_read(q, &b)) {
+        refuse(q, 400, "expected {\"connectionIds\": [ID, ...], \"text\": TEXT} or \"base64\" instead of \"text\"");
+        return;
+    }
+    if (!batch_parcel(q, &b, &p)) {
+        refuse(q, 400, "base64: that is no base64");
+        return;
+    }
+    batch_send(q, &b, &p);
+    parcel_free(&p);
+}
+
+/* --- groups --- */
+
+static void answer_join(struct asking *q) {
+    struct websocket *ws = named(q);
+    if (!ws) return;
+    switch (websocket_join(ws, q->second)) {
+    case GROUP_OK:
+    case GROUP_ALREADY: q->answer->status = 204; return;
+    case GROUP_BAD_NAME:
+        refuse(q, 400, "a group's name has 1 to 128 bytes of UTF-8 without control characters");
+        return;
+    case GROUP_TOO_MANY: refuse(q, 429, "the connection is in as many groups as it may be (maxGroups)"); return;
+    }
+}
+
+static void answer_leave(struct asking *q) {
+    struct websocket *ws = named(q);
+    if (!ws) return;
+    websocket_leave(ws, q->second);
+    q->answer->status = 204;
+}
+
+static void write_count(struct asking *q, struct slice name, uint64_t count) {
+    struct json_write w = json_write_to(&q->answer->json);
+    json_open(&w, '{');
+    write_number(&w, name, count);
+    json_close(&w, '}');
+    q->answer->status = 200;
+}
+
+static void answer_group(struct asking *q) {
+    write_count(q, SLICE("connections"), websockets_group_size(connections(q), q->first));
+}
+
+static void answer_broadcast(struct asking *q) {
+    struct parcel p = parcel_make(kind_of(q->request), q->request->body);
+    const struct websocket *except = websockets_find(connections(q), parameter(q, SLICE("except")));
+    write_count(q, SLICE("sent"), websockets_broadcast(connections(q), q->first, &p, except));
+    parcel_free(&p);
+}
+
+/* --- the table --- */
+
+static const struct api_row {
+    const char *method, *path;
+    void (*answer)(struct asking *q);
+} rows[] = {
+    {"POST", "v1/connections/*", answer_send},
+    {"GET", "v1/connections/*", answer_inspect},
+    {"DELETE", "v1/connections/*", answer_close},
+    {"POST", "@connections/*", answer_send},
+    {"GET", "@connections/*", answer_inspect},
+    {"DELETE", "@connections/*", answer_close},
+    {"GET", "v1/connections", answer_list},
+    {"POST", "v1/connections", answer_batch},
+    {"PUT", "v1/connections/*/groups/*", answer_join},
+    {"DELETE", "v1/connections/*/groups/*", answer_leave},
+    {"GET", "v1/groups/*", answer_group},
+    {"POST", "v1/groups/*/messages", answer_broadcast},
+};
+
+static bool row_matches(const struct api_row *row, struct asking *q) {
+    const struct url *u = q->request->url;
+    struct slice rest = slice_of(row->path), part;
+    size_t i = 0;
+    q->first = q->second = SLICE_NONE;
+    for (; slice_next(&rest, '/', &part); i++) {
+        if (i == u->segment_count) return false;
+        bool variable = slice_equal(part, SLICE("*"));
+        if (!variable && !slice_equal(part, u->segments[i])) return false;
+        if (variable && slice_is_none(q->first))
+            q->first = u->segments[i];
+        else if (variable)
+            q->second = u->segments[i];
+    }
+    return i == u->segment_count;
+}
+
+bool websocket_api_answer(struct websocket_source *s, const struct websocket_request *r, struct websocket_answer *a) {
+    struct asking q = {.source = s, .request = r, .answer = a};
+    *a = (struct websocket_answer){0};
+    bool known = false;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!row_matches(&rows[i], &q)) continue;
+        known = true;
+        if (!slice_equal(r->method, slice_of(rows[i].method))) continue;
+        rows[i].answer(&q);
+        return true;
+    }
+    if (known) refuse(&q, 405, "the path does not take this method");
+    return known;
+}

@@ -1,0 +1,33 @@
+/* websocket_api.h - what may be asked of open connections and of groups, whoever asks: handlers through their runtime
+ * API, people through the admin listener. One table of paths; both spell them the same:
+ *
+ *   POST, GET, DELETE /v1/connections/{id}        send, inspect, close (?code=4000&reason=TEXT)
+ *   the same          /@connections/{id}          as API Gateway spells it
+ *   GET  /v1/connections?after=ID&limit=N         list
+ *   POST /v1/connections                          send to many: {"connectionIds": [ID], "text" or "base64": TEXT}
+ *   PUT, DELETE /v1/connections/{id}/groups/{group}   join, leave
+ *   GET  /v1/groups/{group}                       how many are in it
+ *   POST /v1/groups/{group}/messages              send to all in it (?except=ID)
+ *
+ * A message is the request's body: bytes when its Content-Type is application/octet-stream, or when it is not UTF-8,
+ * else text. A connection that is not open is 410.
+ */
+#pragma once
+#include "gateway/base/buf.h"
+#include "gateway/base/fields.h"
+#include "gateway/source/websocket/websocket_source.h"
+
+struct websocket_request {
+    struct slice method;
+    const struct url *url;
+    struct slice content_type;
+    struct slice body;
+    struct arena *arena; /* for what does not outlive the call */
+};
+struct websocket_answer {
+    int status;
+    struct buf json;    /* empty = none; the caller frees it */
+    const char *detail; /* why not, when the status says so; lives as long as the arena */
+};
+/* True when the path is one of those above; what is wrong with the method or the rest, the answer says. */
+bool websocket_api_answer(struct websocket_source *s, const struct websocket_request *r, struct websocket_answer *a);

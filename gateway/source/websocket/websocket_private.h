@@ -1,0 +1,128 @@
+/* websocket_private.h - what the files of the websocket source share; nobody else includes it.
+ *
+ * websocket_source.c     the source, and its sessions' lives
+ * websocket_site.c       a path of a generation: its routes, its origins, its handshakes
+ * websocket_handshake.c  one handshake, from the request to the session
+ * websocket_event.c      what happened, as an invocation
+ * websocket_message.c    messages, their order and their answers
+ */
+#pragma once
+#include "gateway/base/map.h"
+#include "gateway/invocation/collector.h"
+#include "gateway/invocation/event.h"
+#include "gateway/source/websocket/websocket_source.h"
+
+#define WEBSOCKET_NOT_SERVED SLICE("this path is not served any more")
+#define WAITING_MOST 8 /* messages that wait for their handler before no more are read */
+
+/* How many connections somebody has. */
+struct websocket_client {
+    size_t key_size;
+    uint64_t sessions;
+    char key[];
+};
+
+struct websocket_source {
+    struct loop *loop;
+    struct log *log;
+    struct websocket_source_host host;
+    struct websockets *connections;
+    struct list sessions;
+    struct map *clients; /* struct websocket_client */
+    struct list held;    /* sessions whose handler has no room just now */
+    struct deadline again;
+    uint64_t max_connections;
+};
+
+struct site_route {
+    const struct websocket_trigger_config *trigger;
+    struct slice name;
+    struct route route;
+};
+struct websocket_site {
+    struct executor executor;
+    struct websocket_source *source;
+    struct pipeline *pipeline;
+    const struct websocket_config *config;
+    struct cors_origins *origins; /* NULL = no list: only pages of its own address */
+    struct list pending;          /* handshakes' invocations */
+    struct site_route *routes;
+    size_t route_count, named; /* named: those that a message can ask for */
+    const struct site_route *connect, *disconnect, *preset;
+    uint64_t busy; /* handshakes and events of it that are not over */
+};
+
+struct session {
+    struct list_node node;      /* in the source */
+    struct list_node held_node; /* in its `held` */
+    struct websocket_source *source;
+    struct websocket *ws; /* NULL while it is not open */
+    char id[WEBSOCKET_ID_SIZE];
+    struct arena memory;
+    struct slice path;     /* the pattern: what sites are found by */
+    struct slice raw_path; /* as the client asked */
+    struct slice host, scheme, client_address, user_agent, protocol;
+    uint16_t client_port;
+    struct slice *parameters;
+    size_t parameter_count;
+    struct identity *identity; /* NULL = nobody asked */
+    struct websocket_client *client;
+    uint64_t connected_ms;
+    struct list waiting; /* struct message */
+    size_t running;
+    struct turn_task pump;
+    struct websocket_site *site; /* that runs its $disconnect */
+    bool opened, ended, told;    /* told: $disconnect has been run, or needs not be */
+    int close_code;
+    struct slice close_reason;
+};
+
+struct message {
+    struct list_node node;
+    struct session *session;
+    struct websocket_site *site; /* while it runs */
+    const struct site_route *route;
+    enum websocket_kind kind, reply_kind;
+    struct chunk *bytes;
+    char id[UUID_TEXT_SIZE];
+    struct collector collector;
+};
+
+/* websocket_source.c */
+struct session *session_new(struct websocket_source *s, struct websocket_site *site, struct invocation *handshake);
+/* Takes the descriptor; the session ends when it cannot be used. */
+void session_open(struct session *session, const struct websocket_start *start);
+/* No connection (any more). */
+void session_end(struct session *session, int code, struct slice reason);
+void session_pump_soon(struct session *session);
+/* True when the handler's queue is full: the session is run again in a moment. What it would be refused waits. */
+bool session_must_wait(struct session *session, const struct websocket_site *site, const struct site_route *route);
+void session_free(struct session *session);
+struct websocket_client *client_find(const struct websocket_source *s, struct slice key);
+/* Whom a connection counts for: an identity, or else an address. In the invocation's arena. */
+struct slice client_key(struct invocation *handshake);
+
+/* websocket_site.c */
+const struct site_route *site_route_for(const struct websocket_site *s, const struct message *m);
+bool site_trusts_origin(const struct websocket_site *s, const struct request *r);
+
+/* websocket_handshake.c */
+void handshake_submit(struct executor *e, struct invocation *inv);
+void handshake_completed(struct executor *e, struct invocation *inv);
+
+/* websocket_event.c */
+struct event_order {
+    struct websocket_site *site;
+    const struct site_route *route;
+    const struct source_ops *ops;
+    void *context;
+    struct websocket_event event; /* what is special about it */
+};
+/* An invocation that is ready to run. */
+struct invocation *session_event(struct session *session, const struct event_order *order);
+
+/* websocket_message.c */
+void session_take_message(struct session *session, enum websocket_kind kind, struct chunk *take_bytes);
+/* The next one, or else $disconnect when it is due. */
+void session_run(struct session *session);
+void message_free(struct message *m);
