@@ -303,17 +303,24 @@ static bool row_matches(const struct api_row *row, struct asking *q) {
     return i == u->segment_count;
 }
 
-bool websocket_api_answer(struct websocket_source *s, const struct websocket_request *r, struct websocket_answer *a) {
-    struct asking q = {.source = s, .request = r, .answer = a};
-    *a = (struct websocket_answer){0};
+enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct websocket_source *s) {
+    struct asking q = {.source = s, .request = &c->request, .answer = &c->answer};
+    c->answer = (struct websocket_answer){0};
+    c->work = NULL;
     bool known = false;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (!row_matches(&rows[i], &q)) continue;
         known = true;
-        if (!slice_equal(r->method, slice_of(rows[i].method))) continue;
+        if (!slice_equal(c->request.method, slice_of(rows[i].method))) continue;
         rows[i].answer(&q);
-        return true;
+        return c->work ? WEBSOCKET_CALL_WAITING : WEBSOCKET_CALL_ANSWERED;
     }
-    if (known) refuse(&q, 405, "the path does not take this method");
-    return known;
+    if (!known) return WEBSOCKET_CALL_UNKNOWN;
+    refuse(&q, 405, "the path does not take this method");
+    return WEBSOCKET_CALL_ANSWERED;
+}
+
+void websocket_call_cancel(struct websocket_call *c) {
+    if (c->work) c->drop(c);
+    c->work = NULL;
 }
