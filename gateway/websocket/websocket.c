@@ -102,13 +102,13 @@ void websocket_part(struct websocket *ws, int code, struct slice reason) {
     void *owner = ws->owner;
     if (ws->state != WEBSOCKET_OPEN) return;
     map_remove(all->ids, websocket_id(ws));
-    websocket_leave_all(ws);
     websocket_move(ws, WEBSOCKET_CLOSING);
     buf_free(&ws->unread);
     ws->owner = NULL;
     ws->paused = false;
     ws->held_ms = 0;
     all->ops.on_closed(owner, code, reason);
+    websocket_leave_all(ws); /* after the owner has seen which they were */
 }
 
 void websocket_close(struct websocket *ws, int code, struct slice reason) {

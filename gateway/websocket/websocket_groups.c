@@ -104,6 +104,18 @@ size_t websockets_broadcast(struct websockets *all, struct slice name, struct pa
     return sent;
 }
 
+bool websocket_is_in(const struct websocket *ws, struct slice name) {
+    return membership_of(ws, name) != NULL;
+}
+
+struct websocket *websockets_next_in(const struct websockets *all, struct slice name, const struct websocket *after) {
+    const struct group *g = map_get(all->groups, name);
+    if (!g) return NULL;
+    struct list_node *node = after ? list_next(&g->members, &membership_of(after, name)->group_node)
+                                   : list_first(&g->members);
+    return node ? list_entry(node, struct membership, group_node)->websocket : NULL;
+}
+
 void websocket_each_group(const struct websocket *ws, void (*on_group)(void *context, struct slice name),
                           void *context) {
     list_each (&ws->memberships, node)

@@ -105,6 +105,9 @@ size_t websockets_group_size(const struct websockets *all, struct slice group);
 /* To everybody in it but `except` (NULL = nobody). How many took it. */
 size_t websockets_broadcast(struct websockets *all, struct slice group, struct parcel *p,
                             const struct websocket *except);
+bool websocket_is_in(const struct websocket *ws, struct slice group);
+/* Its members, in the order in which they joined; `after`, which is in it, NULL = the first. NULL at the end. */
+struct websocket *websockets_next_in(const struct websockets *all, struct slice group, const struct websocket *after);
 /* Calls with each group that the connection is in. */
 void websocket_each_group(const struct websocket *ws, void (*on_group)(void *context, struct slice name),
                           void *context);

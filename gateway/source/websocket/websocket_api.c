@@ -128,15 +128,21 @@ static uint64_t list_limit(const struct asking *q) {
     return limit;
 }
 
+/* Of all, or of a group. */
+static struct websocket *next_listed(const struct asking *q, struct slice group, const struct websocket *ws) {
+    if (slice_is_none(group)) return websockets_next(connections(q), ws);
+    return websockets_next_in(connections(q), group, ws);
+}
+
 static void answer_list(struct asking *q) {
-    struct slice after = parameter(q, SLICE("after"));
+    struct slice after = parameter(q, SLICE("after")), group = parameter(q, SLICE("group"));
     struct websocket *ws = NULL;
     struct json_write w = json_write_to(&q->answer->json);
     uint64_t left = list_limit(q);
     if (!slice_is_none(after)) {
         ws = websockets_find(connections(q), after);
-        if (!ws) {
-            refuse(q, 410, "after: no connection of that id is open; begin anew");
+        if (!ws || (!slice_is_none(group) && !websocket_is_in(ws, group))) {
+            refuse(q, 410, "after: no connection of that id is there any more; begin anew");
             return;
         }
     }
@@ -144,7 +150,7 @@ static void answer_list(struct asking *q) {
     write_number(&w, SLICE("open"), websockets_open(connections(q)));
     json_name(&w, SLICE("connections"));
     json_open(&w, '[');
-    while (left-- && (ws = websockets_next(connections(q), ws))) write_connection(&w, ws);
+    while (left-- && (ws = next_listed(q, group, ws))) write_connection(&w, ws);
     json_close(&w, ']');
     json_close(&w, '}');
     q->answer->status = 200;
