@@ -129,15 +129,21 @@ static uint64_t list_limit(const struct asking *q) {
     return limit;
 }
 
+/* Of all, or of a group. */
+static struct member *next_listed(const struct asking *q, struct slice group, const struct member *m) {
+    if (slice_is_none(group)) return members_next(connections(q), m);
+    return members_next_in(connections(q), group, m);
+}
+
 static void answer_list(struct asking *q) {
-    struct slice after = parameter(q, SLICE("after"));
+    struct slice after = parameter(q, SLICE("after")), group = parameter(q, SLICE("group"));
     struct member *m = NULL;
     struct json_write w = json_write_to(&q->answer->json);
     uint64_t left = list_limit(q);
     if (!slice_is_none(after)) {
         m = members_find(connections(q), after);
-        if (!m) {
-            refuse(q, 410, "after: no connection of that id is open; begin anew");
+        if (!m || (!slice_is_none(group) && !member_is_in(m, group))) {
+            refuse(q, 410, "after: no connection of that id is there any more; begin anew");
             return;
         }
     }
@@ -145,7 +151,7 @@ static void answer_list(struct asking *q) {
     write_number(&w, SLICE("open"), members_open(connections(q)));
     json_name(&w, SLICE("connections"));
     json_open(&w, '[');
-    while (left-- && (m = members_next(connections(q), m))) write_connection(&w, m);
+    while (left-- && (m = next_listed(q, group, m))) write_connection(&w, m);
     json_close(&w, ']');
     json_close(&w, '}');
     q->answer->status = 200;
