@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+from websocket_clients import Admin, Clients, closing, echo_load
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("EXECGATE_BUILD", ROOT / "build"))
 EXAMPLES = BUILD / "examples"
@@ -75,6 +77,12 @@ class Server:
         return {"cpu": (cpu_seconds(self.pid) - before) / requests * 1e6, "p50": p50, "rate": requests / elapsed,
                 "handler": (sum(map(cpu_seconds, kids)) - kids_before) / requests * 1e6, "requests": requests}
 
+    def echo(self, path, connections, in_flight, seconds):
+        """CPU µs per round trip of WebSocket messages, and round trips per second."""
+        before = cpu_seconds(self.pid)
+        load = echo_load(["taskset", "-c", LOAD_CORE, str(BUILD / "bench/websocket_load")], self.port, path, connections, in_flight, seconds)
+        return {"cpu": (cpu_seconds(self.pid) - before) / load["round_trips"] * 1e6, "rate": load["round_trips"] / load["seconds"]}
+
     def close(self):
         self.process.terminate()
         self.process.wait(20)
@@ -110,6 +118,15 @@ def bare(*certificate_and_key):
     return server
 
 
+def bare_websocket():
+    """The least server that sends WebSocket messages back."""
+    port = free_port()
+    server = Server(["taskset", "-c", SERVER_CORE, str(BUILD / "bench/bare_websocket"), str(port)], "")
+    server.port = port
+    wait_port(port)
+    return server
+
+
 def gateway(folder, handlers, extra="", listen=True):
     """Serves handlers {name: (command, more yaml lines)} with route GET /name each."""
     lines = ["blueprint: 1", "name: bench", "limits: {connections: 19000, inFlight: 19000, idleTimeout: 10m, headerTimeout: 10m}", extra, "handlers:"]
@@ -124,6 +141,7 @@ def gateway(folder, handlers, extra="", listen=True):
     ready = json.loads(server.process.stdout.readline())
     server.url = ready["listeners"][0] + "/"
     server.port = int(ready["listeners"][0].rsplit(":", 1)[1])
+    server.admin = ready.get("admin")
     return server
 
 
@@ -286,6 +304,63 @@ class Bench:
         for server in (plain, tls, bare_plain, bare_tls):
             server.close()
 
+    def idle_websockets(self, command, count):
+        """A gateway with `count` open WebSocket connections on which nothing happens, beside one without any."""
+        handlers = {"echo": (command, [*pool(4, 16), "triggers:", "  - http: GET /echo", "  - {websocket: /ws, reply: true}"])}
+        alone, crowded = gateway(self.folder, handlers), gateway(self.folder, handlers)
+        with closing(alone, crowded):
+            start = resident_kib(crowded.pid)
+            clients = Clients(str(BUILD / "bench/websocket_load"), crowded.port, "/ws", count)
+            with closing(clients):
+                each = (resident_kib(crowded.pid) - start) / count
+                self.row(f"{count:,} idle WebSocket connections, memory of each", f"{each:.1f} kB", "≤ 12 kB", each <= 12,
+                         f"resident memory of the gateway, less {start / 1024:.1f} MB at its start")
+                for server in (alone, crowded):
+                    warm(server, "echo", 4)
+                for c in (1, 64):
+                    mine, yard, ratio, _ = paired(lambda: crowded.measure(c, self.seconds, "echo"), lambda: alone.measure(c, self.seconds, "echo"), "p50", self.rounds + 2)
+                    self.row(f"{count:,} idle WebSocket connections, p50 of HTTP, c={c}", f"{(ratio - 1) * 100:+.1f} %", "≤ +20 %", ratio <= 1.2,
+                             f"{mine:.0f} µs against {yard:.0f} µs without them")
+                if clients.ask("await 0 0")["closed"]:
+                    raise SystemExit("idle WebSocket connections were closed")
+
+    def broadcast(self, command, count, slow):
+        """Messages to a group of all, some of whom stop reading: the others get every one, those are closed."""
+        extra = "admin: 127.0.0.1:0\nwebsockets: {paths: {/ws: {maxOutbound: 64KiB}}}"
+        server = gateway(self.folder, {"echo": (command, ["triggers:", "  - {websocket: /ws, reply: true}"])}, extra)
+        clients, admin = Clients(str(BUILD / "bench/websocket_load"), server.port, "/ws", count, slow), Admin(server.admin)
+        with closing(server, clients, admin):
+            for connection in admin.ids():
+                admin.call("PUT", f"/v1/connections/{connection}/groups/all")
+            everybody = [broadcast_round(clients, admin, i + 1, count) for i in range(5)]
+            clients.ask("stall")
+            held, sent = [], count
+            while sent > count - slow and len(held) < 300:
+                held.append(broadcast_round(clients, admin, len(everybody) + len(held) + 1, count - slow))
+                sent = held[-1]["sent"]
+            ends = clients.ask("codes 4")  # the gateway gives them 5 s for their Close
+        rounds = everybody + held
+        lost = [r for r in rounds if not r["all"]]
+        met = not lost and ends == {"try_later": slow, "other": 0, "open": 0} and held[-1]["closed"] == 0
+        median_ms = lambda of: statistics.median(r["seconds"] for r in of) * 1000
+        self.row(f"broadcasts of {BROADCAST_SIZE // 1024} KiB to {count:,} connections, {slow} of them not reading", f"{median_ms(held):.0f} ms to the last of the others",
+                 "all others get all, 1013 for the slow", met,
+                 f"{median_ms(everybody):.0f} ms while all read; {len(rounds) - len(lost)} of {len(rounds)} complete; {ends['try_later']} closed with 1013 after {len(held)}")
+
+    def websocket_echo(self, command, connections):
+        """Messages that come back through a handler, against the least server there is."""
+        handlers = {"echo": (command, [*pool(4, 16), "triggers:", "  - {websocket: /ws, reply: true}"])}
+        server, base = gateway(self.folder, handlers), bare_websocket()
+        with closing(server, base):
+            for side in (server, base):
+                side.echo("/ws", connections, 1, 1)
+            for pid in children(server.pid):
+                pin(pid, LOAD_CORE)
+            mine, yard, ratio, pairs = paired(lambda: server.echo("/ws", connections, 1, self.seconds), lambda: base.echo("/ws", connections, 1, self.seconds), "rate", self.rounds + 2)
+            cpu = [statistics.median(pair[side]["cpu"] for pair in pairs) for side in (0, 1)]
+            self.row(f"WebSocket echoes through a C handler, c={connections}", f"{ratio:.2f} ×", "≥ 0.25 ×", ratio >= 0.25,
+                     f"{mine:,.0f} round trips a second against {yard:,.0f} by bare libwslay on libuv, CPU {cpu[0]:.1f} µs against {cpu[1]:.1f} µs")
+
     def memory(self, handlers, path):
         server, done = gateway(self.folder, handlers), 0
         while done < 10_000:
@@ -343,8 +418,20 @@ def queue_round(port, count, database):
         return count / (time.monotonic() - start)
 
 
+BROADCAST_SIZE = 8192
+
+
+def broadcast_round(clients, admin, number, readers):
+    """The `number`th broadcast: whether all readers have got all so far, and when the last of them did."""
+    clients.tell(f"await {number} 60")
+    start = time.monotonic()
+    sent = admin.call("POST", "/v1/groups/all/messages", b"x" * BROADCAST_SIZE)["sent"]
+    got = clients.sums()
+    return {"sent": sent, "all": got["complete"] == readers, "closed": got["closed"], "seconds": got["last"] - start}
+
+
 def versions():
-    packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "libsqlite3-0", "wrk"]
+    packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "libsqlite3-0", "libwslay1", "wrk"]
     out = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}, ", *packages], capture_output=True, text=True).stdout
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}; {out.rstrip(', ')}"
@@ -361,7 +448,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store, queue, redis")
+    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store, queue, redis, websockets")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {int(LOAD_CORE)})
@@ -397,6 +484,10 @@ def main():
             bench.queue(50_000)
         if wanted("redis"):
             bench.redis()
+        if wanted("websockets"):
+            bench.idle_websockets(native, 10_000)
+            bench.broadcast(native, 10_000, 50)
+            bench.websocket_echo(native, 64)
     if not options.only:
         write_results(bench.rows, options.seconds, options.rounds)
     missed = [r for r in bench.rows if r[3] != "met"]
