@@ -36,7 +36,9 @@
 #define FRAME_SIZE (2 + 4 + PAYLOAD)
 #define IN_FLIGHT_MAX 64
 #define SLOW_BUFFER 4096
+#define SLOW_SEGMENT 1460
 #define CONTROL_MAX 125
+#define NO_STATUS 1005
 #define TRY_LATER 1013
 
 enum opcode { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
@@ -82,13 +84,20 @@ static double now_s(void) {
 
 /* --- opening --- */
 
+/* Loopback's segments of 64 kB let a server's socket hold megabytes; those of an Ethernet do not. */
+static void behave_as_remote(int fd) {
+    int buffer = SLOW_BUFFER, segment = SLOW_SEGMENT;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+}
+
 static int connect_one(const struct load *l, bool slow) {
-    int on = 1, small = SLOW_BUFFER, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct timeval patience = {.tv_sec = HANDSHAKE_S};
     if (fd < 0) give_up("no more descriptors: raise the limit (ulimit -n)");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (slow) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    if (slow) behave_as_remote(fd);
     /* The port is chosen when it is known where to: so a port serves many connections to different places. */
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)&l->own, sizeof l->own)) give_up("the address cannot be used");
@@ -163,11 +172,17 @@ static void send_due(const struct load *l, struct client *c) {
     c->due = 0;
 }
 
-/* Masked with zeroes, which is allowed for what is no secret and leaves the payload as it is. */
-static void send_pong(const struct client *c) {
-    uint8_t frame[6 + CONTROL_MAX] = {0x80 | PONG, (uint8_t)(0x80 | c->size)};
+/* A control frame's payload goes back: as a Pong, or as the Close that answers one (RFC 6455 5.5.1). Masked with
+ * zeroes, which is allowed for what is no secret and leaves the payload as it is. */
+static void send_back(const struct client *c, enum opcode opcode) {
+    uint8_t frame[6 + CONTROL_MAX] = {(uint8_t)(0x80 | opcode), (uint8_t)(0x80 | c->size)};
     memcpy(frame + 6, c->control, c->size);
     send_all(c, frame, 6 + c->size);
+}
+
+static void close_come(struct client *c) {
+    c->code = c->size < 2 ? NO_STATUS : c->control[0] << 8 | c->control[1];
+    send_back(c, CLOSE);
 }
 
 /* --- reading --- */
@@ -184,8 +199,8 @@ static void frame_end(struct load *l, struct client *c) {
     unsigned opcode = c->head[0] & 15;
     c->inside = false;
     c->head_size = 0;
-    if (opcode == PING) send_pong(c);
-    if (opcode == CLOSE) c->code = c->size < 2 ? 1005 : c->control[0] << 8 | c->control[1];
+    if (opcode == PING) send_back(c, PONG);
+    if (opcode == CLOSE) close_come(c);
     if (opcode < CLOSE) message_come(l, c);
 }
 
