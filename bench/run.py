@@ -22,11 +22,12 @@ import sys
 import tempfile
 import time
 
-from websocket_clients import Admin, Clients, closing, echo_load
+from websocket_clients import Admin, Clients, echo_load
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("EXECGATE_BUILD", ROOT / "build"))
 EXAMPLES = BUILD / "examples"
+CLIENTS = str(BUILD / "bench/websocket_load")
 TICK = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, LOAD_CORE = "0", "1"
 
@@ -77,10 +78,10 @@ class Server:
         return {"cpu": (cpu_seconds(self.pid) - before) / requests * 1e6, "p50": p50, "rate": requests / elapsed,
                 "handler": (sum(map(cpu_seconds, kids)) - kids_before) / requests * 1e6, "requests": requests}
 
-    def echo(self, path, connections, in_flight, seconds):
+    def echo(self, path, connections, seconds):
         """CPU µs per round trip of WebSocket messages, and round trips per second."""
         before = cpu_seconds(self.pid)
-        load = echo_load(["taskset", "-c", LOAD_CORE, str(BUILD / "bench/websocket_load")], self.port, path, connections, in_flight, seconds)
+        load = echo_load(["taskset", "-c", LOAD_CORE, CLIENTS], self.port, path, connections, seconds)
         return {"cpu": (cpu_seconds(self.pid) - before) / load["round_trips"] * 1e6, "rate": load["round_trips"] / load["seconds"]}
 
     def close(self):
@@ -307,29 +308,29 @@ class Bench:
     def idle_websockets(self, command, count):
         """A gateway with `count` open WebSocket connections on which nothing happens, beside one without any."""
         handlers = {"echo": (command, [*pool(4, 16), "triggers:", "  - http: GET /echo", "  - {websocket: /ws, reply: true}"])}
-        alone, crowded = gateway(self.folder, handlers), gateway(self.folder, handlers)
-        with closing(alone, crowded):
+        with contextlib.closing(gateway(self.folder, handlers)) as alone, contextlib.closing(gateway(self.folder, handlers)) as crowded:
             start = resident_kib(crowded.pid)
-            clients = Clients(str(BUILD / "bench/websocket_load"), crowded.port, "/ws", count)
-            with closing(clients):
+            with contextlib.closing(Clients(CLIENTS, crowded.port, "/ws", count)) as clients:
                 each = (resident_kib(crowded.pid) - start) / count
                 self.row(f"{count:,} idle WebSocket connections, memory of each", f"{each:.1f} kB", "≤ 12 kB", each <= 12,
-                         f"resident memory of the gateway, less {start / 1024:.1f} MB at its start")
+                         f"resident memory of the gateway, less the {start / 1024:.1f} MB of its start")
                 for server in (alone, crowded):
                     warm(server, "echo", 4)
                 for c in (1, 64):
-                    mine, yard, ratio, _ = paired(lambda: crowded.measure(c, self.seconds, "echo"), lambda: alone.measure(c, self.seconds, "echo"), "p50", self.rounds + 2)
-                    self.row(f"{count:,} idle WebSocket connections, p50 of HTTP, c={c}", f"{(ratio - 1) * 100:+.1f} %", "≤ +20 %", ratio <= 1.2,
-                             f"{mine:.0f} µs against {yard:.0f} µs without them")
+                    self.crowd_latency(alone, crowded, f"{count:,} idle WebSocket connections, p50 of HTTP, c={c}", c)
                 if clients.ask("await 0 0")["closed"]:
                     raise SystemExit("idle WebSocket connections were closed")
+
+    def crowd_latency(self, alone, crowded, title, c):
+        mine, yard, ratio, _ = paired(lambda: crowded.measure(c, self.seconds, "echo"), lambda: alone.measure(c, self.seconds, "echo"), "p50", self.rounds + 2)
+        self.row(title, f"{(ratio - 1) * 100:+.1f} %", "≤ +20 %", ratio <= 1.2, f"{mine:.0f} µs against {yard:.0f} µs without them")
 
     def broadcast(self, command, count, slow):
         """Messages to a group of all, some of whom stop reading: the others get every one, those are closed."""
         extra = "admin: 127.0.0.1:0\nwebsockets: {paths: {/ws: {maxOutbound: 64KiB}}}"
-        server = gateway(self.folder, {"echo": (command, ["triggers:", "  - {websocket: /ws, reply: true}"])}, extra)
-        clients, admin = Clients(str(BUILD / "bench/websocket_load"), server.port, "/ws", count, slow), Admin(server.admin)
-        with closing(server, clients, admin):
+        handlers = {"echo": (command, ["triggers:", "  - {websocket: /ws, reply: true}"])}
+        with contextlib.closing(gateway(self.folder, handlers, extra)) as server, contextlib.closing(Admin(server.admin)) as admin, \
+                contextlib.closing(Clients(CLIENTS, server.port, "/ws", count, slow)) as clients:
             for connection in admin.ids():
                 admin.call("PUT", f"/v1/connections/{connection}/groups/all")
             everybody = [broadcast_round(clients, admin, i + 1, count) for i in range(5)]
@@ -338,28 +339,27 @@ class Bench:
             while sent > count - slow and len(held) < 300:
                 held.append(broadcast_round(clients, admin, len(everybody) + len(held) + 1, count - slow))
                 sent = held[-1]["sent"]
-            ends = clients.ask("codes 4")  # the gateway gives them 5 s for their Close
-        rounds = everybody + held
-        lost = [r for r in rounds if not r["all"]]
-        met = not lost and ends == {"try_later": slow, "other": 0, "open": 0} and held[-1]["closed"] == 0
-        median_ms = lambda of: statistics.median(r["seconds"] for r in of) * 1000
-        self.row(f"broadcasts of {BROADCAST_SIZE // 1024} KiB to {count:,} connections, {slow} of them not reading", f"{median_ms(held):.0f} ms to the last of the others",
-                 "all others get all, 1013 for the slow", met,
-                 f"{median_ms(everybody):.0f} ms while all read; {len(rounds) - len(lost)} of {len(rounds)} complete; {ends['try_later']} closed with 1013 after {len(held)}")
+            ends = clients.ask("codes 4")  # the gateway waits 5 s for the answer to its Close
+        complete = sum(r["all"] and not r["closed"] for r in everybody + held)
+        median_ms = lambda rounds: statistics.median(r["seconds"] for r in rounds) * 1000
+        self.row(f"broadcasts of {BROADCAST_SIZE // 1024} KiB to {count:,} WebSocket connections, {slow} of them not reading", f"{median_ms(held):.0f} ms",
+                 "the others get all, 1013 for the slow", complete == len(everybody + held) and ends["try_later"] == slow,
+                 f"from the call to the last client, {median_ms(everybody):.0f} ms while all read; {complete} of {len(everybody + held)} reached all others; "
+                 f"{ends['try_later']} slow ones closed with 1013 after {len(held)}")
 
     def websocket_echo(self, command, connections):
         """Messages that come back through a handler, against the least server there is."""
         handlers = {"echo": (command, [*pool(4, 16), "triggers:", "  - {websocket: /ws, reply: true}"])}
-        server, base = gateway(self.folder, handlers), bare_websocket()
-        with closing(server, base):
+        with contextlib.closing(gateway(self.folder, handlers)) as server, contextlib.closing(bare_websocket()) as base:
             for side in (server, base):
-                side.echo("/ws", connections, 1, 1)
+                side.echo("/ws", 64, 1)
             for pid in children(server.pid):
                 pin(pid, LOAD_CORE)
-            mine, yard, ratio, pairs = paired(lambda: server.echo("/ws", connections, 1, self.seconds), lambda: base.echo("/ws", connections, 1, self.seconds), "rate", self.rounds + 2)
-            cpu = [statistics.median(pair[side]["cpu"] for pair in pairs) for side in (0, 1)]
-            self.row(f"WebSocket echoes through a C handler, c={connections}", f"{ratio:.2f} ×", "≥ 0.25 ×", ratio >= 0.25,
-                     f"{mine:,.0f} round trips a second against {yard:,.0f} by bare libwslay on libuv, CPU {cpu[0]:.1f} µs against {cpu[1]:.1f} µs")
+            for c in connections:
+                mine, yard, ratio, pairs = paired(lambda: server.echo("/ws", c, self.seconds), lambda: base.echo("/ws", c, self.seconds), "rate", self.rounds + 2)
+                cpu = [statistics.median(pair[side]["cpu"] for pair in pairs) for side in (0, 1)]
+                self.row(f"WebSocket echoes through a C handler, c={c}", f"{ratio:.2f} ×", "≥ 0.25 ×", ratio >= 0.25,
+                         f"{mine:,.0f} round trips a second against {yard:,.0f} by bare libwslay on libuv, CPU {cpu[0]:.1f} µs against {cpu[1]:.1f} µs")
 
     def memory(self, handlers, path):
         server, done = gateway(self.folder, handlers), 0
@@ -487,7 +487,7 @@ def main():
         if wanted("websockets"):
             bench.idle_websockets(native, 10_000)
             bench.broadcast(native, 10_000, 50)
-            bench.websocket_echo(native, 64)
+            bench.websocket_echo(native, (1, 64))
     if not options.only:
         write_results(bench.rows, options.seconds, options.rounds)
     missed = [r for r in bench.rows if r[3] != "met"]

@@ -1,5 +1,4 @@
 """Processes of bench/websocket_load: thousands of WebSocket clients that wait, or fewer that talk."""
-import contextlib
 import http.client
 import json
 import subprocess
@@ -69,18 +68,9 @@ class Admin:
         self.connection.close()
 
 
-@contextlib.contextmanager
-def closing(*things):
-    """Closes all of them, the last first, whatever happens."""
-    with contextlib.ExitStack() as stack:
-        for thing in things:
-            stack.callback(thing.close)
-        yield
-
-
-def echo_load(words, port, path, connections, in_flight, seconds):
-    """What clients that have `in_flight` messages each under way get back."""
-    out = subprocess.run([*words, "echo", str(port), path, str(connections), str(in_flight), str(seconds)], capture_output=True, text=True)
+def echo_load(words, port, path, connections, seconds):
+    """How often clients that have one message each under way get it back."""
+    out = subprocess.run([*words, "echo", str(port), path, str(connections), "1", str(seconds)], capture_output=True, text=True)
     if out.returncode:
         raise SystemExit(f"the echo load of port {port}: {out.stderr}")
     return json.loads(out.stdout)
