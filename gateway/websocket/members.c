@@ -165,3 +165,15 @@ void member_each_group(const struct member *m, void (*on_group)(void *context, s
     list_each (&m->memberships, node)
         on_group(context, group_name(list_entry(node, struct membership, own_node)->group));
 }
+
+bool member_is_in(const struct member *m, struct slice name) {
+    return membership_of(m, name) != NULL;
+}
+
+struct member *members_next_in(const struct members *all, struct slice name, const struct member *after) {
+    const struct group *g = map_get(all->groups, name);
+    if (!g) return NULL;
+    struct list_node *node = after ? list_next(&g->members, &membership_of(after, name)->group_node)
+                                   : list_first(&g->members);
+    return node ? list_entry(node, struct membership, group_node)->member : NULL;
+}

@@ -67,5 +67,8 @@ size_t members_group_size(const struct members *all, struct slice group);
 size_t members_group_count(const struct members *all); /* that have somebody in them */
 /* To everybody in it but `except` (NULL = nobody). How many took it. */
 size_t members_broadcast(struct members *all, struct slice group, struct parcel *p, const struct member *except);
+bool member_is_in(const struct member *m, struct slice group);
+/* Those in it, in the order in which they joined; `after`, which is in it, NULL = the first. NULL at the end. */
+struct member *members_next_in(const struct members *all, struct slice group, const struct member *after);
 /* Calls with each group that it is in. */
 void member_each_group(const struct member *m, void (*on_group)(void *context, struct slice name), void *context);

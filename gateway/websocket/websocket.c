@@ -101,13 +101,13 @@ void websocket_part(struct websocket *ws, int code, struct slice reason) {
     struct websockets *all = ws->all;
     void *owner = ws->owner;
     if (ws->state != WEBSOCKET_OPEN) return;
-    members_part(&ws->member);
     websocket_move(ws, WEBSOCKET_CLOSING);
     buf_free(&ws->unread);
     ws->owner = NULL;
     ws->paused = false;
     ws->held_ms = 0;
     all->ops.on_closed(owner, code, reason);
+    members_part(&ws->member); /* after the owner has seen which groups it was in */
 }
 
 void websocket_close(struct websocket *ws, int code, struct slice reason) {

@@ -140,15 +140,21 @@ static uint64_t list_limit(const struct asking *q) {
     return limit;
 }
 
+/* Of all, or of a group. */
+static struct member *next_listed(const struct asking *q, struct slice group, const struct member *m) {
+    if (slice_is_none(group)) return members_next(connections(q), m);
+    return members_next_in(connections(q), group, m);
+}
+
 static void answer_list(struct asking *q) {
-    struct slice after = parameter(q, SLICE("after"));
+    struct slice after = parameter(q, SLICE("after")), group = parameter(q, SLICE("group"));
     struct member *m = NULL;
     struct json_write w = json_write_to(&q->answer->json);
     uint64_t left = list_limit(q);
     if (!slice_is_none(after)) {
         m = members_find(connections(q), after);
-        if (!m) {
-            refuse(q, 410, "after: no connection of that id is open; begin anew");
+        if (!m || (!slice_is_none(group) && !member_is_in(m, group))) {
+            refuse(q, 410, "after: no connection of that id is there any more; begin anew");
             return;
         }
     }
@@ -156,7 +162,7 @@ static void answer_list(struct asking *q) {
     write_number(&w, SLICE("open"), members_open(connections(q)));
     json_name(&w, SLICE("connections"));
     json_open(&w, '[');
-    while (left-- && (m = members_next(connections(q), m))) write_connection(&w, m);
+    while (left-- && (m = next_listed(q, group, m))) write_connection(&w, m);
     json_close(&w, ']');
     json_close(&w, '}');
     q->answer->status = 200;
@@ -316,17 +322,24 @@ static bool row_matches(const struct api_row *row, struct asking *q) {
     return i == u->segment_count;
 }
 
-bool websocket_api_answer(struct websocket_source *s, const struct websocket_request *r, struct websocket_answer *a) {
-    struct asking q = {.source = s, .request = r, .answer = a};
-    *a = (struct websocket_answer){0};
+enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct websocket_source *s) {
+    struct asking q = {.source = s, .request = &c->request, .answer = &c->answer};
+    c->answer = (struct websocket_answer){0};
+    c->work = NULL;
     bool known = false;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (!row_matches(&rows[i], &q)) continue;
         known = true;
-        if (!slice_equal(r->method, slice_of(rows[i].method))) continue;
+        if (!slice_equal(c->request.method, slice_of(rows[i].method))) continue;
         rows[i].answer(&q);
-        return true;
+        return c->work ? WEBSOCKET_CALL_WAITING : WEBSOCKET_CALL_ANSWERED;
     }
-    if (known) refuse(&q, 405, "the path does not take this method");
-    return known;
+    if (!known) return WEBSOCKET_CALL_UNKNOWN;
+    refuse(&q, 405, "the path does not take this method");
+    return WEBSOCKET_CALL_ANSWERED;
+}
+
+void websocket_call_cancel(struct websocket_call *c) {
+    if (c->work) c->drop(c);
+    c->work = NULL;
 }

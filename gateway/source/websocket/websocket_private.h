@@ -75,6 +75,7 @@ struct session {
     bool opened, ended, told;    /* told: $disconnect has been run, or needs not be */
     int close_code;
     struct slice close_reason;
+    struct slice groups; /* that it was in at the end */
 };
 
 struct message {
@@ -116,6 +117,8 @@ struct event_order {
     void *context;
     struct websocket_event event; /* what is special about it */
 };
+/* The groups that it is in now, or was in at its end, as struct websocket_event has them. */
+struct slice session_groups(const struct session *session, struct arena *a);
 /* An invocation that is ready to run. */
 struct invocation *session_event(struct session *session, const struct event_order *order);
 

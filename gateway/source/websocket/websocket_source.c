@@ -103,6 +103,7 @@ void session_open(struct session *session, const struct websocket_start *start) 
 }
 
 void session_end(struct session *session, int code, struct slice reason) {
+    session->groups = session_groups(session, &session->memory);
     session->ws = NULL;
     session->ended = true;
     session->close_code = code;
