@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from events import Stream, trusting
-from execgate import Gateway, alive, read_all, wait_for
+from execgate import SLOW, Gateway, alive, read_all, wait_for
 from native import Native, message
 from puppet import SCRIPT, Api, environment, id_of
 from test_tls import certify
@@ -592,6 +592,24 @@ def test_kept_over_reloads(tmp_path):
         w.say("data: two\n\n")
         written.expect("data: two\n\n")
         w.end()
+
+
+def resident_kb(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+
+def test_what_a_held_stream_costs(tmp_path):
+    with puppet(tmp_path) as (g, env), contextlib.ExitStack() as stack:
+        def some(count):
+            for _ in range(count):
+                hold(env, stack.enter_context(Stream(g)))
+        some(100)
+        before, count = resident_kb(g.pid), 400
+        some(count)
+        in_group(env, 100 + count)
+        each = (resident_kb(g.pid) - before) / count
+        assert each < 4 * SLOW ** 2, f"{each} kB"
 
 
 def test_two_hundred_of_each_kind(tmp_path):
