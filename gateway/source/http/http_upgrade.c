@@ -1,11 +1,16 @@
-/* A connection that stops being HTTP (RFC 9110 7.8). libmicrohttpd keeps one that it has upgraded among those that
- * wait, with all its memory. So it is given back at once, and a copy of its descriptor lives on: libmicrohttpd closes
- * its own without shutting the socket down. */
+/* Connections that leave libmicrohttpd, because they stop being HTTP (RFC 9110 7.8) or because an answer is to last for
+ * hours. libmicrohttpd keeps one that it has upgraded, or that is suspended, among those that wait, with all its
+ * memory. So it is given back at once, and a copy of its descriptor lives on.
+ *
+ * Of an upgraded one libmicrohttpd closes its own descriptor without shutting the socket down. Any other it would shut
+ * down, so a socket that leads nowhere takes the place of that descriptor first; while the connection is suspended,
+ * libmicrohttpd's epoll set does not have it. */
 #include "gateway/source/http/http_private.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 void upgrade_forget(struct http_exchange *x) {
@@ -51,4 +56,49 @@ void http_exchange_upgrade(struct http_exchange *x, const struct fields *headers
     x->response = MHD_create_response_for_upgrade(on_upgraded, x);
     response_add_fields(x->response, headers);
     reply_send(x);
+}
+
+/* --- without a 101 --- */
+
+static int nowhere_of(struct http_server *s) {
+    if (s->nowhere < 0) s->nowhere = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return s->nowhere;
+}
+
+void exchange_leave(struct http_exchange *x) {
+    struct http_upgrade *u = x->upgrade;
+    if (!x->suspended) exchange_suspend(x);
+    /* A watch that were closed later would let go of the wrong socket. */
+    watch_close(x->watch);
+    x->watch = NULL;
+    int nowhere = nowhere_of(x->server);
+    int copy = nowhere < 0 ? -1 : descriptor_copy(x, x->fd);
+    if (copy >= 0 && dup3(nowhere, x->fd, O_CLOEXEC) < 0) {
+        close(copy);
+        copy = -1;
+    }
+    if (copy < 0) {
+        exchange_break(x); /* lost, when the exchange is over */
+        return;
+    }
+    x->broken = true;
+    x->upgrade = NULL;
+    exchange_resume(x);
+    u->taken(u, copy, SLICE_NONE);
+}
+
+void http_exchange_hand_over(struct http_exchange *x, const struct http_reply *reply, struct http_upgrade *u) {
+    if (!x->open || x->replied || x->broken) {
+        u->lost(u);
+        return;
+    }
+    x->replied = true;
+    x->leaves = true;
+    by_hand_head(x, &(struct http_reply){.status = reply->status, .headers = reply->headers}, &u->head);
+    x->upgrade = u;
+    if (x->in_call) return; /* settle looks after it */
+    if (x->stage == STAGE_END)
+        exchange_leave(x);
+    else if (x->suspended)
+        exchange_resume(x);
 }
