@@ -54,6 +54,7 @@ struct websocket_event {
     struct slice query;           /* of a CONNECT: as it came */
     struct identity *identity;    /* NULL = nobody asked */
     struct slice body;            /* of a MESSAGE: base64 unless it is UTF-8 */
-    int close_code;               /* of a DISCONNECT */
+    struct slice groups; /* those it is in, of a DISCONNECT: was in; "a,b%20c", percent-encoded each; may be empty */
+    int close_code;      /* of a DISCONNECT */
     struct slice close_reason;
 };
