@@ -1,4 +1,4 @@
-"""Measures execgate against a bare libmicrohttpd hello world, both in one run, and writes bench/results.md.
+"""Measures execgate against the least servers that can be built of the same libraries, both in one run, and writes bench/results.md.
 
 The server under test is pinned to one core, wrk and the handlers to another; CPU per request is the server's own time from
 /proc. Each figure is the median of several rounds in which the two sides alternate, so that a drifting machine hits both.
