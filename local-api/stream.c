@@ -16,7 +16,7 @@ void stream_acknowledge(const struct call *c) {
  * which would take that for the end of the world, may go on, and the rest is thrown away. */
 static void on_sink_wanted(void *context) {
     struct call *c = context;
-    bool unwanted = body_abandoned(c->sink) && body_state_of(c->sink) == BODY_OPEN;
+    bool unwanted = c->sink && body_abandoned(c->sink) && body_state_of(c->sink) == BODY_OPEN;
     if (unwanted) endpoint_note_left(c->endpoint, &c->stream);
     if (unwanted && c->ops->break_off)
         http_exchange_abort(c->exchange);
