@@ -17,7 +17,7 @@ void stream_acknowledge(const struct call *c) {
 static void on_sink_wanted(void *context) {
     struct call *c = context;
     bool unwanted = c->sink && body_abandoned(c->sink) && body_state_of(c->sink) == BODY_OPEN;
-    if (unwanted && c->endpoint) endpoint_note_left(c->endpoint, &c->stream);
+    if (unwanted) endpoint_note_left(c->endpoint, &c->stream);
     if (unwanted && c->ops->break_off)
         http_exchange_abort(c->exchange);
     else

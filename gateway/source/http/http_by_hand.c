@@ -8,8 +8,8 @@
 void by_hand_head(const struct http_exchange *x, const struct http_reply *reply, struct buf *out) {
     char date[30];
     http_date(clock_wall_ms(loop_clock(x->server->loop)), date);
-    buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n", reply->status, http_reason(reply->status),
-               date);
+    buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close%s\r\n", reply->status, http_reason(reply->status),
+               date, fields_offer_upgrade(reply->headers) ? ", Upgrade" : "");
     for (size_t i = 0; reply->headers && i < reply->headers->count; i++) {
         struct field f = reply->headers->items[i];
         if (field_is_ours(f.name) || !http_is_token(f.name) || !http_is_field_value(f.value)) continue;

@@ -163,6 +163,7 @@ void reply_send(struct http_exchange *x);
 void response_add_fields(struct MHD_Response *r, const struct fields *fields);
 /* Fields that are the server's to set. */
 bool field_is_ours(struct slice name);
+bool fields_offer_upgrade(const struct fields *fields);
 /* Lets go of what an ended exchange still holds of its answer. */
 void reply_forget(struct http_exchange *x);
 
