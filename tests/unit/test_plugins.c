@@ -279,7 +279,7 @@ static struct body *stream_to_client(struct world *w, const char *target, struct
 static void a_long_path_is_cut_and_a_stream_is_logged_when_it_is_over(void **state) {
     (void)state;
     struct world w;
-    static const char *const parts[] = {"\"status\":200", "\"cut\":\"the client left\"", "\"level\":\"info\""};
+    static const char *const parts[] = {"\"status\":200", "\"cut\":\"the sender left", "\"level\":\"warn\""};
     char target[400];
     world_open(&w);
     size_t n = (size_t)snprintf(target, sizeof target, "/items/");
