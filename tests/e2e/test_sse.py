@@ -540,8 +540,7 @@ def test_connections_leave_the_http_server_whole(tmp_path):
         in_group(env, 0)
         before = open_files()
         for i in range(20):
-            with g.connect() as s:
-                f = s.makefile("rb")
+            with g.connect() as s, s.makefile("rb") as f:
                 s.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
                 assert read_answer(f).status == 404
                 s.sendall(b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" + b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" * (i % 2))
