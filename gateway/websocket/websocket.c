@@ -1,5 +1,6 @@
 #include "gateway/base/memory.h"
 #include "gateway/websocket/websocket_private.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -101,7 +102,7 @@ void websocket_part(struct websocket *ws, int code, struct slice reason) {
     struct websockets *all = ws->all;
     void *owner = ws->owner;
     if (ws->state != WEBSOCKET_OPEN) return;
-    map_remove(all->ids, websocket_id(ws));
+    if (!ws->hidden) map_remove(all->ids, websocket_id(ws));
     websocket_leave_all(ws);
     websocket_move(ws, WEBSOCKET_CLOSING);
     buf_free(&ws->unread);
@@ -338,12 +339,20 @@ struct websocket *websocket_open(struct websockets *all, const struct websocket_
     buf_append_slice(&ws->unread, start->early);
     ws->stopped = ws->readable = true;
     websocket_move(ws, WEBSOCKET_OPEN);
-    map_put(all->ids, websocket_id(ws), ws);
+    ws->hidden = start->presence == WEBSOCKET_HIDDEN;
+    if (!ws->hidden) map_put(all->ids, websocket_id(ws), ws);
     all->counters.opened++;
     /* Its handshake was answered before the drain. */
     if (all->draining) deadline_arm(loop_deadlines(all->loop), &all->drain, now_ms);
     websocket_wake(ws);
     return ws;
+}
+
+void websocket_reveal(struct websocket *ws, const struct reader_limits *limits) {
+    assert(ws->state == WEBSOCKET_OPEN && ws->hidden);
+    ws->hidden = false;
+    ws->reader.limits = *limits;
+    map_put(ws->all->ids, websocket_id(ws), ws);
 }
 
 void websocket_pause(struct websocket *ws) {

@@ -39,6 +39,7 @@ struct websocket {
     uint64_t pinged_ms; /* 0 = no ping is out */
     uint64_t due_us;    /* of the rate: when the next message would have come at its pace */
     uint64_t held_ms;   /* nothing is read before; 0 = no matter */
+    bool hidden;
     bool paused, readable, shut;
     bool stopped; /* reading ended before all that was fed was taken */
     bool left;    /* its client has hung up while nothing was read from it */

@@ -62,11 +62,13 @@ void websockets_free(struct websockets *all) {
 }
 
 size_t websockets_open(const struct websockets *all) {
-    return all->states[WEBSOCKET_OPEN].length;
+    return map_count(all->ids);
 }
 
 size_t websockets_count(const struct websockets *all) {
-    return websockets_open(all) + all->states[WEBSOCKET_CLOSING].length + all->states[WEBSOCKET_LINGERING].length;
+    size_t count = 0;
+    for (int state = 0; state < WEBSOCKET_GONE; state++) count += all->states[state].length;
+    return count;
 }
 
 void websockets_abort(struct websockets *all) {
@@ -90,6 +92,7 @@ struct websocket *websockets_find(const struct websockets *all, struct slice id)
 struct websocket *websockets_next(const struct websockets *all, const struct websocket *after) {
     const struct list *open = &all->states[WEBSOCKET_OPEN];
     struct list_node *node = after ? list_next(open, &after->node) : list_first(open);
+    while (node && list_entry(node, struct websocket, node)->hidden) node = list_next(open, node);
     return node ? list_entry(node, struct websocket, node) : NULL;
 }
 

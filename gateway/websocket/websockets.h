@@ -49,7 +49,7 @@ struct websocket_ops {
 struct websockets *websockets_new(struct loop *l, const struct websocket_ops *ops);
 void websockets_free(struct websockets *all);          /* none may be left; NULL is fine */
 size_t websockets_count(const struct websockets *all); /* those that still have a socket */
-size_t websockets_open(const struct websockets *all);
+size_t websockets_open(const struct websockets *all);  /* those that are known */
 /* All of them are closed with 1001, some hundreds at a time, with a reason that spreads their coming back:
  * "reconnect in N ms". */
 void websockets_drain(struct websockets *all);
@@ -61,20 +61,25 @@ struct websockets_counters {
 };
 const struct websockets_counters *websockets_counters(const struct websockets *all);
 
+/* HIDDEN: it is in nobody's list and its id finds nothing, until websocket_reveal. */
+enum websocket_presence { WEBSOCKET_KNOWN, WEBSOCKET_HIDDEN };
 struct websocket_start {
     int take_fd;
     struct slice early; /* bytes that came right behind the handshake */
     const char *id;     /* WEBSOCKET_ID_SIZE, from websockets_make_id */
     const struct websocket_rules *rules;
     const struct deflate_terms *terms;
+    enum websocket_presence presence;
     void *owner;
 };
 /* NULL when the descriptor cannot be polled (it is closed then). Nothing is read before the next turn. */
 struct websocket *websocket_open(struct websockets *all, const struct websocket_start *start);
+/* From now on it is known, and its messages have these bounds. */
+void websocket_reveal(struct websocket *ws, const struct reader_limits *limits);
 void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]);
 /* An open one, or NULL. */
 struct websocket *websockets_find(const struct websockets *all, struct slice id);
-/* Open ones, in the order in which they came; `after` NULL = the first. NULL at the end. */
+/* Known ones, in the order in which they came; `after` NULL = the first. NULL at the end. */
 struct websocket *websockets_next(const struct websockets *all, const struct websocket *after);
 struct slice websocket_id(const struct websocket *ws);
 void *websocket_owner(const struct websocket *ws);

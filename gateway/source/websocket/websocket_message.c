@@ -14,6 +14,10 @@ void message_free(struct message *m) {
 }
 
 void session_take_message(struct session *session, enum websocket_kind kind, struct chunk *take_bytes) {
+    if (session->proof) {
+        proof_take_message(session, kind, take_bytes);
+        return;
+    }
     struct message *m = xcalloc(1, sizeof *m);
     m->session = session;
     m->kind = kind;
@@ -34,7 +38,7 @@ static enum websocket_kind reply_kind(const struct message *m, const struct fiel
     return m->kind;
 }
 
-static void session_say(struct session *session, enum websocket_kind kind, struct slice bytes) {
+void session_say(struct session *session, enum websocket_kind kind, struct slice bytes) {
     struct parcel p = parcel_make(kind, bytes);
     if (session->ws) websocket_send(session->ws, &p);
     parcel_free(&p);
@@ -75,7 +79,7 @@ static void message_finish(struct invocation *inv) {
     struct message *m = inv->source_context;
     struct outcome *o = &inv->outcome;
     struct body *body = NULL;
-    bool well = o->failure == FAILURE_NONE && o->status >= 200 && o->status <= 299;
+    bool well = outcome_is_good(o);
     enum failure f = o->failure == FAILURE_NONE ? FAILURE_HANDLER_ERROR : o->failure;
     if (!well) say_failure(m->session, failure_row(f)->title, inv->request_id);
     if (well && m->route->trigger->reply) {
@@ -167,6 +171,7 @@ void session_run(struct session *session) {
     const struct websocket_source_host *host = &session->source->host;
     struct websocket_site *site = host->site(host->context, session->path);
     uint64_t most = site ? site->config->concurrency : 1;
+    if (session->proof && session->ws) proof_run(session, site);
     while (!list_empty(&session->waiting) && session->running < most)
         if (!session_run_next(session, site)) return;
     if (session->ended && session->running == 0 && list_empty(&session->waiting)) session_end_run(session, site);

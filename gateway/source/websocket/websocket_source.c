@@ -118,13 +118,27 @@ struct session *session_new(struct websocket_source *s, struct websocket_site *s
     return session;
 }
 
+bool session_know(struct session *session, struct invocation *proof, uint64_t max_per_client) {
+    struct websocket_source *s = session->source;
+    struct websocket_client *before = session->client;
+    session->client = client_hold(s, client_key(proof));
+    client_release(s, before);
+    if (max_per_client && session->client->sessions > max_per_client) return false;
+    session->identity = identity_keep(proof->identity, &session->memory);
+    return true;
+}
+
 void session_open(struct session *session, const struct websocket_start *start) {
     session->opened = true;
     session->ws = websocket_open(session->source->connections, start);
-    if (!session->ws) session_end(session, CLOSE_ABNORMAL, SLICE(""));
+    if (!session->ws)
+        session_end(session, CLOSE_ABNORMAL, SLICE(""));
+    else if (session->proof)
+        proof_opened(session);
 }
 
 void session_end(struct session *session, int code, struct slice reason) {
+    if (session->proof) proof_end(session);
     session->ws = NULL;
     session->ended = true;
     session->close_code = code;
@@ -140,6 +154,7 @@ void session_free(struct session *session) {
     list_remove(&session->held_node);
     struct websocket_source *s = session->source;
     client_release(s, session->client);
+    proof_free(session);
     arena_free(&session->memory);
     free(session);
     s->host.on_ended(s->host.context);
