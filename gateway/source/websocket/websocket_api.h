@@ -9,6 +9,9 @@
  *   GET  /v1/groups/{group}                       how many are in it
  *   POST /v1/groups/{group}/messages              send to all in it (?except=ID)
  *
+ * `?ack=MESSAGE_ID` on a send asks that the client acknowledges it; `&informClients=ID,ID` are told if it does not
+ * (websocket_delivery.h).
+ *
  * A message is the request's body: bytes when its Content-Type is application/octet-stream, or when it is not UTF-8,
  * else text. A connection that is not open is 410.
  */

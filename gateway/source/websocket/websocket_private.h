@@ -6,11 +6,15 @@
  * websocket_proof.c      a client that proves who it is with its first message
  * websocket_event.c      what happened, as an invocation
  * websocket_message.c    messages, their order and their answers
+ * websocket_acknowledge.c  messages that are handled once, and acknowledged
+ * websocket_seen.c       which those were (websocket_seen.h)
+ * websocket_delivery.c   messages that clients acknowledge (websocket_delivery.h)
  */
 #pragma once
 #include "gateway/base/map.h"
 #include "gateway/invocation/collector.h"
 #include "gateway/invocation/event.h"
+#include "gateway/source/websocket/websocket_seen.h"
 #include "gateway/source/websocket/websocket_source.h"
 
 #define WEBSOCKET_NOT_SERVED SLICE("this path is not served any more")
@@ -33,6 +37,8 @@ struct websocket_source {
     struct list held;    /* sessions whose handler has no room just now */
     struct deadline again;
     uint64_t max_connections;
+    struct seen *seen;
+    struct websocket_acknowledgements counters;
 };
 
 struct proof;
@@ -71,7 +77,9 @@ struct session {
     size_t parameter_count;
     struct identity *identity; /* NULL = nobody asked */
     struct websocket_client *client;
-    struct proof *proof; /* while it is not known who the client is */
+    struct seen_sender *sender;    /* NULL = none of its messages had an id */
+    struct deliveries *deliveries; /* NULL = it was sent nothing to acknowledge */
+    struct proof *proof;           /* while it is not known who the client is */
     uint64_t connected_ms;
     struct list waiting; /* struct message */
     size_t running;
@@ -90,6 +98,9 @@ struct message {
     enum websocket_kind kind, reply_kind;
     struct chunk *bytes;
     char id[UUID_TEXT_SIZE];
+    struct chunk *given_id;    /* by its client; empty = not a good one; NULL = none */
+    struct seen_message *seen; /* while it is handled */
+    bool well;
     struct collector collector;
 };
 
@@ -138,6 +149,23 @@ void session_take_message(struct session *session, enum websocket_kind kind, str
 void session_run(struct session *session);
 void message_free(struct message *m);
 void session_say(struct session *session, enum websocket_kind kind, struct slice bytes);
+/* As API Gateway tells it. */
+void session_say_failure(struct session *session, const char *what, struct slice request_id);
+
+/* websocket_acknowledge.c */
+/* Of the present generation; NULL when the path is gone. */
+const struct websocket_config *session_config(const struct session *session);
+/* Looks for what the gateway itself reads. True: it was an acknowledgement, and is done. */
+bool acknowledge_take(struct message *m);
+/* DROP: it is, or was, handled already, and its client was told so if it was. */
+enum acknowledge_verdict { ACKNOWLEDGE_HANDLE, ACKNOWLEDGE_DROP };
+enum acknowledge_verdict acknowledge_begin(struct message *m);
+void acknowledge_end(struct message *m); /* it was handled, or failed */
+
+/* websocket_delivery.c */
+void deliveries_acknowledge(struct session *session, struct slice id);
+void deliveries_lose(struct session *session); /* all that wait */
+void deliveries_free(struct session *session);
 
 /* websocket_proof.c */
 extern const struct executor_ops proof_executor;

@@ -155,6 +155,8 @@ void session_free(struct session *session) {
     struct websocket_source *s = session->source;
     client_release(s, session->client);
     proof_free(session);
+    deliveries_free(session);
+    seen_sender_release(session->sender);
     arena_free(&session->memory);
     free(session);
     s->host.on_ended(s->host.context);
@@ -191,6 +193,7 @@ struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
     list_init(&s->held);
     s->again.on_due = on_again;
     s->clients = map_new();
+    s->seen = seen_new(loop_clock(l), loop_deadlines(l));
     return s;
 }
 
@@ -229,7 +232,12 @@ void websocket_source_free(struct websocket_source *s) {
     deadline_disarm(loop_deadlines(s->loop), &s->again);
     websockets_free(s->connections);
     map_free(s->clients);
+    seen_free(s->seen);
     free(s);
+}
+
+const struct websocket_acknowledgements *websocket_source_acknowledgements(const struct websocket_source *s) {
+    return &s->counters;
 }
 
 struct websockets *websocket_source_connections(struct websocket_source *s) {

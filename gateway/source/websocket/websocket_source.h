@@ -43,6 +43,13 @@ bool websocket_source_is_idle(const struct websocket_source *s); /* no session, 
 void websocket_source_free(struct websocket_source *s);          /* must be idle; NULL is fine */
 struct websockets *websocket_source_connections(struct websocket_source *s);
 
+/* Messages with acknowledgements: clients' that were acknowledged, and that had come before; those to clients that were
+ * sent again, that were lost, and that wait now. */
+struct websocket_acknowledgements {
+    uint64_t acknowledged, duplicates, resent, lost, unacknowledged;
+};
+const struct websocket_acknowledgements *websocket_source_acknowledgements(const struct websocket_source *s);
+
 /* What is known of an open connection. Slices live as long as it does. */
 struct websocket_facts {
     struct slice id, path, client_address, user_agent, protocol;
