@@ -204,6 +204,7 @@ static void write_websocket(struct buf *out, const struct websocket_event *e) {
     write_field(out, SLICE("Execgate-Connection-Id"), e->connection_id);
     write_field(out, SLICE("Execgate-Websocket-Route"), e->route_key);
     if (e->type == WEBSOCKET_MESSAGE) write_field(out, SLICE("Execgate-Message-Id"), e->message_id);
+    if (e->groups.n) write_field(out, SLICE("Execgate-Groups"), e->groups);
     if (e->type == WEBSOCKET_DISCONNECT) write_number_field(out, SLICE("Execgate-Close-Code"), (uint64_t)e->close_code);
 }
 

@@ -55,6 +55,7 @@ struct websocket_event {
     struct identity *identity;    /* NULL = nobody asked */
     struct slice body;            /* of a MESSAGE */
     bool binary;                  /* ... which is bytes, though they may look like text: base64 */
-    int close_code;               /* of a DISCONNECT */
+    struct slice groups; /* those it is in, of a DISCONNECT: was in; "a,b%20c", percent-encoded each; may be empty */
+    int close_code;      /* of a DISCONNECT */
     struct slice close_reason;
 };

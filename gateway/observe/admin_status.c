@@ -82,12 +82,12 @@ static void write_schedule(struct json_write *w, const struct admin_schedule *s)
 }
 
 static void write_websockets(struct json_write *w, struct websocket_source *s) {
-    const struct websockets_counters *c = websockets_counters(websocket_source_connections(s));
+    const struct websockets_counters *c = websocket_source_counters(s);
     const struct websocket_acknowledgements *a = websocket_source_acknowledgements(s);
     const struct {
         struct slice name;
         uint64_t value;
-    } rows[] = {{SLICE("open"), websockets_open(websocket_source_connections(s))},
+    } rows[] = {{SLICE("open"), websocket_source_open(s)},
                 {SLICE("opened"), c->opened},
                 {SLICE("received"), c->received},
                 {SLICE("sent"), c->sent},

@@ -20,10 +20,8 @@
 #pragma once
 #include "gateway/loop/loop.h"
 #include "gateway/websocket/close_code.h"
+#include "gateway/websocket/members.h"
 #include "gateway/websocket/reader.h"
-
-#define WEBSOCKET_ID_SIZE 32
-#define WEBSOCKET_GROUP_MAX 128 /* bytes of a group's name */
 
 struct websockets;
 struct websocket;
@@ -44,12 +42,15 @@ struct websocket_ops {
     void (*on_message)(void *owner, enum websocket_kind kind, struct chunk *take_message);
     /* The owner is not called again. The reason lives as long as the call. */
     void (*on_closed)(void *owner, int code, struct slice reason);
+    /* What the owner knows of it; the rest is filled in. */
+    struct member_facts (*facts)(void *owner);
 };
 
-struct websockets *websockets_new(struct loop *l, const struct websocket_ops *ops);
+/* `members`: where open ones are entered, perhaps beside other kinds; lent. */
+struct websockets *websockets_new(struct loop *l, struct members *members, const struct websocket_ops *ops);
 void websockets_free(struct websockets *all);          /* none may be left; NULL is fine */
 size_t websockets_count(const struct websockets *all); /* those that still have a socket */
-size_t websockets_open(const struct websockets *all);  /* those that are known */
+size_t websockets_open(const struct websockets *all);
 /* All of them are closed with 1001, some hundreds at a time, with a reason that spreads their coming back:
  * "reconnect in N ms". */
 void websockets_drain(struct websockets *all);
@@ -61,7 +62,7 @@ struct websockets_counters {
 };
 const struct websockets_counters *websockets_counters(const struct websockets *all);
 
-/* HIDDEN: it is in nobody's list and its id finds nothing, until websocket_reveal. */
+/* HIDDEN: it is no member, so its id finds nothing, until websocket_reveal. */
 enum websocket_presence { WEBSOCKET_KNOWN, WEBSOCKET_HIDDEN };
 struct websocket_start {
     int take_fd;
@@ -77,21 +78,17 @@ struct websocket *websocket_open(struct websockets *all, const struct websocket_
 /* From now on it is known, and its messages have these bounds. */
 void websocket_reveal(struct websocket *ws, const struct reader_limits *limits);
 void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]);
-/* An open one, or NULL. */
-struct websocket *websockets_find(const struct websockets *all, struct slice id);
-/* Known ones, in the order in which they came; `after` NULL = the first. NULL at the end. */
-struct websocket *websockets_next(const struct websockets *all, const struct websocket *after);
-struct slice websocket_id(const struct websocket *ws);
+struct member *websocket_member(struct websocket *ws);
+struct websocket *websocket_of_member(struct member *m); /* NULL: of another kind */
 void *websocket_owner(const struct websocket *ws);
-uint64_t websocket_heard_ms(const struct websocket *ws);  /* monotonic: when its client last sent anything */
-uint64_t websocket_active_ms(const struct websocket *ws); /* ... when a message last went either way */
-uint64_t websocket_outbound(const struct websocket *ws);  /* bytes that wait for its client */
+uint64_t websocket_heard_ms(const struct websocket *ws); /* monotonic: when its client last sent anything */
 
 /* Bytes that are to go to one connection or many. */
 struct parcel {
     enum websocket_kind kind;
-    struct slice payload; /* lent until parcel_free */
-    struct chunk *plain, *packed;
+    struct slice payload;                      /* lent until parcel_free */
+    struct slice event, event_id;              /* for event streams: a line each; absent = none */
+    struct chunk *plain, *packed, *event_text; /* made when the first needs them */
 };
 struct parcel parcel_make(enum websocket_kind kind, struct slice payload);
 void parcel_free(struct parcel *p);
@@ -101,15 +98,3 @@ bool websocket_send(struct websocket *ws, struct parcel *p);
 void websocket_close(struct websocket *ws, int code, struct slice reason);
 void websocket_pause(struct websocket *ws);
 void websocket_resume(struct websocket *ws);
-
-/* --- groups --- */
-enum group_result { GROUP_OK, GROUP_ALREADY, GROUP_BAD_NAME, GROUP_TOO_MANY };
-enum group_result websocket_join(struct websocket *ws, struct slice group);
-bool websocket_leave(struct websocket *ws, struct slice group); /* false when it was not in it */
-size_t websockets_group_size(const struct websockets *all, struct slice group);
-/* To everybody in it but `except` (NULL = nobody). How many took it. */
-size_t websockets_broadcast(struct websockets *all, struct slice group, struct parcel *p,
-                            const struct websocket *except);
-/* Calls with each group that the connection is in. */
-void websocket_each_group(const struct websocket *ws, void (*on_group)(void *context, struct slice name),
-                          void *context);

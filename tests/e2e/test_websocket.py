@@ -452,11 +452,69 @@ def test_groups(tmp_path):
         assert a.text() == b.text() == "hi"
         assert api.call("POST", f"/v1/groups/a%20room/messages?except={first}", "others").json() == {"sent": 1}
         assert b.text() == "others"
+        members = lambda words: [c["connectionId"] for c in api.call("GET", "/v1/connections?group=" + words).json()["connections"]]
+        assert members("a%20room") == [first, second] and members("two") == [first] and members("none") == []
+        assert members("a%20room&limit=1") == [first] and members(f"a%20room&after={first}") == [second] and members(f"a%20room&after={second}") == []
+        assert api.call("GET", f"/v1/connections?group=two&after={second}").status == 410
         assert api.call("DELETE", f"/v1/connections/{second}/groups/a%20room").status == 204
         a.send(CLOSE, close_payload(1000))
         a.closed()
         wait_for(lambda: api.call("GET", "/v1/groups/a%20room").json() == {"connections": 0})
         assert api.call("POST", "/v1/groups/nobody/messages", "x").json() == {"sent": 0}
+
+
+def test_events_name_the_groups(tmp_path):
+    with puppet(tmp_path, ["websocket: /ws, route: $connect", "websocket: /ws, route: $disconnect", "websocket: /ws"]) as (g, env):
+        api, calls = Native(env), Api(env)
+        dialled = connecting(g)
+        e = api.exchange().events[0]
+        assert e["Execgate-Groups"] is None
+        api.send_exchange(message(e.id))
+        with dialled() as ws:
+            ws.send(TEXT, "one")
+            e = api.read_exchange().events[0]
+            assert e["Execgate-Groups"] is None
+            for group in ("a%2Cb", "t%C3%AB%20a"):
+                assert calls.call("PUT", f"/v1/connections/{e['Execgate-Connection-Id']}/groups/{group}").status == 204
+            ws.send(TEXT, "two")
+            e = api.exchange(message(e.id)).events[0]
+            assert e["Execgate-Groups"] == "a%2Cb,t%C3%AB%20a"
+            ws.send(TEXT, "three")
+            wait_for(lambda: calls.call("GET", "/v1/connections").json()["connections"][0]["lastActiveAt"], 30)
+            ws.socket.shutdown(2)
+            g.wait_log("websocket closed")
+            assert calls.call("GET", "/v1/groups/a%2Cb").json() == {"connections": 0}, "it has left"
+            rest = [e]
+            while rest[-1]["Execgate-Websocket-Route"] != "$disconnect":
+                rest.append(api.exchange(message(rest[-1].id)).events[0])
+            assert [e["Execgate-Groups"] for e in rest] == ["a%2Cb,t%C3%AB%20a"] * len(rest)
+            api.send_exchange(message(rest[-1].id))
+
+
+def test_once_handlers_are_told_the_groups(tmp_path):
+    text = """
+    blueprint: 1
+    name: ws
+    handlers:
+      tell:
+        command: [sh, -c, 'echo "groups $EXECGATE_GROUPS" >&2; echo Content-Type: text/plain; echo; echo done']
+        mode: once
+        triggers:
+          - {websocket: /ws, route: $disconnect}
+          - {websocket: /ws, reply: true}
+      puppet:
+        command: ./puppet.sh
+        processes: {min: 1, max: 1, startTimeout: 1m, stopTimeout: 200ms}
+        triggers: [http: GET /puppet]
+    """
+    with Gateway(tmp_path, text, files={"puppet.sh": SCRIPT}) as g:
+        api = Api(environment(tmp_path))
+        with Socket(g) as ws:
+            id = api.call("GET", "/v1/connections").json()["connections"][0]["connectionId"]
+            assert api.call("PUT", f"/v1/connections/{id}/groups/a%20room").status == 204
+            ws.send(TEXT, "hello")
+            assert ws.text() == "done\n"
+        wait_for(lambda: len(g.logs("output", line="groups a%20room")) == 2, 30, "both events")
 
 
 # --- life ---

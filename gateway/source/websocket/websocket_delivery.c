@@ -100,8 +100,8 @@ static void inform(struct session *session, struct slice ids, struct slice messa
     struct parcel p = parcel_make(WEBSOCKET_TEXT, loss->bytes);
     struct slice id;
     while (slice_next(&ids, ',', &id)) {
-        struct websocket *ws = websockets_find(session->source->connections, id);
-        if (ws) websocket_send(ws, &p);
+        struct member *m = members_find(session->source->host.members, id);
+        if (m) m->ops->send(m, &p);
     }
     parcel_free(&p);
     chunk_release(loss);
@@ -209,7 +209,9 @@ static bool deliveries_are_full(const struct deliveries *all, uint64_t most_byte
     return all->waiting.length >= DELIVERY_WAITING_MOST || all->bytes > most_bytes;
 }
 
-enum delivery_result websocket_deliver(struct websocket *ws, const struct delivery_order *o) {
+enum delivery_result websocket_deliver(struct member *m, const struct delivery_order *o) {
+    struct websocket *ws = websocket_of_member(m);
+    if (!ws) return DELIVERY_OFF;
     struct session *session = websocket_owner(ws);
     const struct websocket_config *c = session_config(session);
     enum delivery_result checked = order_check(o);

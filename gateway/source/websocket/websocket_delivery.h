@@ -21,13 +21,13 @@ struct delivery_order {
 enum delivery_result {
     DELIVERY_SENT, /* or its id waits for the client already: then it is not sent anew */
     DELIVERY_GONE,
-    DELIVERY_OFF, /* the path has no `acknowledge` */
+    DELIVERY_OFF, /* the path has no `acknowledge`, or it is no WebSocket */
     DELIVERY_BAD_ID,
     DELIVERY_BAD_TEXT,
     DELIVERY_BAD_INFORM,
     DELIVERY_TOO_MANY,
 };
-enum delivery_result websocket_deliver(struct websocket *ws, const struct delivery_order *o);
+enum delivery_result websocket_deliver(struct member *m, const struct delivery_order *o);
 /* An id that may name a message: 1 to DELIVERY_ID_MAX bytes of UTF-8 without control characters. */
 bool delivery_id_is_good(struct slice id);
 /* How long it is waited for an acknowledgement after so many resends. Pure. */

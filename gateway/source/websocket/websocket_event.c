@@ -36,6 +36,21 @@ static void event_request(struct invocation *inv, const struct session *session)
     for (size_t i = 0; i < session->parameter_count; i++) inv->parameters[i] = arena_copy(a, session->parameters[i]);
 }
 
+static void write_group(void *context, struct slice name) {
+    struct buf *list = context;
+    if (list->n) buf_append_char(list, ',');
+    url_append_form(list, name);
+}
+
+struct slice session_groups(const struct session *session, struct arena *a) {
+    struct buf list = {0};
+    if (!session->ws) return session->groups;
+    member_each_group(websocket_member(session->ws), write_group, &list);
+    struct slice kept = list.n ? arena_copy(a, buf_slice(&list)) : SLICE_NONE;
+    buf_free(&list);
+    return kept;
+}
+
 static struct websocket_event *event_fill(struct invocation *inv, const struct session *session,
                                           const struct event_order *order) {
     struct websocket_event *e = arena_alloc(&inv->arena, sizeof *e);
@@ -49,6 +64,7 @@ static struct websocket_event *event_fill(struct invocation *inv, const struct s
     e->client_address = inv->request.client_address;
     e->user_agent = arena_copy(&inv->arena, session->user_agent);
     e->identity = inv->identity;
+    e->groups = session_groups(session, &inv->arena);
     return e;
 }
 

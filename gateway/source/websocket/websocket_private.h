@@ -88,6 +88,7 @@ struct session {
     bool opened, ended, told;    /* told: $disconnect has been run, or needs not be */
     int close_code;
     struct slice close_reason;
+    struct slice groups; /* that it was in at the end */
 };
 
 struct message {
@@ -117,8 +118,6 @@ void session_pump_soon(struct session *session);
 bool session_must_wait(struct session *session, const struct websocket_site *site, const struct site_route *route);
 void session_free(struct session *session);
 struct websocket_client *client_find(const struct websocket_source *s, struct slice key);
-/* Whom a connection counts for: an identity, or else an address. In the invocation's arena. */
-struct slice client_key(struct invocation *handshake);
 
 /* websocket_site.c */
 const struct site_route *site_route_for(const struct websocket_site *s, const struct message *m);
@@ -136,6 +135,8 @@ struct event_order {
     void *context;
     struct websocket_event event; /* what is special about it */
 };
+/* The groups that it is in now, or was in at its end, as struct websocket_event has them. */
+struct slice session_groups(const struct session *session, struct arena *a);
 /* An invocation that is ready to run. */
 struct invocation *session_event(struct session *session, const struct event_order *order);
 /* The one of $connect: it shows the handshake. */
