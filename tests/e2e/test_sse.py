@@ -594,6 +594,62 @@ def test_kept_over_reloads(tmp_path):
         w.end()
 
 
+def test_streams_outlive_a_reload_that_replaces_their_handler(tmp_path):
+    with puppet(tmp_path) as (g, env), Stream(g) as s:
+        w = Writer(env)
+        w.say("data: one\n\n")
+        s.open().expect("data: one\n\n")
+        g.file.write_text(g.file.read_text().replace("timeout: 3s", "timeout: 4s"))
+        g.process.send_signal(signal.SIGHUP)
+        new = Native(environment(tmp_path, env["PUPPET_PID"]))
+        new.send_exchange(max=1)
+        g.wait_log("reloaded")
+        with Stream(g) as other:
+            event = new.read_exchange().events[0]
+            new.answer(message(event.id, "data: new\n\n", fields=[("Content-Type", "text/event-stream")]))
+            assert other.open().head["Content-Length"] == "11"
+        w.say("data: two\n\n")
+        s.expect("data: two\n\n")
+        w.end()
+        assert s.rest() == ""
+        wait_for(lambda: not alive(int(env["PUPPET_PID"])), what="the end of the old process")
+
+
+def test_guards_and_claims_hold(tmp_path):
+    top = """
+auth:
+  guards:
+    key: {type: apiKey, keys: {alice: "${env.ALICE}"}}
+"""
+    with puppet(tmp_path, top=top, trigger=", guard: key, eventStream: {maxPerClient: 1}", env={**os.environ, "ALICE": "0123456789abcdef0123456789abcdef"}) as (g, env):
+        with Stream(g) as s:
+            assert s.open().head.status == 401
+        alice = {"X-Api-Key": "0123456789abcdef0123456789abcdef"}
+        with Stream(g, headers=alice) as s, Stream(g, headers=alice) as second:
+            api = Native(env)
+            events = [event_for(api), event_for(api)]
+            for event in events:
+                assert "alice" in event["Execgate-Claims"]
+                api.answer(message(event.id, "", fields=[("Content-Type", "text/event-stream"), ("Execgate-Groups", "room")]))
+            assert sorted(x.open().head.status for x in (s, second)) == [200, 429]
+            seen = api.call("GET", "/v1/connections").json()["connections"]
+            assert len(seen) == 1 and "alice" in json.dumps(seen[0]["claims"])
+
+
+def test_a_process_for_each_event_is_stopped_when_its_client_leaves(gateway, tmp_path):
+    text = """
+        blueprint: 1
+        name: events
+        handlers:
+          h: {command: ./h.py, mode: once, triggers: [{http: GET /events}]}
+    """
+    with gateway(text, files={"h.py": ONCE}) as g:
+        with Stream(g) as s:
+            s.open().expect("data: none\n\n")
+            assert len(g.handler_pids()) == 1
+        wait_for(lambda: not g.handler_pids(), what="the end of the process")
+
+
 def resident_kb(pid):
     with open(f"/proc/{pid}/status", encoding="utf-8") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
