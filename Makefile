@@ -184,7 +184,7 @@ fuzz: $(FUZZ_BINARIES) ## run every fuzz target, FUZZ_SECONDS=60 in all
 	$$t -max_total_time=$$each -max_len=65536 -artifact_prefix=$(BUILD)/fuzz/ -verbosity=0 -print_final_stats=1 $(BUILD)/fuzz/found/$$n tests/fuzz/corpus/$$n 2>$(BUILD)/fuzz/$$n.log \
 	&& grep -E 'number_of_executed|new_units' $(BUILD)/fuzz/$$n.log || { tail -40 $(BUILD)/fuzz/$$n.log; exit 1; }; done
 
-bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store queue_redis) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
+bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store queue_redis bare_websocket websocket_load) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) bench/run.py $(BENCH_ARGS)
 $(BUILD)/bench/verify $(BUILD)/bench/queue_store $(BUILD)/bench/queue_redis: $(BUILD)/bench/%: bench/%.c $(wildcard bench/*.h) $(BUILD)/libexecgate.a | $(BUILD)/.need-test
 	@mkdir -p $(@D)

@@ -1,42 +1,75 @@
 #include "local-api/native_connection.h"
 #include "gateway/source/websocket/websocket_api.h"
 #include "local-api/runtime_private.h"
+#include <stdlib.h>
 
 #define MESSAGE_MAX (64 * 1024 * 1024)
 
-static void reply(struct call *c, struct websocket_answer *a) {
-    if (a->detail) {
-        buf_free(&a->json);
-        call_problem(c, a->status, "%s", a->detail);
-    } else {
-        call_reply(c, a->status, "application/json", &a->json);
-    }
+/* What is asked; it lasts until it is answered, or the process that asks has gone. */
+struct native_asking {
+    struct websocket_call asked;
+    struct call *call;
+    struct arena arena;
+    struct url url;
+};
+
+static void asking_free(struct native_asking *q) {
+    q->call->context = NULL;
+    arena_free(&q->arena);
+    free(q);
 }
 
-static void answer(struct call *c, struct arena *arena) {
-    struct websocket_answer a;
-    struct url url;
-    struct error e;
-    if (url_parse(&url, arena, http_exchange_target(c->exchange), &e) < 0) {
-        call_problem(c, 400, "%s", e.message);
-        return;
+static void reply(struct native_asking *q) {
+    struct websocket_answer *a = &q->asked.answer;
+    if (a->detail) {
+        buf_free(&a->json);
+        call_problem(q->call, a->status, "%s", a->detail);
+    } else {
+        call_reply(q->call, a->status, "application/json", &a->json);
     }
-    const struct websocket_request r = {.method = http_exchange_method(c->exchange),
-                                        .url = &url,
-                                        .content_type = call_header(c, SLICE("Content-Type")),
-                                        .body = buf_slice(&c->in),
-                                        .arena = arena};
-    if (websocket_api_answer(c->endpoint->api->calls.websockets, &r, &a))
-        reply(c, &a);
-    else
-        call_problem(c, 404, "there is no such path in the runtime API");
+    asking_free(q);
+}
+
+static void on_answered(struct websocket_call *asked) {
+    reply(container_of(asked, struct native_asking, asked));
+}
+
+static void ask(struct native_asking *q) {
+    struct call *c = q->call;
+    q->asked.on_done = on_answered;
+    q->asked.request = (struct websocket_request){.method = http_exchange_method(c->exchange),
+                                                  .url = &q->url,
+                                                  .content_type = call_header(c, SLICE("Content-Type")),
+                                                  .body = buf_slice(&c->in),
+                                                  .arena = &q->arena};
+    switch (websocket_call_begin(&q->asked, c->endpoint->api->calls.websockets)) {
+    case WEBSOCKET_CALL_WAITING: return;
+    case WEBSOCKET_CALL_ANSWERED: reply(q); return;
+    case WEBSOCKET_CALL_UNKNOWN: break;
+    }
+    call_problem(c, 404, "there is no such path in the runtime API");
+    asking_free(q);
 }
 
 static void connection_end(struct call *c) {
-    struct arena arena;
-    arena_init(&arena, 4096);
-    answer(c, &arena);
-    arena_free(&arena);
+    struct native_asking *q = xcalloc(1, sizeof *q);
+    struct error e;
+    q->call = c;
+    c->context = q;
+    arena_init(&q->arena, 1024);
+    if (url_parse(&q->url, &q->arena, http_exchange_target(c->exchange), &e) == 0) {
+        ask(q);
+        return;
+    }
+    call_problem(c, 400, "%s", e.message);
+    asking_free(q);
+}
+
+static void connection_left(struct call *c) {
+    struct native_asking *q = c->context;
+    if (!q) return;
+    websocket_call_cancel(&q->asked);
+    asking_free(q);
 }
 
 static size_t connection_data(struct call *c, struct slice bytes) {
@@ -44,7 +77,8 @@ static size_t connection_data(struct call *c, struct slice bytes) {
     return bytes.n;
 }
 
-static const struct call_ops connection_ops = {.on_data = connection_data, .on_end = connection_end};
+static const struct call_ops connection_ops = {
+    .on_data = connection_data, .on_end = connection_end, .on_left = connection_left};
 
 void native_connection_begin(struct call *c) {
     if (!c->endpoint->api->calls.websockets) {

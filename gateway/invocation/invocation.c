@@ -1,5 +1,6 @@
 #include "gateway/invocation/invocation.h"
 #include "gateway/blueprint/model.h"
+#include "gateway/invocation/identity.h"
 #include "gateway/invocation/pipeline.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -182,6 +183,13 @@ void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(st
         deadline_arm(p->deadlines, &inv->deadline, clock_now_ms(p->clock) + after_ms);
     else
         deadline_disarm(p->deadlines, &inv->deadline);
+}
+
+struct slice invocation_client_key(struct invocation *inv) {
+    struct slice subject = inv->identity ? identity_subject(inv->identity) : SLICE_NONE;
+    struct arena *a = &inv->arena;
+    if (subject.n == 0) return arena_printf(a, "address " SLICE_FMT, SLICE_ARG(inv->request.client_address));
+    return arena_printf(a, SLICE_FMT " " SLICE_FMT, SLICE_ARG(inv->identity->guard), SLICE_ARG(subject));
 }
 
 uint64_t invocation_timeout_ms(const struct invocation *inv) {

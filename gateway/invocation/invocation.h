@@ -181,6 +181,9 @@ void invocation_request_post(struct invocation *inv, const char *path);
 void invocation_move(struct invocation *inv, enum invocation_state state, struct list *place);
 /* on_due is called once this state has lasted after_ms more (0 = disarm). */
 void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(struct deadline *d));
+/* Whom it counts for: the identity, for as many addresses as that has, or else the address, for all who are nobody. In
+ * its arena. */
+struct slice invocation_client_key(struct invocation *inv);
 /* How long it may wait, and run, on its route. */
 uint64_t invocation_timeout_ms(const struct invocation *inv);
 const char *invocation_state_name(enum invocation_state s);

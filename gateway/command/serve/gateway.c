@@ -244,7 +244,9 @@ static size_t count_websockets(void *context) {
 }
 
 static void build_websockets(struct gateway *g, const struct limits_config *limits) {
-    const struct websocket_source_host host = {.context = g, .site = present_site, .on_ended = on_websocket_ended};
+    g->members = members_new();
+    const struct websocket_source_host host = {
+        .context = g, .site = present_site, .on_ended = on_websocket_ended, .members = g->members};
     g->websockets = websocket_source_new(g->loop, g->log, &host);
     websocket_source_limit(g->websockets, limits->connections);
 }
@@ -410,6 +412,7 @@ void gateway_free(struct gateway *g) {
     gateway_reload_free(g);
     close_stores(g);
     websocket_source_free(g->websockets);
+    members_free(g->members);
     free_generations(g);
     queue_stores_free(g->stores);
     server_proxy_free(g->server_proxy);

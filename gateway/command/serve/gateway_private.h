@@ -43,6 +43,7 @@ struct gateway {
     bool on_terminal;   /* was started on one */
     bool own_listeners; /* those of the blueprint, not of the command line */
     struct http_source *http;
+    struct members *members; /* open connections that take messages, of every kind */
     struct websocket_source *websockets;
     struct admin *admin; /* NULL = none */
     struct turn_task log_task;

@@ -22,15 +22,15 @@ static void refuse(struct asking *q, int status, const char *detail) {
     q->answer->detail = detail;
 }
 
-static struct websockets *connections(const struct asking *q) {
-    return websocket_source_connections(q->source);
+static struct members *connections(const struct asking *q) {
+    return websocket_source_members(q->source);
 }
 
 /* The connection that the path names; answers 410 when it is not open. */
-static struct websocket *named(struct asking *q) {
-    struct websocket *ws = websockets_find(connections(q), q->first);
-    if (!ws) refuse(q, 410, "no connection of that id is open");
-    return ws;
+static struct member *named(struct asking *q) {
+    struct member *m = members_find(connections(q), q->first);
+    if (!m) refuse(q, 410, "no connection of that id is open");
+    return m;
 }
 
 static struct slice parameter(const struct asking *q, struct slice name) {
@@ -48,10 +48,10 @@ static enum websocket_kind kind_of(const struct websocket_request *r) {
 /* --- one connection --- */
 
 static void answer_send(struct asking *q) {
-    struct websocket *ws = named(q);
-    if (!ws) return;
+    struct member *m = named(q);
+    if (!m) return;
     struct parcel p = parcel_make(kind_of(q->request), q->request->body);
-    if (websocket_send(ws, &p))
+    if (m->ops->send(m, &p))
         q->answer->status = 200;
     else
         refuse(q, 410, "the connection did not take its messages and was closed");
@@ -59,15 +59,15 @@ static void answer_send(struct asking *q) {
 }
 
 static void answer_close(struct asking *q) {
-    struct websocket *ws = named(q);
+    struct member *m = named(q);
     struct slice text = parameter(q, SLICE("code")), reason = parameter(q, SLICE("reason"));
     uint64_t code = CLOSE_NORMAL;
-    if (!ws) return;
+    if (!m) return;
     if (!slice_is_none(text) && (!slice_to_u64(text, &code) || code > 4999 || !close_code_may_be_sent((int)code))) {
         refuse(q, 400, "code: one of 1000 to 1003, 1007 to 1014 and 3000 to 4999 is expected");
         return;
     }
-    websocket_close(ws, (int)code, reason);
+    m->ops->close(m, (int)code, reason);
     q->answer->status = 204;
 }
 
@@ -86,10 +86,11 @@ static void write_number(struct json_write *w, struct slice name, uint64_t value
     json_number(w, (int64_t)value);
 }
 
-static void write_connection(struct json_write *w, struct websocket *ws) {
-    struct websocket_facts f = websocket_facts_of(ws);
+static void write_connection(struct json_write *w, struct member *m) {
+    struct member_facts f = m->ops->facts(m);
     json_open(w, '{');
-    json_member(w, SLICE("connectionId"), f.id);
+    json_member(w, SLICE("connectionId"), member_id(m));
+    json_member(w, SLICE("kind"), slice_of(m->ops->kind));
     json_member(w, SLICE("path"), f.path);
     write_time(w, SLICE("connectedAt"), f.connected_ms);
     write_time(w, SLICE("lastActiveAt"), f.active_ms);
@@ -106,16 +107,16 @@ static void write_connection(struct json_write *w, struct websocket *ws) {
     write_number(w, SLICE("outbound"), f.outbound);
     json_name(w, SLICE("groups"));
     json_open(w, '[');
-    websocket_each_group(ws, write_group, w);
+    member_each_group(m, write_group, w);
     json_close(w, ']');
     json_close(w, '}');
 }
 
 static void answer_inspect(struct asking *q) {
-    struct websocket *ws = named(q);
+    struct member *m = named(q);
     struct json_write w = json_write_to(&q->answer->json);
-    if (!ws) return;
-    write_connection(&w, ws);
+    if (!m) return;
+    write_connection(&w, m);
     q->answer->status = 200;
 }
 
@@ -129,28 +130,28 @@ static uint64_t list_limit(const struct asking *q) {
 }
 
 /* Of all, or of a group. */
-static struct websocket *next_listed(const struct asking *q, struct slice group, const struct websocket *ws) {
-    if (slice_is_none(group)) return websockets_next(connections(q), ws);
-    return websockets_next_in(connections(q), group, ws);
+static struct member *next_listed(const struct asking *q, struct slice group, const struct member *m) {
+    if (slice_is_none(group)) return members_next(connections(q), m);
+    return members_next_in(connections(q), group, m);
 }
 
 static void answer_list(struct asking *q) {
     struct slice after = parameter(q, SLICE("after")), group = parameter(q, SLICE("group"));
-    struct websocket *ws = NULL;
+    struct member *m = NULL;
     struct json_write w = json_write_to(&q->answer->json);
     uint64_t left = list_limit(q);
     if (!slice_is_none(after)) {
-        ws = websockets_find(connections(q), after);
-        if (!ws || (!slice_is_none(group) && !websocket_is_in(ws, group))) {
+        m = members_find(connections(q), after);
+        if (!m || (!slice_is_none(group) && !member_is_in(m, group))) {
             refuse(q, 410, "after: no connection of that id is there any more; begin anew");
             return;
         }
     }
     json_open(&w, '{');
-    write_number(&w, SLICE("open"), websockets_open(connections(q)));
+    write_number(&w, SLICE("open"), members_open(connections(q)));
     json_name(&w, SLICE("connections"));
     json_open(&w, '[');
-    while (left-- && (ws = next_listed(q, group, ws))) write_connection(&w, ws);
+    while (left-- && (m = next_listed(q, group, m))) write_connection(&w, m);
     json_close(&w, ']');
     json_close(&w, '}');
     q->answer->status = 200;
@@ -192,8 +193,8 @@ static bool batch_parcel(struct asking *q, const struct batch *b, struct parcel 
 }
 
 static void batch_send_one(struct asking *q, struct json_write *w, struct slice id, struct parcel *p) {
-    struct websocket *ws = websockets_find(connections(q), id);
-    bool sent = ws && websocket_send(ws, p);
+    struct member *m = members_find(connections(q), id);
+    bool sent = m && m->ops->send(m, p);
     json_open(w, '{');
     json_member(w, SLICE("connectionId"), id);
     write_number(w, SLICE("status"), sent ? 200 : 410);
@@ -234,9 +235,9 @@ static void answer_batch(struct asking *q) {
 /* --- groups --- */
 
 static void answer_join(struct asking *q) {
-    struct websocket *ws = named(q);
-    if (!ws) return;
-    switch (websocket_join(ws, q->second)) {
+    struct member *m = named(q);
+    if (!m) return;
+    switch (member_join(m, q->second)) {
     case GROUP_OK:
     case GROUP_ALREADY: q->answer->status = 204; return;
     case GROUP_BAD_NAME:
@@ -247,9 +248,9 @@ static void answer_join(struct asking *q) {
 }
 
 static void answer_leave(struct asking *q) {
-    struct websocket *ws = named(q);
-    if (!ws) return;
-    websocket_leave(ws, q->second);
+    struct member *m = named(q);
+    if (!m) return;
+    member_leave(m, q->second);
     q->answer->status = 204;
 }
 
@@ -262,13 +263,13 @@ static void write_count(struct asking *q, struct slice name, uint64_t count) {
 }
 
 static void answer_group(struct asking *q) {
-    write_count(q, SLICE("connections"), websockets_group_size(connections(q), q->first));
+    write_count(q, SLICE("connections"), members_group_size(connections(q), q->first));
 }
 
 static void answer_broadcast(struct asking *q) {
     struct parcel p = parcel_make(kind_of(q->request), q->request->body);
-    const struct websocket *except = websockets_find(connections(q), parameter(q, SLICE("except")));
-    write_count(q, SLICE("sent"), websockets_broadcast(connections(q), q->first, &p, except));
+    const struct member *except = members_find(connections(q), parameter(q, SLICE("except")));
+    write_count(q, SLICE("sent"), members_broadcast(connections(q), q->first, &p, except));
     parcel_free(&p);
 }
 
@@ -309,17 +310,24 @@ static bool row_matches(const struct api_row *row, struct asking *q) {
     return i == u->segment_count;
 }
 
-bool websocket_api_answer(struct websocket_source *s, const struct websocket_request *r, struct websocket_answer *a) {
-    struct asking q = {.source = s, .request = r, .answer = a};
-    *a = (struct websocket_answer){0};
+enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct websocket_source *s) {
+    struct asking q = {.source = s, .request = &c->request, .answer = &c->answer};
+    c->answer = (struct websocket_answer){0};
+    c->work = NULL;
     bool known = false;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (!row_matches(&rows[i], &q)) continue;
         known = true;
-        if (!slice_equal(r->method, slice_of(rows[i].method))) continue;
+        if (!slice_equal(c->request.method, slice_of(rows[i].method))) continue;
         rows[i].answer(&q);
-        return true;
+        return c->work ? WEBSOCKET_CALL_WAITING : WEBSOCKET_CALL_ANSWERED;
     }
-    if (known) refuse(&q, 405, "the path does not take this method");
-    return known;
+    if (!known) return WEBSOCKET_CALL_UNKNOWN;
+    refuse(&q, 405, "the path does not take this method");
+    return WEBSOCKET_CALL_ANSWERED;
+}
+
+void websocket_call_cancel(struct websocket_call *c) {
+    if (c->work) c->drop(c);
+    c->work = NULL;
 }

@@ -29,5 +29,18 @@ struct websocket_answer {
     struct buf json;    /* empty = none; the caller frees it */
     const char *detail; /* why not, when the status says so; lives as long as the arena */
 };
-/* True when the path is one of those above; what is wrong with the method or the rest, the answer says. */
-bool websocket_api_answer(struct websocket_source *s, const struct websocket_request *r, struct websocket_answer *a);
+/* One request and its answer. It is the asker's, as is all that the request names, until it is answered or cancelled.
+ */
+struct websocket_call {
+    struct websocket_request request;
+    struct websocket_answer answer;
+    void (*on_done)(struct websocket_call *c); /* of one that had to wait: the answer is there */
+    void *work;                                /* what an answer that is waited for is made of; NULL = nothing */
+    void (*drop)(struct websocket_call *c);    /* frees the work */
+};
+/* ANSWERED: at once, on_done is not called. WAITING: it will be, unless the call is cancelled. What is wrong with the
+ * method or the rest of a path that is one of those above, the answer says. */
+enum websocket_call_state { WEBSOCKET_CALL_UNKNOWN, WEBSOCKET_CALL_ANSWERED, WEBSOCKET_CALL_WAITING };
+enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct websocket_source *s);
+/* The asker has gone away. What was begun goes on; a call that does not wait is left alone. */
+void websocket_call_cancel(struct websocket_call *c);

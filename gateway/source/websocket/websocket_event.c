@@ -45,7 +45,7 @@ static void write_group(void *context, struct slice name) {
 struct slice session_groups(const struct session *session, struct arena *a) {
     struct buf list = {0};
     if (!session->ws) return session->groups;
-    websocket_each_group(session->ws, write_group, &list);
+    member_each_group(websocket_member(session->ws), write_group, &list);
     struct slice kept = list.n ? arena_copy(a, buf_slice(&list)) : SLICE_NONE;
     buf_free(&list);
     return kept;

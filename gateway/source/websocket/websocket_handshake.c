@@ -37,7 +37,7 @@ static size_t path_sessions(const struct websocket_site *site) {
 
 static struct handshake_verdict check_counts(const struct websocket_site *site, struct invocation *inv) {
     const struct websocket_config *c = site->config;
-    struct websocket_client *client = c->max_per_client ? client_find(site->source, client_key(inv)) : NULL;
+    struct websocket_client *client = c->max_per_client ? client_find(site->source, invocation_client_key(inv)) : NULL;
     if (client && client->sessions >= c->max_per_client)
         return (struct handshake_verdict){FAILURE_RATE_LIMITED, "this client has too many connections open"};
     if (c->max_connections && path_sessions(site) >= c->max_connections)

@@ -100,8 +100,6 @@ void session_pump_soon(struct session *session);
 bool session_must_wait(struct session *session, const struct websocket_site *site, const struct site_route *route);
 void session_free(struct session *session);
 struct websocket_client *client_find(const struct websocket_source *s, struct slice key);
-/* Whom a connection counts for: an identity, or else an address. In the invocation's arena. */
-struct slice client_key(struct invocation *handshake);
 
 /* websocket_site.c */
 const struct site_route *site_route_for(const struct websocket_site *s, const struct message *m);

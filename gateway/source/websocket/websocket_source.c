@@ -9,14 +9,6 @@
 
 /* --- clients --- */
 
-/* An identity counts for as many addresses as it has, an address for all who are nobody. */
-struct slice client_key(struct invocation *handshake) {
-    struct slice subject = handshake->identity ? identity_subject(handshake->identity) : SLICE_NONE;
-    struct arena *a = &handshake->arena;
-    if (subject.n == 0) return arena_printf(a, "address " SLICE_FMT, SLICE_ARG(handshake->request.client_address));
-    return arena_printf(a, SLICE_FMT " " SLICE_FMT, SLICE_ARG(handshake->identity->guard), SLICE_ARG(subject));
-}
-
 struct websocket_client *client_find(const struct websocket_source *s, struct slice key) {
     return map_get(s->clients, key);
 }
@@ -71,20 +63,6 @@ bool session_must_wait(struct session *session, const struct websocket_site *sit
     return true;
 }
 
-/* Without what only the handshake's own invocation needs: the parts that a guard made of the claims can be made again.
- */
-static struct identity *identity_keep(const struct identity *i, struct arena *a) {
-    if (!i) return NULL;
-    struct identity *own = arena_zalloc(a, sizeof *own);
-    *own = (struct identity){.shape = i->shape,
-                             .guard = arena_copy(a, i->guard),
-                             .scheme = arena_copy(a, i->scheme),
-                             .claims_json = arena_copy(a, i->claims_json),
-                             .read = i->read,
-                             .arena = a};
-    return own;
-}
-
 static void keep_parameters(struct session *session, const struct invocation *handshake) {
     struct arena *a = &session->memory;
     session->parameter_count = handshake->route->parameter_count;
@@ -110,7 +88,7 @@ struct session *session_new(struct websocket_source *s, struct websocket_site *s
     session->user_agent = arena_copy(a, fields_get(&r->headers, SLICE("User-Agent")));
     session->identity = identity_keep(handshake->identity, a);
     keep_parameters(session, handshake);
-    session->client = client_hold(s, client_key(handshake));
+    session->client = client_hold(s, invocation_client_key(handshake));
     session->connected_ms = clock_wall_ms(loop_clock(s->loop));
     list_init(&session->waiting);
     session->pump = (struct turn_task){.phase = TURN_PUBLIC, .run = on_pump};
@@ -161,7 +139,18 @@ static void on_closed(void *owner, int code, struct slice reason) {
     session_end(session, code, reason);
 }
 
-static const struct websocket_ops connection_ops = {.on_message = on_message, .on_closed = on_closed};
+static struct member_facts on_facts(void *owner) {
+    const struct session *session = owner;
+    return (struct member_facts){.path = session->raw_path,
+                                 .client_address = session->client_address,
+                                 .user_agent = session->user_agent,
+                                 .protocol = session->protocol,
+                                 .identity = session->identity,
+                                 .connected_ms = session->connected_ms};
+}
+
+static const struct websocket_ops connection_ops = {
+    .on_message = on_message, .on_closed = on_closed, .facts = on_facts};
 
 /* --- the source --- */
 
@@ -172,7 +161,7 @@ struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
     s->log = log;
     s->host = *host;
     s->max_connections = UINT64_MAX;
-    s->connections = websockets_new(l, &connection_ops);
+    s->connections = websockets_new(l, host->members, &connection_ops);
     list_init(&s->sessions);
     list_init(&s->held);
     s->again.on_due = on_again;
@@ -218,20 +207,6 @@ void websocket_source_free(struct websocket_source *s) {
     free(s);
 }
 
-struct websockets *websocket_source_connections(struct websocket_source *s) {
-    return s->connections;
-}
-
-struct websocket_facts websocket_facts_of(struct websocket *ws) {
-    const struct session *session = websocket_owner(ws);
-    struct clock *clock = loop_clock(session->source->loop);
-    return (struct websocket_facts){.id = websocket_id(ws),
-                                    .path = session->raw_path,
-                                    .client_address = session->client_address,
-                                    .user_agent = session->user_agent,
-                                    .protocol = session->protocol,
-                                    .identity = session->identity,
-                                    .connected_ms = session->connected_ms,
-                                    .active_ms = clock_wall_ms(clock) - (clock_now_ms(clock) - websocket_active_ms(ws)),
-                                    .outbound = websocket_outbound(ws)};
+struct members *websocket_source_members(struct websocket_source *s) {
+    return s->host.members;
 }

@@ -29,6 +29,7 @@ struct websocket_source_host {
     /* Of the present generation; NULL when it does not have the path. */
     struct websocket_site *(*site)(void *context, struct slice path);
     void (*on_ended)(void *context); /* a session is over */
+    struct members *members;         /* where open connections are entered; lent */
 };
 struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
                                               const struct websocket_source_host *host);
@@ -41,17 +42,7 @@ void websocket_source_abort(struct websocket_source *s);
 size_t websocket_source_count(const struct websocket_source *s); /* sessions */
 bool websocket_source_is_idle(const struct websocket_source *s); /* no session, no socket is left */
 void websocket_source_free(struct websocket_source *s);          /* must be idle; NULL is fine */
-struct websockets *websocket_source_connections(struct websocket_source *s);
-
-/* What is known of an open connection. Slices live as long as it does. */
-struct websocket_facts {
-    struct slice id, path, client_address, user_agent, protocol;
-    struct identity *identity; /* NULL = nobody asked */
-    uint64_t connected_ms;     /* Unix time */
-    uint64_t active_ms;        /* Unix time of the last message either way */
-    uint64_t outbound;         /* bytes that wait for it */
-};
-struct websocket_facts websocket_facts_of(struct websocket *ws);
+struct members *websocket_source_members(struct websocket_source *s);
 
 /* --- a generation's --- */
 struct websocket_site_config {
