@@ -363,3 +363,7 @@ void websocket_resume(struct websocket *ws) {
     ws->paused = false;
     websocket_wake(ws);
 }
+
+bool websocket_is_paused(const struct websocket *ws) {
+    return ws->paused;
+}

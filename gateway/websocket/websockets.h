@@ -98,3 +98,4 @@ bool websocket_send(struct websocket *ws, struct parcel *p);
 void websocket_close(struct websocket *ws, int code, struct slice reason);
 void websocket_pause(struct websocket *ws);
 void websocket_resume(struct websocket *ws);
+bool websocket_is_paused(const struct websocket *ws);

@@ -320,7 +320,8 @@ def test_orders_that_are_refused(tmp_path):
                                  (order(api, id, "m", "x", headers=bytes_type), 400, "only text"),
                                  (order(api, id, "m", "x", "short"), 400, "informClients"), (order(api, id, "m", "x", ",".join(["0" * 32] * 17)), 400, "informClients"),
                                  (order(api, "0" * 32, "m", "x"), 410, "no connection"),
-                                 (api.call("POST", "/v1/groups/g/messages?ack=m", "x"), 400, "ack: a message to a group")]:
+                                 (api.call("POST", "/v1/groups/g/messages?ack=m", "x"), 400, "ack: a message to many"),
+                                 (api.call("POST", "/v1/connections?ack=m", json.dumps({"connectionIds": [id], "text": "x"})), 400, "ack: a message to many")]:
             assert r.status == status and words in r.body.decode(), (r.status, r.body)
         assert counters(g)["unacknowledged"] == 0
         assert api.call("POST", f"/v1/connections/{id}", "next").status == 200 and ws.text() == "next"
@@ -383,6 +384,29 @@ def test_the_gateway_stops_while_messages_wait(tmp_path):
         assert ws.closed()[0] == 1001
         g.process.wait(30 * SLOW)
         assert len(g.logs("websocket message lost")) == 5
+
+
+def test_nothing_is_lost_while_its_acknowledgement_cannot_be_read(tmp_path):
+    """Eight messages of the client wait for a handler, its acknowledgement behind them; one that is silent is the clock."""
+    with acknowledging(tmp_path, "resendAfter: 100ms, maxResends: 2", triggers=["websocket: /ws"]) as (g, env), Socket(g) as ws:
+        api, other = Native(env), Native(env)
+        id = only_id(other)
+        for i in range(9):
+            ws.send(TEXT, f"{i}")
+        e = api.exchange(max=1).events[0]
+        wait_for(lambda: counters(g)["received"] == 9)
+        with Socket(g) as silent:
+            silent_id = next(c["connectionId"] for c in other.call("GET", "/v1/connections").json()["connections"] if c["connectionId"] != id)
+            assert order(other, id, "m", "x").status == 200 and told(ws)["messageId"] == "m"
+            ws.send(TEXT, '{"ack": "m"}')
+            assert order(other, silent_id, "clock", "x").status == 200 and told(silent)["messageId"] == "clock"
+            g.wait_log("websocket message lost", connection=silent_id)
+            assert counters(g)["lost"] == 1 and counters(g)["unacknowledged"] == 1
+            for _ in range(8):
+                e = api.exchange(message(e.id), max=1).events[0]
+            api.send_exchange(message(e.id))
+            wait_for(lambda: counters(g)["unacknowledged"] == 0)
+            assert counters(g)["lost"] == 1
 
 
 def test_a_reload_that_turns_it_off_stops_no_resends(tmp_path):

@@ -306,6 +306,23 @@ def test_a_client_that_says_nothing_is_closed(tmp_path):
         assert nobody_is_listed(Native(env))
 
 
+def test_many_who_never_say_anything_go_again(tmp_path):
+    with guarded_puppet(tmp_path, path=", authTimeout: 2s, maxConnections: 150") as (g, env):
+        api = Native(env)
+        sockets = [Socket(g) for _ in range(150)]
+        for ws in sockets:
+            refused(ws, 1008, "not authenticated in time")
+            ws.close()
+
+        def another():
+            with contextlib.suppress(Refused):
+                return Socket(g)
+        with wait_for(another) as ws:
+            prove(ws)
+            welcomed(ws)
+        wait_for(lambda: nobody_is_listed(api))
+
+
 def test_proofs_that_race_with_the_deadline_end_in_one_way_or_the_other(tmp_path):
     with guarded_puppet(tmp_path, path=", authTimeout: 100ms") as (g, env):
         sockets = [Socket(g) for _ in range(20)]

@@ -81,6 +81,13 @@ static void answer_deliver(struct asking *q, struct member *m, struct slice mess
     q->answer->detail = delivery_rows[result].detail;
 }
 
+/* What goes to many would make its sender wait for the slowest. */
+static bool refuse_acknowledgement(struct asking *q) {
+    if (slice_is_none(parameter(q, SLICE("ack")))) return false;
+    refuse(q, 400, "ack: a message to many cannot be acknowledged; send it to each connection");
+    return true;
+}
+
 static void answer_send(struct asking *q) {
     struct member *m = named(q);
     struct slice message_id = parameter(q, SLICE("ack"));
@@ -260,6 +267,7 @@ static void batch_send(struct asking *q, const struct batch *b, struct parcel *p
 static void answer_batch(struct asking *q) {
     struct batch b;
     struct parcel p;
+    if (refuse_acknowledgement(q)) return;
     if (!batch_read(q, &b)) {
         refuse(q, 400, "expected {\"connectionIds\": [ID, ...], \"text\": TEXT} or \"base64\" instead of \"text\"");
         return;
@@ -307,12 +315,8 @@ static void answer_group(struct asking *q) {
 }
 
 static void answer_broadcast(struct asking *q) {
-    if (!slice_is_none(parameter(q, SLICE("ack")))) {
-        refuse(q, 400, "ack: a message to a group cannot be acknowledged; send it to its connections");
-        return;
-    }
     struct parcel p;
-    if (!parcel_read(q, &p)) return;
+    if (refuse_acknowledgement(q) || !parcel_read(q, &p)) return;
     const struct member *except = members_find(connections(q), parameter(q, SLICE("except")));
     write_count(q, SLICE("sent"), members_broadcast(connections(q), q->first, &p, except));
     parcel_free(&p);

@@ -133,10 +133,19 @@ static void resend(struct deliveries *all, struct delivery *d) {
     session_say(session, WEBSOCKET_TEXT, d->envelope->bytes);
 }
 
+/* The client may have answered long ago: nothing is read from it while its own messages wait for their handler. */
+static void put_off(struct deliveries *all) {
+    list_each (&all->waiting, node) {
+        struct delivery *d = list_entry(node, struct delivery, node);
+        if (d->due_ms <= now_ms(all)) d->due_ms = now_ms(all) + all->resend_ms;
+    }
+}
+
 /* Whoever is too slow is closed by a resend; then session_run loses the rest. */
 static void on_due(struct deadline *deadline) {
     struct deliveries *all = container_of(deadline, struct deliveries, deadline);
     struct delivery *d;
+    if (websocket_is_paused(all->session->ws)) put_off(all);
     while (all->session->ws && (d = first_due(all))) {
         if (d->resends < all->max_resends)
             resend(all, d);

@@ -3,8 +3,8 @@
  * A client gets such a message in an envelope, {"messageId": ID, "data": ...}, and answers {"ack": ID}. While it does
  * not, the message is sent again: after the path's resendAfter, then each time after twice as long. After the last
  * resend, and when the connection ends first, it is lost: connections that the sender has named are told
- * ({"event": "lostMessage", ...}), and the log. What waits is bounded, in number and by maxOutbound; a connection
- * that is sent nothing of the kind has none of this.
+ * ({"event": "lostMessage", ...}), and the log. That time does not pass while nothing is read from the client. What
+ * waits is bounded, in number and by maxOutbound; a connection that is sent nothing of the kind has none of this.
  */
 #pragma once
 #include "gateway/source/websocket/websocket_source.h"
