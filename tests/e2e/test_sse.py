@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from events import Stream, trusting
-from execgate import SLOW, Gateway, alive, read_all, wait_for
+from execgate import SLOW, Gateway, alive, read_all, read_answer, wait_for
 from native import Native, message
 from puppet import SCRIPT, Api, environment, id_of
 from test_tls import certify
@@ -528,6 +528,32 @@ def test_over_tls(tmp_path):
                 s.expect(piece)
             w.end()
             assert s.rest() == ""
+
+
+def test_connections_leave_the_http_server_whole(tmp_path):
+    """Ones that were used before, ones with a body, ones with more behind the request: no descriptor is left of them."""
+    with puppet(tmp_path) as (g, env):
+        def open_files():
+            return len(os.listdir(f"/proc/{g.pid}/fd"))
+        with Stream(g) as s:
+            hold(env, s)
+        in_group(env, 0)
+        before = open_files()
+        for i in range(20):
+            with g.connect() as s, s.makefile("rb") as f:
+                s.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert read_answer(f).status == 404
+                s.sendall(b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" + b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" * (i % 2))
+                api = Native(env)
+                event = event_for(api)
+                assert event.body == b"hello"
+                api.answer(message(event.id, ": held\n\n", fields=[("Content-Type", "text/event-stream"), ("Execgate-Groups", "room")]))
+                api.close()
+                assert f.readline() == b"HTTP/1.1 200 OK\r\n"
+                assert b"Connection: close\r\n" in list(iter(f.readline, b"\r\n"))
+                assert f.readline() == b": held\n"
+        in_group(env, 0)
+        wait_for(lambda: open_files() <= before, what=f"{before} open files")
 
 
 @pytest.mark.parametrize("fields, why", [
