@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The chat in a terminal: CHAT_TOKEN=$(execgate token ...) terminal.py [ws://127.0.0.1:8080/chat] [ROOM]
 
 What is typed is said, and the end of the input leaves. Needs python3-websockets.
@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+import threading
 
 import websockets
 
@@ -27,12 +28,23 @@ async def hear(ws):
     print(f"* the connection has ended: {ws.close_code} {ws.close_reason}", flush=True)
 
 
+def typed():
+    """The lines, and None at the end. A thread waits for them: not everything that can be read can be waited for."""
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue()
+
+    def read():
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(lines.put_nowait, line.rstrip())
+        loop.call_soon_threadsafe(lines.put_nowait, None)
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
 async def say(ws, room):
-    typed = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(typed), sys.stdin)
+    lines = typed()
     await ws.send(json.dumps({"action": "join", "room": room}))
-    while line := await typed.readline():
-        await ws.send(json.dumps({"action": "say", "room": room, "text": line.decode(errors="replace").rstrip()}))
+    while (line := await lines.get()) is not None:
+        await ws.send(json.dumps({"action": "say", "room": room, "text": line}))
     await ws.send(json.dumps({"action": "leave", "room": room}))
 
 

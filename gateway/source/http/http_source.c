@@ -74,16 +74,23 @@ static bool failure_ends_connection(enum failure f) {
     return f == FAILURE_REQUEST_TIMEOUT || f == FAILURE_BODY_TOO_LARGE;
 }
 
+/* A connection that leaves the HTTP server needs a descriptor of its own. */
+static void upgrade_refuse(struct invocation *inv) {
+    struct http_upgrade *u = inv->upgrade;
+    inv->upgrade = NULL;
+    inv->outcome = outcome_failure(inv, FAILURE_OVERLOADED, "no more connections can be kept at the moment");
+    outcome_explain(inv);
+    u->lost(u);
+}
+
 static void source_finish(struct invocation *inv) {
     struct request_delivery *d = inv->source_context;
     struct http_exchange *x = d->exchange;
     d->invocation = NULL;
     if (!x) return; /* the client has left; the pipeline lets go of the outcome */
     const struct http_source *s = source_of(x);
-    if (inv->upgrade) {
-        http_exchange_upgrade(x, &inv->outcome.headers, inv->upgrade);
-        return;
-    }
+    if (inv->upgrade && http_exchange_upgrade(x, &inv->outcome.headers, inv->upgrade)) return;
+    if (inv->upgrade) upgrade_refuse(inv);
     if (s->events) event_source_take(s->events, inv);
     bool close = d->distrusted || failure_ends_connection(inv->outcome.failure);
     struct http_reply reply = {.status = inv->outcome.status,
