@@ -370,6 +370,7 @@ def nodes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nodes")
     with RedisServer(folder / "redis") as redis, Chat(folder / "a", "chat-cluster.yaml", REDIS_URL=redis.url) as a, \
             Chat(folder / "b", "chat-cluster.yaml", REDIS_URL=redis.url) as b:
+        a.redis = redis.url
         yield a, b
 
 
@@ -389,6 +390,26 @@ def test_rooms_reach_over_both_nodes(nodes):
             zoe.drop()
             await ada.hear("left", room="tea", seat=zoe.seat, name="Zoë")
     run(talk())
+
+
+def test_rooms_hear_who_was_on_a_node_that_dies(nodes):
+    a, _ = nodes
+    third = Chat(a.folder.parent / "c", "chat-cluster.yaml", REDIS_URL=a.redis)
+
+    async def talk():
+        async with a.guest("Ada", "tea", "lobby") as ada:
+            async with third.guest("Zoë", "tea", "lobby") as zoe:
+                await ada.hear("joined", room="lobby", seat=zoe.seat)
+                await zoe.ask(action="leave", room="lobby")
+                await ada.hear("left", room="lobby")
+                third.stop(signal.SIGKILL)
+                assert await ada.hear("left") == {"type": "left", "room": "tea", "seat": zoe.seat, "name": "Zoë"}
+            assert names(await ada.ask(action="who", room="tea")) == ["Ada"]
+    third.start()
+    try:
+        run(talk())
+    finally:
+        third.stop(signal.SIGKILL)
 
 
 @needs_chromium
