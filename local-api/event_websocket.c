@@ -143,7 +143,7 @@ static void write_context(struct json_write *w, struct arena *scratch, const str
 }
 
 static void write_body(struct json_write *w, const struct websocket_event *event) {
-    bool text = text_utf8_prefix(event->body) == event->body.n;
+    bool text = !event->binary && text_utf8_prefix(event->body) == event->body.n;
     if (event->type == WEBSOCKET_MESSAGE) {
         json_name(w, SLICE("body"));
         if (text)

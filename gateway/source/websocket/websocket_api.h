@@ -9,6 +9,9 @@
  *   GET  /v1/groups/{group}                       how many are in it
  *   POST /v1/groups/{group}/messages              send to all in it (?except=ID)
  *
+ * Connections are of any kind (websocket/members.h): WebSockets, and event streams that are held open. Sending takes
+ * ?event=NAME and ?id=ID, which event streams show.
+ *
  * A message is the request's body: bytes when its Content-Type is application/octet-stream, or when it is not UTF-8,
  * else text. A connection that is not open is 410.
  */

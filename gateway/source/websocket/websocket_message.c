@@ -96,6 +96,7 @@ static void message_run(struct message *m, struct websocket_site *site) {
     collector_init(&m->collector, site->pipeline, on_collected);
     order.event.type = WEBSOCKET_MESSAGE;
     order.event.body = m->bytes->bytes;
+    order.event.binary = m->kind == WEBSOCKET_BINARY;
     order.event.message_id = slice_make(m->id, sizeof m->id);
     struct invocation *inv = session_event(session, &order);
     fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"),
