@@ -3,11 +3,10 @@ server sends it, with its own Content-Security-Policy."""
 import contextlib
 import http.client
 import json
-import subprocess
 import urllib.parse
 
 from execgate import wait_for
-from test_browser_cors import CHROMIUM, FLAGS
+from test_browser_cors import chromium
 from websocket import TEXT, Socket
 
 PATIENCE = 60
@@ -64,16 +63,6 @@ class Browser:
 def browser(folder):
     """Its profile and log are in the folder."""
     told = folder / "profile/DevToolsActivePort"
-    with open(folder / "chromium.log", "wb") as log:
-        process = subprocess.Popen([CHROMIUM, *FLAGS, f"--user-data-dir={folder}/profile", "--remote-debugging-port=0", "about:blank"],
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
+    with chromium(folder / "profile", "about:blank", "--remote-debugging-port=0"):
         wait_for(lambda: told.exists() and "\n" in told.read_text(), PATIENCE, "chromium's start")
         yield Browser(int(told.read_text().split("\n")[0]))
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(10)

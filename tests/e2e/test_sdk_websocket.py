@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from execgate import BUILD, ROOT, Gateway, wait_for
+from redis_server import RedisServer
 from test_sdk import SOURCES, command
 from websocket import BINARY, TEXT, Socket
 
@@ -28,7 +29,9 @@ def program(language):
 
 
 class Rooms(Gateway):
-    def __init__(self, folder, language):
+    def __init__(self, folder, language, cluster=None):
+        folder.mkdir(exist_ok=True)
+        cluster = f"cluster: {cluster}, " if cluster else ""
         super().__init__(folder, f"""
             blueprint: 1
             name: rooms
@@ -39,7 +42,7 @@ class Rooms(Gateway):
                 triggers:
                   - http: POST /do/{{what}}
                   - {{websocket: /ws, reply: true}}
-            websockets: {{paths: {{/ws: {{maxGroups: 2}}}}}}
+            websockets: {{{cluster}paths: {{/ws: {{maxGroups: 2}}}}}}
             """)
 
     def do(self, what, id="", group="", body=""):
@@ -106,3 +109,22 @@ def test_what_is_refused_fails_the_event(rooms, two):
     told = rooms.wait_log("handler reported an error")
     assert "429" in told["error"] and "maxGroups" in told["error"]
     assert rooms.do("size", group="one").text == "done 1", "the process goes on"
+
+
+@pytest.mark.parametrize("language", ["go", "rust", "cpp"])
+def test_a_group_of_two_nodes(tmp_path, language):
+    with RedisServer(tmp_path / "redis") as redis, Rooms(tmp_path / "a", language, redis.url) as a, Rooms(tmp_path / "b", language, redis.url) as b:
+        with Socket(a) as one, Socket(b) as other, Socket(b) as third:
+            ids = [say(ws, "x").removeprefix("groups 0 [] of ") for ws in (one, other, third)]
+            for node, id in zip((a, a, b), ids):
+                assert node.do("join", id, ROOM).text == "done 0", "also one of another node"
+            for node, near in ((a, ids[:1]), (b, ids[1:])):
+                assert node.do("size", group=ROOM).text == "done 3"
+                listed = node.do("members", group=ROOM).text.split()
+                assert len(set(listed)) == 2 and set(listed) <= set(ids) and listed[0] in near, "at most two, its own first"
+            assert a.do("all", ids[1], ROOM, "but one").text == "done 2" and one.text() == third.text() == "but one"
+            assert b.do("send", ids[0], body="from afar").text == "done 0" and one.text() == "from afar"
+            assert b.do("show", ids[0]).text == "/ws 1" and say(other, "?") == f"groups 1 [{ROOM}] of {ids[1]}"
+            assert b.do("leave", ids[0], ROOM).text == "done 0" and a.do("size", group=ROOM).text == "done 2"
+            assert set(a.do("members", group=ROOM).text.split()) == set(ids[1:])
+            assert b.do("close", ids[0], body="enough").text == "done 0" and one.closed() == (4321, "enough")
