@@ -1,4 +1,4 @@
-"""Measures execgate against a bare libmicrohttpd hello world, both in one run, and writes bench/results.md.
+"""Measures execgate against the least servers that can be built of the same libraries, both in one run, and writes bench/results.md.
 
 The server under test is pinned to one core, wrk and the handlers to another; CPU per request is the server's own time from
 /proc. Each figure is the median of several rounds in which the two sides alternate, so that a drifting machine hits both.
@@ -310,7 +310,8 @@ class Bench:
         handlers = {"echo": (command, [*pool(4, 16), "triggers:", "  - http: GET /echo", "  - {websocket: /ws, reply: true}"])}
         with contextlib.closing(gateway(self.folder, handlers)) as alone, contextlib.closing(gateway(self.folder, handlers)) as crowded:
             start = resident_kib(crowded.pid)
-            with contextlib.closing(Clients(CLIENTS, crowded.port, "/ws", count)) as clients:
+            with contextlib.closing(open_clients(crowded, count)) as clients:
+                check_idle(clients)
                 each = (resident_kib(crowded.pid) - start) / count
                 self.row(f"{count:,} idle WebSocket connections, memory of each", f"{each:.1f} kB", "≤ 12 kB", each <= 12,
                          f"resident memory of the gateway, less the {start / 1024:.1f} MB of its start")
@@ -318,8 +319,7 @@ class Bench:
                     warm(server, "echo", 4)
                 for c in (1, 64):
                     self.crowd_latency(alone, crowded, f"{count:,} idle WebSocket connections, p50 of HTTP, c={c}", c)
-                if clients.ask("await 0 0")["closed"]:
-                    raise SystemExit("idle WebSocket connections were closed")
+                check_idle(clients)
 
     def crowd_latency(self, alone, crowded, title, c):
         mine, yard, ratio, _ = paired(lambda: crowded.measure(c, self.seconds, "echo"), lambda: alone.measure(c, self.seconds, "echo"), "p50", self.rounds + 2)
@@ -330,7 +330,7 @@ class Bench:
         extra = "admin: 127.0.0.1:0\nwebsockets: {paths: {/ws: {maxOutbound: 64KiB}}}"
         handlers = {"echo": (command, ["triggers:", "  - {websocket: /ws, reply: true}"])}
         with contextlib.closing(gateway(self.folder, handlers, extra)) as server, contextlib.closing(Admin(server.admin)) as admin, \
-                contextlib.closing(Clients(CLIENTS, server.port, "/ws", count, slow)) as clients:
+                contextlib.closing(open_clients(server, count, slow)) as clients:
             for connection in admin.ids():
                 admin.call("PUT", f"/v1/connections/{connection}/groups/all")
             everybody = [broadcast_round(clients, admin, i + 1, count) for i in range(5)]
@@ -419,6 +419,20 @@ def queue_round(port, count, database):
 
 
 BROADCAST_SIZE = 8192
+FILES_BESIDE = 2000  # what a gateway has open beside its connections, and some to spare
+
+
+def open_clients(server, count, slow=0):
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < count + FILES_BESIDE:
+        raise SystemExit(f"{count:,} connections need {count + FILES_BESIDE:,} open files, {files:,} are allowed: raise the limit (ulimit -Hn)")
+    return Clients(CLIENTS, server.port, "/ws", count, slow)
+
+
+def check_idle(clients):
+    closed = clients.ask("await 0 0")["closed"]
+    if closed:
+        raise SystemExit(f"{closed:,} idle WebSocket connections were closed")
 
 
 def broadcast_round(clients, admin, number, readers):

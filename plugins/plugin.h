@@ -17,6 +17,7 @@
 #include "gateway/blueprint/section.h"
 #include "gateway/invocation/pipeline.h"
 
+struct event_streams;
 struct http_client;
 struct loop;
 
@@ -27,7 +28,8 @@ struct plugin_host {
     struct deadlines *deadlines;
     struct turn *turn;
     struct loop *loop;
-    struct http_client *client; /* outgoing requests; NULL when there is none */
+    struct http_client *client;          /* outgoing requests; NULL when there is none */
+    struct event_streams *event_streams; /* those that are held open; NULL when there are none */
     /* `run --dev-issuer`: where all keys that would be fetched from issuers are fetched instead; else NULL. */
     const char *development_keys_url;
     struct pipeline *pipeline;

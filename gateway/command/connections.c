@@ -107,9 +107,9 @@ static struct slice member(struct asking *q, struct slice object, struct slice w
 
 static void print_row(struct asking *q, struct buf *out, struct slice connection) {
     struct slice identity = member(q, connection, SLICE("identity"));
-    buf_printf(out, SLICE_FMT "  " SLICE_FMT "  %-15.*s  " SLICE_FMT "\n",
+    buf_printf(out, SLICE_FMT "  " SLICE_FMT "  %-9.*s  %-15.*s  " SLICE_FMT "\n",
                SLICE_ARG(member(q, connection, SLICE("connectionId"))),
-               SLICE_ARG(member(q, connection, SLICE("connectedAt"))),
+               SLICE_ARG(member(q, connection, SLICE("connectedAt"))), SLICE_ARG(member(q, connection, SLICE("kind"))),
                SLICE_ARG(member(q, identity, SLICE("sourceIp"))), SLICE_ARG(member(q, connection, SLICE("path"))));
 }
 
@@ -129,7 +129,7 @@ static struct slice print_page(struct asking *q, struct buf *out) {
 
 static int list_rows(struct asking *q, struct buf *out, struct error *e) {
     const char *path = "/v1/connections";
-    buf_printf(out, "%-32s  %-24s  %-15s  %s\n", "CONNECTION", "SINCE", "CLIENT", "PATH");
+    buf_printf(out, "%-32s  %-24s  %-9s  %-15s  %s\n", "CONNECTION", "SINCE", "KIND", "CLIENT", "PATH");
     for (;;) {
         int status = ask(q, "GET", path, SLICE_NONE, e);
         if (status < 0) return status;

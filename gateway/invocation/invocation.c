@@ -53,6 +53,9 @@ static void invocation_clear(struct invocation *inv) {
     inv->messages = NULL;
     inv->websocket = NULL;
     inv->upgrade = NULL;
+    inv->event_rules = NULL;
+    inv->answer_groups = SLICE_NONE;
+    inv->answers_events = false;
     inv->held_sends = NULL;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;

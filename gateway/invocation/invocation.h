@@ -52,6 +52,7 @@ const char *trigger_kind_name(enum trigger_kind t);
 
 enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
 
+struct event_rules;
 struct identity;
 struct schedule_event;
 struct queue_event;
@@ -135,7 +136,10 @@ struct invocation {
     struct slice client_context;             /* of an invoke event: a JSON object fit for a header field, or absent */
     const struct schedule_event *schedule;   /* of a schedule's event (event.h); in the arena */
     const struct websocket_event *websocket; /* of a websocket event (event.h) */
-    struct http_upgrade *upgrade;            /* of a 101: who takes the connection over (source/http_server.h) */
+    struct http_upgrade *upgrade;            /* who takes the connection over (source/http/http_server.h) */
+    const struct event_rules *event_rules;   /* for answers that are event streams; NULL = they are like others */
+    struct slice answer_groups;              /* what its answer's client is to join (event_groups.h); absent = none */
+    bool answers_events;                     /* its answer is text/event-stream */
     const struct queue_event *messages;      /* of a queue event (event.h) */
     struct held_sends *held_sends;           /* what its answer lets go (local-api/held_sends.h) */
     char trace_id[32];                       /* W3C trace context, hex */
@@ -186,6 +190,10 @@ void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(st
 /* Whom it counts for: the identity, for as many addresses as that has, or else the address, for all who are nobody. In
  * its arena. */
 struct slice invocation_client_key(struct invocation *inv);
+/* Its answer is a stream of events that is looked after as one (event_rules.h). */
+static inline bool invocation_answers_events(const struct invocation *inv) {
+    return inv->answers_events && inv->event_rules;
+}
 /* How long it may wait, and run, on its route. */
 uint64_t invocation_timeout_ms(const struct invocation *inv);
 const char *invocation_state_name(enum invocation_state s);

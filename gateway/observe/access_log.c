@@ -70,11 +70,12 @@ static void on_stream_over(void *context, const struct body *b) {
     enum log_level level = late->level;
     line_add(&late->line, LOG_US("duration_ms", clock_now_us(late->clock) - late->received_us));
     line_add(&late->line, LOG_INT("bytes", body_taken(b)));
-    if (body_state_of(b) == BODY_FAILED) {
+    /* Its producer fails behind a client that leaves, too. */
+    if (body_was_cut(b)) {
+        line_add(&late->line, LOG_TEXT("cut", "the client left"));
+    } else if (body_state_of(b) == BODY_FAILED) {
         level = LOG_WARN;
         line_add(&late->line, LOG_TEXT("cut", body_failure(b)));
-    } else if (body_was_cut(b)) {
-        line_add(&late->line, LOG_TEXT("cut", "the client left"));
     }
     log_fields(late->log, level, "request", late->line.fields, late->line.count);
     free(late);

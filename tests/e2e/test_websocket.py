@@ -1,9 +1,12 @@
 """WebSocket paths as clients and handlers meet them (docs/websockets.md)."""
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import resource
 import signal
+import socket
 import ssl
 import textwrap
 import threading
@@ -12,7 +15,7 @@ import zlib
 
 import pytest
 import websockets
-from execgate import EXAMPLES, Gateway, run_cli, wait_for
+from execgate import EXAMPLES, SLOW, Gateway, read_answer, run_cli, wait_for
 from native import Native, message
 from puppet import SCRIPT, Api, environment
 from test_tls import certify
@@ -754,3 +757,23 @@ def test_a_message_that_fails_has_its_line(tmp_path):
         api.send_exchange(message(e.id, b"", status=500))
         assert json.loads(ws.text())["message"]
         g.wait_log("request", path="/websocket/ws/$default")
+
+
+def test_without_a_descriptor_the_handshake_is_refused_and_not_broken_off(gateway):
+    with gateway(echo()) as g:
+        s = socket.create_connection(("127.0.0.1", g.port), 30 * SLOW)
+        s.sendall(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_answer(s.makefile("rb")).status == 404
+        used = {int(fd) for fd in os.listdir(f"/proc/{g.pid}/fd")}
+        free = next(fd for fd in itertools.count() if fd not in used)
+        limits = resource.prlimit(g.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(g.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
+        with pytest.raises(Refused) as refused:
+            Socket(g, made=s)
+        resource.prlimit(g.pid, resource.RLIMIT_NOFILE, limits)
+        assert refused.value.answer.status == 503
+        assert json.loads(refused.value.answer.body)["detail"] == "no more connections can be kept at the moment"
+        assert g.wait_log("a connection cannot be kept; raise the limit of open files (ulimit -n)")
+        with Socket(g) as ws:
+            ws.send(TEXT, "there again")
+            assert ws.recv() == (TEXT, b"there again")

@@ -4,6 +4,7 @@
 #include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
+#include "gateway/event_stream/event_text.h"
 #include "gateway/invocation/identity.h"
 #include "gateway/source/websocket/websocket_delivery.h"
 
@@ -46,6 +47,16 @@ static enum websocket_kind kind_of(const struct websocket_request *r) {
     return text_utf8_prefix(r->body) == r->body.n ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
+/* The body, and what event streams show beside it. */
+static bool parcel_read(struct asking *q, struct parcel *p) {
+    *p = parcel_make(kind_of(q->request), q->request->body);
+    p->event = parameter(q, SLICE("event"));
+    p->event_id = parameter(q, SLICE("id"));
+    if (event_field_is_good(p->event) && event_field_is_good(p->event_id)) return true;
+    refuse(q, 400, "event, id: one line of UTF-8 without NUL is expected");
+    return false;
+}
+
 /* --- one connection --- */
 
 static const struct {
@@ -85,7 +96,8 @@ static void answer_send(struct asking *q) {
         answer_deliver(q, m, message_id);
         return;
     }
-    struct parcel p = parcel_make(kind_of(q->request), q->request->body);
+    struct parcel p;
+    if (!parcel_read(q, &p)) return;
     if (m->ops->send(m, &p))
         q->answer->status = 200;
     else
@@ -304,7 +316,8 @@ static void answer_group(struct asking *q) {
 
 static void answer_broadcast(struct asking *q) {
     if (refuse_acknowledgement(q)) return;
-    struct parcel p = parcel_make(kind_of(q->request), q->request->body);
+    struct parcel p;
+    if (!parcel_read(q, &p)) return;
     const struct member *except = members_find(connections(q), parameter(q, SLICE("except")));
     write_count(q, SLICE("sent"), members_broadcast(connections(q), q->first, &p, except));
     parcel_free(&p);

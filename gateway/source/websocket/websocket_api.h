@@ -9,6 +9,9 @@
  *   GET  /v1/groups/{group}                       how many are in it
  *   POST /v1/groups/{group}/messages              send to all in it (?except=ID)
  *
+ * Connections are of any kind (websocket/members.h): WebSockets, and event streams that are held open. Sending takes
+ * ?event=NAME and ?id=ID, which event streams show.
+ *
  * `?ack=MESSAGE_ID` on a send asks that the client acknowledges it; `&informClients=ID,ID` are told if it does not
  * (websocket_delivery.h).
  *
