@@ -140,7 +140,7 @@ def test_nobody_knows_a_client_without_an_identity_again(tmp_path):
 
 
 def test_the_window_ends(tmp_path):
-    with acknowledging(tmp_path, "window: 1s") as (g, env), Socket(g) as ws:
+    with acknowledging(tmp_path, "window: 3s") as (g, env), Socket(g) as ws:
         api = Native(env)
         say(ws, "a")
         api.send_exchange(message(api.exchange().events[0].id))

@@ -171,7 +171,7 @@ AUTHORIZER = """
 printf '%s %s %s\\n' "$HTTP_AUTHORIZATION" "$HTTP_X_DEVICE" "$QUERY_STRING" >&2
 case "$HTTP_AUTHORIZATION" in
 "Bearer good-token") printf 'Content-Type: application/json\\n\\n{"isAuthorized": true, "context": {"sub": "carol"}}' ;;
-"Bearer slow-token") sleep 3; printf 'Content-Type: application/json\\n\\n{"isAuthorized": true, "context": {"sub": "slow"}}' ;;
+"Bearer slow-token") sleep 4; printf 'Content-Type: application/json\\n\\n{"isAuthorized": true, "context": {"sub": "slow"}}' ;;
 "Bearer broken") exit 3 ;;
 *) printf 'Content-Type: application/json\\n\\n{"isAuthorized": false}' ;;
 esac
@@ -202,7 +202,7 @@ def test_a_handler_decides(tmp_path):
 
 
 def test_the_deadline_is_for_the_message_not_for_the_guard(tmp_path):
-    with asking_a_handler(tmp_path, ", authTimeout: 1s") as (g, _), Socket(g) as ws:
+    with asking_a_handler(tmp_path, ", authTimeout: 3s") as (g, _), Socket(g) as ws:
         prove(ws, "slow-token")
         ws.send(TEXT, "kept until the verdict")
         welcomed(ws)
@@ -295,7 +295,7 @@ def test_a_proof_in_fragments_with_pings_between_and_a_packed_one(tmp_path):
 
 
 def test_a_client_that_says_nothing_is_closed(tmp_path):
-    with guarded_puppet(tmp_path, path=", authTimeout: 500ms") as (g, env):
+    with guarded_puppet(tmp_path, path=", authTimeout: 3s") as (g, env):
         with Socket(g) as silent, Socket(g) as slow, Socket(g) as pinging:
             slow.send(TEXT, b'{"token": ', fin=False)
             pinging.send(PING, b"1")
