@@ -1,5 +1,6 @@
 """`auth: message`: the first message of a connection proves who its client is (docs/websockets.md)."""
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ from execgate import SLOW, run_cli, wait_for
 from issuer import Key
 from native import Native, message
 from puppet import Api
+from test_auth import bcrypt
 from test_websocket import puppet
 from websocket import BINARY, CONTINUATION, PING, PONG, TEXT, Refused, Socket
 
@@ -164,6 +166,21 @@ def test_tokens_of_an_issuer(tmp_path):
             e = api.exchange().events[0]
             assert json.loads(e["Execgate-Claims"])["sub"] == "bob"
             api.send_exchange(message(e.id))
+
+
+def test_users_and_one_of_several_guards(tmp_path):
+    (tmp_path / "staff").write_text(f"alice:{bcrypt('wonder land')}\n")
+    guard = 'staff: {type: basic, users: "file:staff"}\n    ' + KEY + "\n    either: {type: any, of: [key, staff]}"
+    with puppet(tmp_path, ["websocket: /ws"], guarded(guard, name="either"), env=ENV) as (g, env):
+        for token, name in [(base64.b64encode(b"alice:wonder land").decode(), "alice"), (SECRET, "acme"),
+                            (base64.b64encode(b"alice:guess").decode(), None), ("wrong", None)]:
+            with Socket(g) as ws:
+                prove(ws, token)
+                if not name:
+                    refused(ws, 1008)
+                    continue
+                id = welcomed(ws)
+                assert Native(env).call("GET", f"/v1/connections/{id}").json()["claims"] == {"sub": name}
 
 
 AUTHORIZER = """
