@@ -45,6 +45,7 @@ struct plugin_host {
 struct plugin {
     const char *name;
     const struct section *section; /* NULL = no keys of its own */
+    enum hook_scope sees;          /* struct hook */
     /* `settings` is what section->check made, NULL without; *state is the plugin's own, handed to the other three.
      * NULL = nothing to open: then the settings are the state. */
     int (*open)(const struct plugin_host *host, const void *settings, void **state, struct error *e);

@@ -36,6 +36,7 @@ static int plugin_open(size_t index, const struct plugin_host *host, struct hook
     const struct blueprint *b = host->blueprint;
     void *settings = index < b->settings_count ? b->settings[index] : NULL;
     *hook = (struct hook){.name = plugin->name,
+                          .scope = plugin->sees,
                           .pre = plugin->pre_handle,
                           .body = plugin->body_handle,
                           .post = plugin->post_handle,

@@ -15,8 +15,10 @@ static const char *const state_names[INVOCATION_STATES] = {
 };
 
 static const char *const trigger_names[TRIGGER_KINDS] = {
-    [TRIGGER_HTTP] = "http",   [TRIGGER_AUTHORIZER] = "authorizer", [TRIGGER_INVOKE] = "invoke",
-    [TRIGGER_QUEUE] = "queue", [TRIGGER_SCHEDULE] = "schedule",     [TRIGGER_WEBSOCKET] = "websocket",
+    [TRIGGER_HTTP] = "http",           [TRIGGER_AUTHORIZER] = "authorizer",
+    [TRIGGER_INVOKE] = "invoke",       [TRIGGER_CREDENTIAL] = "credential",
+    [TRIGGER_QUEUE] = "queue",         [TRIGGER_SCHEDULE] = "schedule",
+    [TRIGGER_WEBSOCKET] = "websocket",
 };
 
 const char *trigger_kind_name(enum trigger_kind t) {
@@ -61,6 +63,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->body = NULL;
     inv->route = NULL;
     inv->identity = NULL;
+    inv->credential = SLICE_NONE;
     inv->guarding = NULL;
     inv->limiting = NULL;
     inv->recording = NULL;

@@ -41,6 +41,7 @@ enum invocation_state {
 enum trigger_kind {
     TRIGGER_HTTP,       /* a client's request */
     TRIGGER_AUTHORIZER, /* the gateway itself asks a handler whether another invocation may pass: no hook sees it */
+    TRIGGER_CREDENTIAL, /* a client proves later who it is, and only its route's guards look at that: `credential` */
     TRIGGER_INVOKE,     /* bytes for a handler by its name: POST /invoke */
     TRIGGER_QUEUE,      /* messages of a queue: POST /queue/NAME */
     TRIGGER_SCHEDULE,   /* an hour has come: POST /schedule/NAME */
@@ -152,6 +153,7 @@ struct invocation {
 
     struct identity *identity; /* who the client was found to be; NULL = nobody asked (identity.h). A source that
                                 * vouches for somebody sets it: no guard is asked then. */
+    struct slice credential;   /* of a CREDENTIAL: it stands in none of the request's places */
     void *guarding;            /* of plugins/auth, while it looks at this invocation */
     void *limiting;            /* of plugins/limits; NULL = nothing to count */
     void *recording;           /* of observe/recorder.h; NULL = it is not kept */

@@ -1,6 +1,7 @@
 /* What the gateway does right now, as JSON. */
 #include "gateway/base/json_write.h"
 #include "gateway/observe/admin_private.h"
+#include "gateway/source/websocket/websocket_source.h"
 
 static void json_count(struct json_write *w, struct slice name, uint64_t value) {
     json_name(w, name);
@@ -80,6 +81,29 @@ static void write_schedule(struct json_write *w, const struct admin_schedule *s)
     json_close(w, '}');
 }
 
+static void write_websockets(struct json_write *w, struct websocket_source *s) {
+    const struct websockets_counters *c = websocket_source_counters(s);
+    const struct websocket_acknowledgements *a = websocket_source_acknowledgements(s);
+    const struct {
+        struct slice name;
+        uint64_t value;
+    } rows[] = {{SLICE("open"), websocket_source_open(s)},
+                {SLICE("opened"), c->opened},
+                {SLICE("received"), c->received},
+                {SLICE("sent"), c->sent},
+                {SLICE("slow"), c->slow},
+                {SLICE("silent"), c->silent},
+                {SLICE("acknowledged"), a->acknowledged},
+                {SLICE("duplicates"), a->duplicates},
+                {SLICE("unacknowledged"), a->unacknowledged},
+                {SLICE("resent"), a->resent},
+                {SLICE("lost"), a->lost}};
+    json_name(w, SLICE("websockets"));
+    json_open(w, '{');
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) json_count(w, rows[i].name, rows[i].value);
+    json_close(w, '}');
+}
+
 void admin_answer_status(struct admin_request *r) {
     const struct admin_host *host = &r->admin->host;
     const struct pipeline *pipeline = host->calls.pipeline(host->calls.context);
@@ -100,6 +124,7 @@ void admin_answer_status(struct admin_request *r) {
     json_open(&w, '[');
     for (size_t i = 0; host->schedule(host->calls.context, i, &schedule); i++) write_schedule(&w, &schedule);
     json_close(&w, ']');
+    if (host->calls.websockets) write_websockets(&w, host->calls.websockets);
     json_close(&w, '}');
     admin_reply_json(r, 200, NULL, &text);
 }

@@ -1,5 +1,6 @@
 #include "gateway/base/memory.h"
 #include "gateway/websocket/websocket_private.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -338,12 +339,19 @@ struct websocket *websocket_open(struct websockets *all, const struct websocket_
     buf_append_slice(&ws->unread, start->early);
     ws->stopped = ws->readable = true;
     websocket_move(ws, WEBSOCKET_OPEN);
-    members_enter(all->members, &ws->member);
+    list_init(&ws->member.memberships);
+    if (start->presence == WEBSOCKET_KNOWN) members_enter(all->members, &ws->member);
     all->counters.opened++;
     /* Its handshake was answered before the drain. */
     if (all->draining) deadline_arm(loop_deadlines(all->loop), &all->drain, now_ms);
     websocket_wake(ws);
     return ws;
+}
+
+void websocket_reveal(struct websocket *ws, const struct reader_limits *limits) {
+    assert(ws->state == WEBSOCKET_OPEN && !ws->member.all);
+    ws->reader.limits = *limits;
+    members_enter(ws->all->members, &ws->member);
 }
 
 void websocket_pause(struct websocket *ws) {
@@ -354,4 +362,8 @@ void websocket_resume(struct websocket *ws) {
     if (!ws->paused || ws->state != WEBSOCKET_OPEN) return;
     ws->paused = false;
     websocket_wake(ws);
+}
+
+bool websocket_is_paused(const struct websocket *ws) {
+    return ws->paused;
 }

@@ -63,7 +63,9 @@ size_t websockets_open(const struct websockets *all) {
 }
 
 size_t websockets_count(const struct websockets *all) {
-    return websockets_open(all) + all->states[WEBSOCKET_CLOSING].length + all->states[WEBSOCKET_LINGERING].length;
+    size_t count = 0;
+    for (int state = 0; state < WEBSOCKET_GONE; state++) count += all->states[state].length;
+    return count;
 }
 
 void websockets_abort(struct websockets *all) {
@@ -82,6 +84,10 @@ void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]) {
 
 struct member *websocket_member(struct websocket *ws) {
     return &ws->member;
+}
+
+struct websocket *websocket_of_member(struct member *m) {
+    return m->ops == &websocket_member_ops ? container_of(m, struct websocket, member) : NULL;
 }
 
 void *websocket_owner(const struct websocket *ws) {

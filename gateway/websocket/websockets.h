@@ -62,18 +62,24 @@ struct websockets_counters {
 };
 const struct websockets_counters *websockets_counters(const struct websockets *all);
 
+/* HIDDEN: it is no member, so its id finds nothing, until websocket_reveal. */
+enum websocket_presence { WEBSOCKET_KNOWN, WEBSOCKET_HIDDEN };
 struct websocket_start {
     int take_fd;
     struct slice early; /* bytes that came right behind the handshake */
     const char *id;     /* WEBSOCKET_ID_SIZE, from websockets_make_id */
     const struct websocket_rules *rules;
     const struct deflate_terms *terms;
+    enum websocket_presence presence;
     void *owner;
 };
 /* NULL when the descriptor cannot be polled (it is closed then). Nothing is read before the next turn. */
 struct websocket *websocket_open(struct websockets *all, const struct websocket_start *start);
+/* From now on it is known, and its messages have these bounds. */
+void websocket_reveal(struct websocket *ws, const struct reader_limits *limits);
 void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]);
 struct member *websocket_member(struct websocket *ws);
+struct websocket *websocket_of_member(struct member *m); /* NULL: of another kind */
 void *websocket_owner(const struct websocket *ws);
 uint64_t websocket_heard_ms(const struct websocket *ws); /* monotonic: when its client last sent anything */
 
@@ -92,3 +98,4 @@ bool websocket_send(struct websocket *ws, struct parcel *p);
 void websocket_close(struct websocket *ws, int code, struct slice reason);
 void websocket_pause(struct websocket *ws);
 void websocket_resume(struct websocket *ws);
+bool websocket_is_paused(const struct websocket *ws);

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from events import Stream, trusting
-from execgate import SLOW, Gateway, alive, read_all, wait_for
+from execgate import SLOW, Gateway, alive, read_all, read_answer, wait_for
 from native import Native, message
 from puppet import SCRIPT, Api, environment, id_of
 from test_tls import certify
@@ -530,6 +530,32 @@ def test_over_tls(tmp_path):
             assert s.rest() == ""
 
 
+def test_connections_leave_the_http_server_whole(tmp_path):
+    """Ones that were used before, ones with a body, ones with more behind the request: no descriptor is left of them."""
+    with puppet(tmp_path) as (g, env):
+        def open_files():
+            return len(os.listdir(f"/proc/{g.pid}/fd"))
+        with Stream(g) as s:
+            hold(env, s)
+        in_group(env, 0)
+        before = open_files()
+        for i in range(20):
+            with g.connect() as s, s.makefile("rb") as f:
+                s.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert read_answer(f).status == 404
+                s.sendall(b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" + b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n" * (i % 2))
+                api = Native(env)
+                event = event_for(api)
+                assert event.body == b"hello"
+                api.answer(message(event.id, ": held\n\n", fields=[("Content-Type", "text/event-stream"), ("Execgate-Groups", "room")]))
+                api.close()
+                assert f.readline() == b"HTTP/1.1 200 OK\r\n"
+                assert b"Connection: close\r\n" in list(iter(f.readline, b"\r\n"))
+                assert f.readline() == b": held\n"
+        in_group(env, 0)
+        wait_for(lambda: open_files() <= before, what=f"{before} open files")
+
+
 @pytest.mark.parametrize("fields, why", [
     ([("Content-Type", "text/plain")], "Content-Type"),
     ([("Content-Type", "text/event-stream"), ("Execgate-Groups", "a%00b")], "control characters"),
@@ -592,6 +618,62 @@ def test_kept_over_reloads(tmp_path):
         w.say("data: two\n\n")
         written.expect("data: two\n\n")
         w.end()
+
+
+def test_streams_outlive_a_reload_that_replaces_their_handler(tmp_path):
+    with puppet(tmp_path) as (g, env), Stream(g) as s:
+        w = Writer(env)
+        w.say("data: one\n\n")
+        s.open().expect("data: one\n\n")
+        g.file.write_text(g.file.read_text().replace("timeout: 3s", "timeout: 4s"))
+        g.process.send_signal(signal.SIGHUP)
+        new = Native(environment(tmp_path, env["PUPPET_PID"]))
+        new.send_exchange(max=1)
+        g.wait_log("reloaded")
+        with Stream(g) as other:
+            event = new.read_exchange().events[0]
+            new.answer(message(event.id, "data: new\n\n", fields=[("Content-Type", "text/event-stream")]))
+            assert other.open().head["Content-Length"] == "11"
+        w.say("data: two\n\n")
+        s.expect("data: two\n\n")
+        w.end()
+        assert s.rest() == ""
+        wait_for(lambda: not alive(int(env["PUPPET_PID"])), what="the end of the old process")
+
+
+def test_guards_and_claims_hold(tmp_path):
+    top = """
+auth:
+  guards:
+    key: {type: apiKey, keys: {alice: "${env.ALICE}"}}
+"""
+    with puppet(tmp_path, top=top, trigger=", guard: key, eventStream: {maxPerClient: 1}", env={**os.environ, "ALICE": "0123456789abcdef0123456789abcdef"}) as (g, env):
+        with Stream(g) as s:
+            assert s.open().head.status == 401
+        alice = {"X-Api-Key": "0123456789abcdef0123456789abcdef"}
+        with Stream(g, headers=alice) as s, Stream(g, headers=alice) as second:
+            api = Native(env)
+            events = [event_for(api), event_for(api)]
+            for event in events:
+                assert "alice" in event["Execgate-Claims"]
+                api.answer(message(event.id, "", fields=[("Content-Type", "text/event-stream"), ("Execgate-Groups", "room")]))
+            assert sorted(x.open().head.status for x in (s, second)) == [200, 429]
+            seen = api.call("GET", "/v1/connections").json()["connections"]
+            assert len(seen) == 1 and "alice" in json.dumps(seen[0]["claims"])
+
+
+def test_a_process_for_each_event_is_stopped_when_its_client_leaves(gateway, tmp_path):
+    text = """
+        blueprint: 1
+        name: events
+        handlers:
+          h: {command: ./h.py, mode: once, triggers: [{http: GET /events}]}
+    """
+    with gateway(text, files={"h.py": ONCE}) as g:
+        with Stream(g) as s:
+            s.open().expect("data: none\n\n")
+            assert len(g.handler_pids()) == 1
+        wait_for(lambda: not g.handler_pids(), what="the end of the process")
 
 
 def resident_kb(pid):

@@ -6,6 +6,7 @@
 #include "gateway/base/text.h"
 #include "gateway/event_stream/event_text.h"
 #include "gateway/invocation/identity.h"
+#include "gateway/source/websocket/websocket_delivery.h"
 
 #define BATCH_MAX 10000
 #define LIST_MAX 1000
@@ -58,10 +59,45 @@ static bool parcel_read(struct asking *q, struct parcel *p) {
 
 /* --- one connection --- */
 
+static const struct {
+    int status;
+    const char *detail;
+} delivery_rows[] = {
+    [DELIVERY_SENT] = {200, NULL},
+    [DELIVERY_GONE] = {410, "the connection did not take its messages and was closed"},
+    [DELIVERY_OFF] = {400, "ack: the connection's path has no `acknowledge`"},
+    [DELIVERY_BAD_ID] = {400, "ack: an id of 1 to 128 bytes of UTF-8 without control characters is expected"},
+    [DELIVERY_BAD_TEXT] = {400, "ack: only text can be acknowledged"},
+    [DELIVERY_BAD_INFORM] = {400, "informClients: 1 to 16 ids of connections, by commas, are expected"},
+    [DELIVERY_TOO_MANY] = {429, "too many messages wait for this client's acknowledgement"},
+};
+
+static void answer_deliver(struct asking *q, struct member *m, struct slice message_id) {
+    const struct delivery_order order = {
+        .message_id = message_id, .text = q->request->body, .inform = parameter(q, SLICE("informClients"))};
+    enum delivery_result result = kind_of(q->request) == WEBSOCKET_TEXT ? websocket_deliver(m, &order)
+                                                                        : DELIVERY_BAD_TEXT;
+    q->answer->status = delivery_rows[result].status;
+    q->answer->detail = delivery_rows[result].detail;
+}
+
+/* What goes to many would make its sender wait for the slowest. */
+static bool refuse_acknowledgement(struct asking *q) {
+    if (slice_is_none(parameter(q, SLICE("ack")))) return false;
+    refuse(q, 400, "ack: a message to many cannot be acknowledged; send it to each connection");
+    return true;
+}
+
 static void answer_send(struct asking *q) {
     struct member *m = named(q);
+    struct slice message_id = parameter(q, SLICE("ack"));
+    if (!m) return;
+    if (!slice_is_none(message_id)) {
+        answer_deliver(q, m, message_id);
+        return;
+    }
     struct parcel p;
-    if (!m || !parcel_read(q, &p)) return;
+    if (!parcel_read(q, &p)) return;
     if (m->ops->send(m, &p))
         q->answer->status = 200;
     else
@@ -231,6 +267,7 @@ static void batch_send(struct asking *q, const struct batch *b, struct parcel *p
 static void answer_batch(struct asking *q) {
     struct batch b;
     struct parcel p;
+    if (refuse_acknowledgement(q)) return;
     if (!batch_read(q, &b)) {
         refuse(q, 400, "expected {\"connectionIds\": [ID, ...], \"text\": TEXT} or \"base64\" instead of \"text\"");
         return;
@@ -279,7 +316,7 @@ static void answer_group(struct asking *q) {
 
 static void answer_broadcast(struct asking *q) {
     struct parcel p;
-    if (!parcel_read(q, &p)) return;
+    if (refuse_acknowledgement(q) || !parcel_read(q, &p)) return;
     const struct member *except = members_find(connections(q), parameter(q, SLICE("except")));
     write_count(q, SLICE("sent"), members_broadcast(connections(q), q->first, &p, except));
     parcel_free(&p);

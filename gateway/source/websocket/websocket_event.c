@@ -68,6 +68,10 @@ static struct websocket_event *event_fill(struct invocation *inv, const struct s
     return e;
 }
 
+bool outcome_is_good(const struct outcome *o) {
+    return o->failure == FAILURE_NONE && o->status >= 200 && o->status <= 299;
+}
+
 struct invocation *session_event(struct session *session, const struct event_order *order) {
     struct invocation *inv = invocation_new(order->site->pipeline, order->ops, order->context);
     inv->trigger = TRIGGER_WEBSOCKET;
@@ -76,5 +80,21 @@ struct invocation *session_event(struct session *session, const struct event_ord
     event_request(inv, session);
     inv->identity = identity_for(session, &inv->arena);
     inv->websocket = event_fill(inv, session, order);
+    return inv;
+}
+
+struct invocation *session_connect_event(struct session *session, const struct event_order *order,
+                                         const struct request *handshake) {
+    struct invocation *inv = session_event(session, order);
+    struct arena *a = &inv->arena;
+    struct websocket_event *e = arena_alloc(a, sizeof *e);
+    struct fields *headers = &inv->request.headers;
+    for (size_t i = 0; i < handshake->headers.count; i++)
+        fields_add(headers, a, arena_copy(a, handshake->headers.items[i].name),
+                   arena_copy(a, handshake->headers.items[i].value));
+    *e = *inv->websocket;
+    e->headers = headers;
+    e->query = inv->request.url.query = arena_copy(a, handshake->url.query);
+    inv->websocket = e;
     return inv;
 }

@@ -96,13 +96,27 @@ struct session *session_new(struct websocket_source *s, struct websocket_site *s
     return session;
 }
 
+bool session_know(struct session *session, struct invocation *proof, uint64_t max_per_client) {
+    struct websocket_source *s = session->source;
+    struct websocket_client *before = session->client;
+    session->client = client_hold(s, invocation_client_key(proof));
+    client_release(s, before);
+    if (max_per_client && session->client->sessions > max_per_client) return false;
+    session->identity = identity_keep(proof->identity, &session->memory);
+    return true;
+}
+
 void session_open(struct session *session, const struct websocket_start *start) {
     session->opened = true;
     session->ws = websocket_open(session->source->connections, start);
-    if (!session->ws) session_end(session, CLOSE_ABNORMAL, SLICE(""));
+    if (!session->ws)
+        session_end(session, CLOSE_ABNORMAL, SLICE(""));
+    else if (session->proof)
+        proof_opened(session);
 }
 
 void session_end(struct session *session, int code, struct slice reason) {
+    if (session->proof) proof_end(session);
     session->groups = session_groups(session, &session->memory);
     session->ws = NULL;
     session->ended = true;
@@ -119,6 +133,9 @@ void session_free(struct session *session) {
     list_remove(&session->held_node);
     struct websocket_source *s = session->source;
     client_release(s, session->client);
+    proof_free(session);
+    deliveries_free(session);
+    seen_sender_release(session->sender);
     arena_free(&session->memory);
     free(session);
     s->host.on_ended(s->host.context);
@@ -166,6 +183,7 @@ struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
     list_init(&s->held);
     s->again.on_due = on_again;
     s->clients = map_new();
+    s->seen = seen_new(loop_clock(l), loop_deadlines(l));
     return s;
 }
 
@@ -204,7 +222,20 @@ void websocket_source_free(struct websocket_source *s) {
     deadline_disarm(loop_deadlines(s->loop), &s->again);
     websockets_free(s->connections);
     map_free(s->clients);
+    seen_free(s->seen);
     free(s);
+}
+
+const struct websocket_acknowledgements *websocket_source_acknowledgements(const struct websocket_source *s) {
+    return &s->counters;
+}
+
+size_t websocket_source_open(const struct websocket_source *s) {
+    return websockets_open(s->connections);
+}
+
+const struct websockets_counters *websocket_source_counters(const struct websocket_source *s) {
+    return websockets_counters(s->connections);
 }
 
 struct members *websocket_source_members(struct websocket_source *s) {

@@ -42,6 +42,15 @@ void websocket_source_abort(struct websocket_source *s);
 size_t websocket_source_count(const struct websocket_source *s); /* sessions */
 bool websocket_source_is_idle(const struct websocket_source *s); /* no session, no socket is left */
 void websocket_source_free(struct websocket_source *s);          /* must be idle; NULL is fine */
+/* Messages with acknowledgements: clients' that were acknowledged, and that had come before; those to clients that were
+ * sent again, that were lost, and that wait now. */
+struct websocket_acknowledgements {
+    uint64_t acknowledged, duplicates, resent, lost, unacknowledged;
+};
+const struct websocket_acknowledgements *websocket_source_acknowledgements(const struct websocket_source *s);
+
+size_t websocket_source_open(const struct websocket_source *s); /* connections that are open */
+const struct websockets_counters *websocket_source_counters(const struct websocket_source *s);
 struct members *websocket_source_members(struct websocket_source *s);
 
 /* --- a generation's --- */
