@@ -13,7 +13,7 @@ TEST_JOBS ?= 6
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
-ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue gateway/websocket plugins gateway/source local-api gateway/observe gateway/command
+ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/redis gateway/queue gateway/cluster gateway/websocket plugins gateway/source local-api gateway/observe gateway/command
 PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto libjwt zlib libbrotlienc libzstd sqlite3 hiredis
 TEST_PACKAGES := cmocka jansson libbrotlidec
 
@@ -98,6 +98,7 @@ $(BUILD)/%.o: %.c | $(BUILD)/.need-build
 
 # Its .incbin lines name these, which the compiler's dependency files do not.
 $(BUILD)/gateway/queue/redis_script.o: $(wildcard gateway/queue/redis/*.lua)
+$(BUILD)/gateway/cluster/cluster_script.o: gateway/cluster/cluster.lua
 $(BUILD)/templates.c: gateway/command/build/embed.sh $(TEMPLATES)
 	@mkdir -p $(@D)
 	@echo "  EMBED $@"
