@@ -8,8 +8,8 @@
  *
  *   RESTING -> RESOLVING -> CONNECTING -> OPEN -> RESTING ...
  *
- * A connection may be one that listens to a channel instead: then it sends no commands. It repeats its subscription every
- * few seconds, so one to which nothing comes is broken, too.
+ * A connection may be one that listens to a channel instead: then it sends no commands. It repeats its subscription
+ * every few seconds, so one to which nothing comes is broken, too.
  *
  * The owner is told of each change: on_open, where it sends what every connection begins with (user, password and
  * database have been sent already), and on_down, after every command under way was answered with NULL.

@@ -16,5 +16,5 @@ void redis_bulk_number(struct buf *out, uint64_t number);
 void redis_digest(struct slice text, char digest[REDIS_DIGEST_SIZE + 1]);
 
 /* What stands at a place of an array. */
-uint64_t redis_number(const struct redisReply *r, size_t at);    /* 0 for what is no positive number */
+uint64_t redis_number(const struct redisReply *r, size_t at);   /* 0 for what is no positive number */
 struct slice redis_text(const struct redisReply *r, size_t at); /* absent for what is not text */
