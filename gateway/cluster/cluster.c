@@ -347,6 +347,10 @@ bool cluster_is_over(const struct cluster *c) {
 void cluster_free(struct cluster *c) {
     if (!c) return;
     c->phase = CLUSTER_OVER; /* what the connections say now changes nothing */
+    peers_drop(c);
+    lookups_look(c, UINT64_MAX);
+    confirms_return(c);
+    confirms_answer(&c->confirms, CLUSTER_BURIED);
     redis_link_fail(c->link, "closing");
     redis_link_fail(c->ear, "closing");
     redis_link_free(c->link);

@@ -47,6 +47,9 @@ struct cluster *cluster_new(struct loop *loop, const struct cluster_options *opt
 struct slice cluster_tag(const struct cluster *c);
 const char *cluster_redis(const struct cluster *c);   /* "HOST:PORT" */
 const char *cluster_trouble(const struct cluster *c); /* why Redis cannot be reached; NULL = it is */
+/* Until when whoever asks now should be kept waiting: some seconds, or not at all when Redis has been away for longer.
+ */
+uint64_t cluster_patience(const struct cluster *c);
 /* The nodes, as far as is known, this one included; NULL after the last. */
 const char *cluster_node(const struct cluster *c, size_t index); /* CLUSTER_TAG_SIZE digits, NUL-terminated */
 /* The node is about to stop: it takes over nothing any more. */
@@ -54,7 +57,7 @@ void cluster_drain(struct cluster *c);
 /* Leaves: what it has not ended is taken over by others. Done when cluster_is_over. */
 void cluster_quit(struct cluster *c);
 bool cluster_is_over(const struct cluster *c);
-void cluster_free(struct cluster *c); /* whoever waits is not told; NULL is fine */
+void cluster_free(struct cluster *c); /* whoever waits is told that it is over; NULL is fine */
 
 /* --- records and groups --- */
 void cluster_put(struct cluster *c, struct slice id, struct slice record);

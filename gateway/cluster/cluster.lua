@@ -3,11 +3,12 @@
 -- of the one that gets it).
 --
 -- `nodes`: a sorted set of tags by the end of their lease, in Redis' own time, the only clock that counts here; `owners`:
--- which process took a tag; `dead:TAG`: it was declared dead, and says nothing any more; `buried`: dead ones that left
+-- which process took a tag; `seen`: when anybody last renewed a lease; `outage`: when somebody did after a lease's time
+-- in which nobody had; `dead:TAG`: it was declared dead, and says nothing any more; `buried`: dead ones that left
 -- something. Of a node: `sessions:TAG`, its connections; `orphans:TAG`, connections of dead nodes that it looks
 -- after; `groups:TAG`, the groups that it has members of. `group:NAME`: the tags that have some.
 local P, tag = KEYS[1], ARGV[2]
-local call, KEPT_MS = redis.call, 86400000
+local call, KEPT_MS, RETURN_MS = redis.call, 86400000, 10000
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local run = {}
@@ -33,10 +34,23 @@ local function bury(node)
     if not is_empty(node) then call('SADD', P .. 'buried', node) end
 end
 
+-- After Redis was away for everybody, the first who is back must not take the others for dead: they have not had the
+-- time to come back, which takes up to ten seconds (redis_link.h).
+local function note_outage(lease_ms)
+    local seen = call('GET', P .. 'seen')
+    call('SET', P .. 'seen', now)
+    if seen and now - seen > lease_ms and call('ZCARD', P .. 'nodes') > 0 then call('SET', P .. 'outage', now) end
+end
+
+local function is_after_outage(lease_ms)
+    return now - (call('GET', P .. 'outage') or 0) < lease_ms + RETURN_MS
+end
+
 -- A lease is taken or renewed: NONCE LEASE_MS.
 function run.beat()
     local owner = call('HGET', P .. 'owners', tag)
     if is_dead() or (owner and owner ~= ARGV[3]) then return {'dead'} end
+    note_outage(tonumber(ARGV[4]))
     call('HSET', P .. 'owners', tag, ARGV[3])
     call('ZADD', P .. 'nodes', now + ARGV[4], tag)
     local left = call('SCARD', P .. 'buried') + call('ZCOUNT', P .. 'nodes', '-inf', '(' .. now)
@@ -89,11 +103,12 @@ local function take_over(from, room)
     return room - #taken / 2
 end
 
--- Those whose lease is over are declared dead, and what dead ones left is taken over until we look after MOST: all of
--- those are the answer.
+-- MOST LEASE_MS: those whose lease is over are declared dead, and what dead ones left is taken over until we look after
+-- MOST: all of those are the answer.
 function run.adopt()
     if is_dead() then return {} end
-    for _, node in ipairs(call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. now)) do
+    local expired = is_after_outage(tonumber(ARGV[4])) and {} or call('ZRANGEBYSCORE', P .. 'nodes', '-inf', '(' .. now)
+    for _, node in ipairs(expired) do
         if node ~= tag then bury(node) end
     end
     local room = ARGV[3] - call('HLEN', P .. 'orphans:' .. tag)

@@ -357,12 +357,6 @@ void peers_init(struct cluster *c) {
 }
 
 void peers_free(struct cluster *c) {
-    for (struct cluster_peer *p; (p = peer_first(c));) {
-        list_each (&p->asks, node) {
-            buf_free(&list_entry(node, struct cluster_ask, node)->payload);
-            list_remove(node);
-        }
-        peer_free(p);
-    }
+    peers_drop(c);
     map_free(c->peers);
 }

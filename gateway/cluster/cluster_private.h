@@ -68,8 +68,6 @@ void cluster_rise(struct cluster *c);
 /* Of an error that makes the connection useless; true when it was one. */
 bool cluster_check(struct cluster *c, const redisReply *reply);
 void cluster_look_soon(struct cluster *c);
-/* Until when somebody who asks now is kept waiting. */
-uint64_t cluster_patience(const struct cluster *c);
 
 /* cluster_script.c */
 struct cluster_script cluster_script(void);

@@ -149,8 +149,9 @@ static void on_adopted(struct redis_wait *w, const redisReply *reply) {
 void registry_adopt(struct cluster *c) {
     c->adopt_due = false;
     c->adopting = true;
-    cluster_run(c, "adopt", cluster_tag(c), 1);
+    cluster_run(c, "adopt", cluster_tag(c), 2);
     redis_bulk_number(&c->command, ORPHANS_MOST);
+    redis_bulk_number(&c->command, c->lease_ms);
     cluster_send(c, &c->adopted);
 }
 

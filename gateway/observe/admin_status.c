@@ -1,6 +1,8 @@
 /* What the gateway does right now, as JSON. */
 #include "gateway/base/json_write.h"
+#include "gateway/cluster/cluster.h"
 #include "gateway/observe/admin_private.h"
+#include "gateway/source/websocket/websocket_source.h"
 
 static void json_count(struct json_write *w, struct slice name, uint64_t value) {
     json_name(w, name);
@@ -80,6 +82,23 @@ static void write_schedule(struct json_write *w, const struct admin_schedule *s)
     json_close(w, '}');
 }
 
+/* What it is in, if it is in one; the address shows neither user nor password. */
+static void write_cluster(struct json_write *w, const struct cluster *c) {
+    const char *tag, *trouble = cluster_trouble(c);
+    json_name(w, SLICE("cluster"));
+    json_open(w, '{');
+    json_member(w, SLICE("node"), cluster_tag(c));
+    json_member(w, SLICE("redis"), slice_of(cluster_redis(c)));
+    json_name(w, SLICE("connected"));
+    json_bool(w, trouble == NULL);
+    if (trouble) json_member(w, SLICE("trouble"), slice_of(trouble));
+    json_name(w, SLICE("nodes"));
+    json_open(w, '[');
+    for (size_t i = 0; (tag = cluster_node(c, i)); i++) json_text(w, slice_of(tag));
+    json_close(w, ']');
+    json_close(w, '}');
+}
+
 void admin_answer_status(struct admin_request *r) {
     const struct admin_host *host = &r->admin->host;
     const struct pipeline *pipeline = host->calls.pipeline(host->calls.context);
@@ -100,6 +119,9 @@ void admin_answer_status(struct admin_request *r) {
     json_open(&w, '[');
     for (size_t i = 0; host->schedule(host->calls.context, i, &schedule); i++) write_schedule(&w, &schedule);
     json_close(&w, ']');
+    const struct websocket_source *sockets = host->calls.websockets;
+    const struct cluster *cluster = sockets ? websocket_source_cluster(sockets) : NULL;
+    if (cluster) write_cluster(&w, cluster);
     json_close(&w, '}');
     admin_reply_json(r, 200, NULL, &text);
 }

@@ -27,12 +27,14 @@ static struct group *group_make(struct websockets *all, struct slice name) {
     g->name_size = name.n;
     list_init(&g->members);
     map_put(all->groups, group_name(g), g);
+    if (all->on_group) all->on_group(all->group_context, group_name(g), GROUP_BEGINS);
     return g;
 }
 
 static void group_look(struct websockets *all, struct group *g) {
     if (!list_empty(&g->members)) return;
     map_remove(all->groups, group_name(g));
+    if (all->on_group) all->on_group(all->group_context, group_name(g), GROUP_ENDS);
     free(g->name);
     free(g);
 }
@@ -52,6 +54,13 @@ static void membership_end(struct membership *m) {
     list_remove(&m->own_node);
     free(m);
     group_look(all, g);
+}
+
+void websockets_watch_groups(struct websockets *all,
+                             void (*on_change)(void *context, struct slice name, enum group_change change),
+                             void *context) {
+    all->on_group = on_change;
+    all->group_context = context;
 }
 
 static bool name_is_good(struct slice name) {

@@ -9,6 +9,7 @@
 #include "gateway/base/map.h"
 #include "gateway/websocket/websockets.h"
 
+#define WEBSOCKET_TAG_MAX 8
 #define READ_SIZE (64 * 1024)
 #define CLOSE_WAIT_MS 5000
 #define LINGER_WAIT_MS 2000
@@ -48,8 +49,12 @@ struct websockets {
     struct loop *loop;
     struct websocket_ops ops;
     struct list states[WEBSOCKET_STATES];
-    struct map *ids;    /* of open ones */
-    struct map *groups; /* name -> struct group */
+    struct map *ids;                                                              /* of open ones */
+    struct map *groups;                                                           /* name -> struct group */
+    void (*on_group)(void *context, struct slice name, enum group_change change); /* NULL = nobody watches */
+    void *group_context;
+    char tag[WEBSOCKET_TAG_MAX];
+    size_t tag_size;
     struct turn_task bury;
     struct deadline drain;
     bool draining;

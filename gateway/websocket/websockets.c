@@ -81,6 +81,13 @@ const struct websockets_counters *websockets_counters(const struct websockets *a
 
 void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]) {
     clock_random_hex(loop_clock(all->loop), id, WEBSOCKET_ID_SIZE / 2);
+    memcpy(id, all->tag, all->tag_size);
+}
+
+void websockets_tag(struct websockets *all, struct slice tag) {
+    assert(tag.n <= sizeof all->tag);
+    memcpy(all->tag, tag.p, tag.n);
+    all->tag_size = tag.n;
 }
 
 struct websocket *websockets_find(const struct websockets *all, struct slice id) {

@@ -10,9 +10,10 @@
  *
  * The owner's on_closed is called when it leaves OPEN, once; from then on nobody finds the connection by its id.
  *
- * Ids are 128 random bits. Groups are rooms: they exist while somebody is in them. What is sent to many is made once
- * and held by all (struct parcel). A connection that does not take what it is sent is closed with 1013 once it holds up
- * `max_outbound` bytes; nobody else waits for it. An idle connection has no buffers: one for reading serves all.
+ * Ids are 128 random bits, or 96 behind the tag of a node (cluster.h). Groups are rooms: they exist while somebody is
+ * in them. What is sent to many is made once and held by all (struct parcel). A connection that does not take what it
+ * is sent is closed with 1013 once it holds up `max_outbound` bytes; nobody else waits for it. An idle connection has
+ * no buffers: one for reading serves all.
  *
  * Pings find out whether a silent client is still there. A client that sends faster than `rate` is read later, not
  * refused. While its owner says so (websocket_pause), nothing is read from it.
@@ -72,6 +73,8 @@ struct websocket_start {
 /* NULL when the descriptor cannot be polled (it is closed then). Nothing is read before the next turn. */
 struct websocket *websocket_open(struct websockets *all, const struct websocket_start *start);
 void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]);
+/* What ids begin with from now on, instead of that many random digits: at most 8, or nothing. */
+void websockets_tag(struct websockets *all, struct slice tag);
 /* An open one, or NULL. */
 struct websocket *websockets_find(const struct websockets *all, struct slice id);
 /* Open ones, in the order in which they came; `after` NULL = the first. NULL at the end. */
@@ -99,6 +102,11 @@ void websocket_resume(struct websocket *ws);
 
 /* --- groups --- */
 enum group_result { GROUP_OK, GROUP_ALREADY, GROUP_BAD_NAME, GROUP_TOO_MANY };
+/* Called when the first has come into a group and when the last has left it. One such watcher. */
+enum group_change { GROUP_BEGINS, GROUP_ENDS };
+void websockets_watch_groups(struct websockets *all,
+                             void (*on_change)(void *context, struct slice name, enum group_change change),
+                             void *context);
 enum group_result websocket_join(struct websocket *ws, struct slice group);
 bool websocket_leave(struct websocket *ws, struct slice group); /* false when it was not in it */
 size_t websockets_group_size(const struct websockets *all, struct slice group);

@@ -44,6 +44,7 @@ struct gateway {
     bool own_listeners; /* those of the blueprint, not of the command line */
     struct http_source *http;
     struct websocket_source *websockets;
+    char *cluster_url;   /* what the cluster was joined with; NULL = none */
     struct admin *admin; /* NULL = none */
     struct turn_task log_task;
     struct deadline log_retry;
