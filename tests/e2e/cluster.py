@@ -31,12 +31,12 @@ websockets: {{cluster: "{url}", lease: {lease}s{more}}}
 class Node(Gateway):
     """One gateway of the cluster; its calls about connections are made at its admin listener."""
 
-    def __init__(self, folder, url, number, lease=LEASE_S, more="", prefix=()):
+    def __init__(self, folder, url, number, lease=LEASE_S, more=""):
         own = folder / str(number)
         own.mkdir(exist_ok=True)
         text = BLUEPRINT.format(handlers=HANDLERS, folder=folder, number=number, url=url, lease=lease, more=more)
         super().__init__(own, text, args=["--admin", f"unix:{own}/admin"])
-        self.number, self.prefix = number, list(prefix)
+        self.number = number
 
     def call(self, method, path, body=None, headers=None, timeout=60):
         c = http.client.HTTPConnection("localhost", timeout=timeout * SLOW)
