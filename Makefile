@@ -13,7 +13,7 @@ TEST_JOBS ?= 6
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
-ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/redis gateway/queue gateway/cluster gateway/websocket plugins gateway/source local-api gateway/observe gateway/command
+ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/redis gateway/queue gateway/cluster gateway/websocket gateway/event_stream plugins gateway/source local-api gateway/observe gateway/command
 PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto libjwt zlib libbrotlienc libzstd sqlite3 hiredis
 TEST_PACKAGES := cmocka jansson libbrotlidec
 
@@ -49,7 +49,8 @@ GO := $(shell command -v go)
 CARGO := $(shell command -v cargo)
 GO_LOCAL := GOFLAGS=-mod=mod GOPROXY=off GOTOOLCHAIN=local go
 CARGO_LOCAL = MAKEFLAGS= cargo test --offline --quiet --target-dir $(abspath $(BUILD))/rust
-MORE_EXAMPLES := $(if $(GO),$(BUILD)/examples/hello-go) $(if $(CARGO),$(BUILD)/examples/hello-rust)
+MORE_EXAMPLES := $(BUILD)/examples/chat-talk $(if $(GO),$(addprefix $(BUILD)/examples/,hello-go chat-doors)) \
+                 $(if $(CARGO),$(addprefix $(BUILD)/examples/,hello-rust chat-rooms))
 QUICKSTART := blueprints/$(if $(GO),$(if $(CARGO),polyglot,quickstart),quickstart).yaml
 
 .PHONY: all help run test unit sdk e2e faults compat asan fuzz bench lint format docs install deps examples clean
@@ -115,15 +116,19 @@ $(BUILD)/examples/%: sdk-examples/cpp/%.cpp sdk-examples/execgate.h sdk-examples
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
 	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ $< -lpthread
-$(BUILD)/examples/hello-go: $(wildcard sdk-examples/go/* sdk-examples/go-sdk/*)
+$(BUILD)/examples/chat-talk: $(wildcard sdk-examples/chat/cpp/*) sdk-examples/execgate.h sdk-examples/execgate.hpp | $(BUILD)/.need-build
+	@mkdir -p $(@D)
+	@echo "  CXX   $@"
+	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -Isdk-examples -o $@ sdk-examples/chat/cpp/main.cpp -lpthread
+$(BUILD)/examples/hello-go $(BUILD)/examples/chat-doors: $(wildcard $(addprefix sdk-examples/,go/* chat/go/* chat/go/page/* go-sdk/*))
 	@mkdir -p $(@D)
 	@echo "  GO    $@"
-	$(Q)cd sdk-examples/go && $(GO_LOCAL) build -o $(abspath $@) .
-$(BUILD)/examples/hello-rust: $(wildcard $(addprefix sdk-examples/,rust/* rust/src/* rust-sdk/* rust-sdk/src/*))
+	$(Q)cd sdk-examples/$(if $(filter %chat-doors,$@),chat/go,go) && $(GO_LOCAL) build -o $(abspath $@) .
+$(BUILD)/examples/hello-rust $(BUILD)/examples/chat-rooms: $(wildcard $(addprefix sdk-examples/,rust/* rust/src/* chat/rust/* chat/rust/src/* rust-sdk/* rust-sdk/src/*))
 	@mkdir -p $(@D)
 	@echo "  CARGO $@"
-	$(Q)cd sdk-examples/rust && cargo build --release --offline --quiet --target-dir $(abspath $(BUILD))/rust
-	$(Q)cp -f $(BUILD)/rust/release/hello-rust $@
+	$(Q)cd sdk-examples/$(if $(filter %chat-rooms,$@),chat/rust,rust) && cargo build --release --offline --quiet --target-dir $(abspath $(BUILD))/rust
+	$(Q)cp -f $(BUILD)/rust/release/$(@F) $@
 examples: $(EXAMPLES) $(MORE_EXAMPLES) ## build the example handlers
 	$(if $(GO),,@echo "no Go here: its example is left out (install golang-go)")
 	$(if $(CARGO),,@echo "no Rust here: its example is left out (install cargo)")
@@ -151,8 +156,8 @@ faults: $(BUILD)/execgate | $(BUILD)/.need-test ## the crash tests in full: gate
 	$(Q)EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/network.py --rounds $(FAULTS_ROUNDS) --seed $(FAULTS_SEED)
 
 sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
-	$(if $(GO),$(Q)for d in go-sdk go short-link/go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
-	$(if $(CARGO),$(Q)for d in rust-sdk rust short-link/rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
+	$(if $(GO),$(Q)for d in go-sdk go short-link/go chat/go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")
+	$(if $(CARGO),$(Q)for d in rust-sdk rust short-link/rust chat/rust; do (cd sdk-examples/$$d && $(CARGO_LOCAL)) || exit 1; done,@echo "no Rust here: its SDK is NOT tested (install cargo)")
 
 test: ## install what the tests need, then run all of them
 	+@$(MAKE) --no-print-directory unit
@@ -182,7 +187,7 @@ fuzz: $(FUZZ_BINARIES) ## run every fuzz target, FUZZ_SECONDS=60 in all
 	$$t -max_total_time=$$each -max_len=65536 -artifact_prefix=$(BUILD)/fuzz/ -verbosity=0 -print_final_stats=1 $(BUILD)/fuzz/found/$$n tests/fuzz/corpus/$$n 2>$(BUILD)/fuzz/$$n.log \
 	&& grep -E 'number_of_executed|new_units' $(BUILD)/fuzz/$$n.log || { tail -40 $(BUILD)/fuzz/$$n.log; exit 1; }; done
 
-bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store queue_redis) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
+bench: $(BUILD)/execgate examples $(addprefix $(BUILD)/bench/,hello bare verify queue_store queue_redis bare_websocket websocket_load) | $(BUILD)/.need-bench ## measure, print the table, write bench/results.md
 	EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) bench/run.py $(BENCH_ARGS)
 $(BUILD)/bench/verify $(BUILD)/bench/queue_store $(BUILD)/bench/queue_redis: $(BUILD)/bench/%: bench/%.c $(wildcard bench/*.h) $(BUILD)/libexecgate.a | $(BUILD)/.need-test
 	@mkdir -p $(@D)

@@ -1,4 +1,4 @@
-"""Measures execgate against a bare libmicrohttpd hello world, both in one run, and writes bench/results.md.
+"""Measures execgate against the least servers that can be built of the same libraries, both in one run, and writes bench/results.md.
 
 The server under test is pinned to one core, wrk and the handlers to another; CPU per request is the server's own time from
 /proc. Each figure is the median of several rounds in which the two sides alternate, so that a drifting machine hits both.
@@ -22,9 +22,12 @@ import sys
 import tempfile
 import time
 
+from websocket_clients import Admin, Clients, echo_load
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("EXECGATE_BUILD", ROOT / "build"))
 EXAMPLES = BUILD / "examples"
+CLIENTS = str(BUILD / "bench/websocket_load")
 TICK = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, LOAD_CORE = "0", "1"
 
@@ -75,6 +78,12 @@ class Server:
         return {"cpu": (cpu_seconds(self.pid) - before) / requests * 1e6, "p50": p50, "rate": requests / elapsed,
                 "handler": (sum(map(cpu_seconds, kids)) - kids_before) / requests * 1e6, "requests": requests}
 
+    def echo(self, path, connections, seconds):
+        """CPU µs per round trip of WebSocket messages, and round trips per second."""
+        before = cpu_seconds(self.pid)
+        load = echo_load(["taskset", "-c", LOAD_CORE, CLIENTS], self.port, path, connections, seconds)
+        return {"cpu": (cpu_seconds(self.pid) - before) / load["round_trips"] * 1e6, "rate": load["round_trips"] / load["seconds"]}
+
     def close(self):
         self.process.terminate()
         self.process.wait(20)
@@ -110,6 +119,15 @@ def bare(*certificate_and_key):
     return server
 
 
+def bare_websocket():
+    """The least server that sends WebSocket messages back."""
+    port = free_port()
+    server = Server(["taskset", "-c", SERVER_CORE, str(BUILD / "bench/bare_websocket"), str(port)], "")
+    server.port = port
+    wait_port(port)
+    return server
+
+
 def gateway(folder, handlers, extra="", listen=True):
     """Serves handlers {name: (command, more yaml lines)} with route GET /name each."""
     lines = ["blueprint: 1", "name: bench", "limits: {connections: 19000, inFlight: 19000, idleTimeout: 10m, headerTimeout: 10m}", extra, "handlers:"]
@@ -124,6 +142,7 @@ def gateway(folder, handlers, extra="", listen=True):
     ready = json.loads(server.process.stdout.readline())
     server.url = ready["listeners"][0] + "/"
     server.port = int(ready["listeners"][0].rsplit(":", 1)[1])
+    server.admin = ready.get("admin")
     return server
 
 
@@ -286,6 +305,62 @@ class Bench:
         for server in (plain, tls, bare_plain, bare_tls):
             server.close()
 
+    def idle_websockets(self, command, count):
+        """A gateway with `count` open WebSocket connections on which nothing happens, beside one without any."""
+        handlers = {"echo": (command, [*pool(4, 16), "triggers:", "  - http: GET /echo", "  - {websocket: /ws, reply: true}"])}
+        with contextlib.closing(gateway(self.folder, handlers)) as alone, contextlib.closing(gateway(self.folder, handlers)) as crowded:
+            start = resident_kib(crowded.pid)
+            with contextlib.closing(open_clients(crowded, count)) as clients:
+                check_idle(clients)
+                each = (resident_kib(crowded.pid) - start) / count
+                self.row(f"{count:,} idle WebSocket connections, memory of each", f"{each:.1f} kB", "≤ 12 kB", each <= 12,
+                         f"resident memory of the gateway, less the {start / 1024:.1f} MB of its start")
+                for server in (alone, crowded):
+                    warm(server, "echo", 4)
+                for c in (1, 64):
+                    self.crowd_latency(alone, crowded, f"{count:,} idle WebSocket connections, p50 of HTTP, c={c}", c)
+                check_idle(clients)
+
+    def crowd_latency(self, alone, crowded, title, c):
+        mine, yard, ratio, _ = paired(lambda: crowded.measure(c, self.seconds, "echo"), lambda: alone.measure(c, self.seconds, "echo"), "p50", self.rounds + 2)
+        self.row(title, f"{(ratio - 1) * 100:+.1f} %", "≤ +20 %", ratio <= 1.2, f"{mine:.0f} µs against {yard:.0f} µs without them")
+
+    def broadcast(self, command, count, slow):
+        """Messages to a group of all, some of whom stop reading: the others get every one, those are closed."""
+        extra = "admin: 127.0.0.1:0\nwebsockets: {paths: {/ws: {maxOutbound: 64KiB}}}"
+        handlers = {"echo": (command, ["triggers:", "  - {websocket: /ws, reply: true}"])}
+        with contextlib.closing(gateway(self.folder, handlers, extra)) as server, contextlib.closing(Admin(server.admin)) as admin, \
+                contextlib.closing(open_clients(server, count, slow)) as clients:
+            for connection in admin.ids():
+                admin.call("PUT", f"/v1/connections/{connection}/groups/all")
+            everybody = [broadcast_round(clients, admin, i + 1, count) for i in range(5)]
+            clients.ask("stall")
+            held, sent = [], count
+            while sent > count - slow and len(held) < 300:
+                held.append(broadcast_round(clients, admin, len(everybody) + len(held) + 1, count - slow))
+                sent = held[-1]["sent"]
+            ends = clients.ask("codes 4")  # the gateway waits 5 s for the answer to its Close
+        complete = sum(r["all"] and not r["closed"] for r in everybody + held)
+        median_ms = lambda rounds: statistics.median(r["seconds"] for r in rounds) * 1000
+        self.row(f"broadcasts of {BROADCAST_SIZE // 1024} KiB to {count:,} WebSocket connections, {slow} of them not reading", f"{median_ms(held):.0f} ms",
+                 "the others get all, 1013 for the slow", complete == len(everybody + held) and ends["try_later"] == slow,
+                 f"from the call to the last client, {median_ms(everybody):.0f} ms while all read; {complete} of {len(everybody + held)} reached all others; "
+                 f"{ends['try_later']} slow ones closed with 1013 after {len(held)}")
+
+    def websocket_echo(self, command, connections):
+        """Messages that come back through a handler, against the least server there is."""
+        handlers = {"echo": (command, [*pool(4, 16), "triggers:", "  - {websocket: /ws, reply: true}"])}
+        with contextlib.closing(gateway(self.folder, handlers)) as server, contextlib.closing(bare_websocket()) as base:
+            for side in (server, base):
+                side.echo("/ws", 64, 1)
+            for pid in children(server.pid):
+                pin(pid, LOAD_CORE)
+            for c in connections:
+                mine, yard, ratio, pairs = paired(lambda: server.echo("/ws", c, self.seconds), lambda: base.echo("/ws", c, self.seconds), "rate", self.rounds + 2)
+                cpu = [statistics.median(pair[side]["cpu"] for pair in pairs) for side in (0, 1)]
+                self.row(f"WebSocket echoes through a C handler, c={c}", f"{ratio:.2f} ×", "≥ 0.25 ×", ratio >= 0.25,
+                         f"{mine:,.0f} round trips a second against {yard:,.0f} by bare libwslay on libuv, CPU {cpu[0]:.1f} µs against {cpu[1]:.1f} µs")
+
     def memory(self, handlers, path):
         server, done = gateway(self.folder, handlers), 0
         while done < 10_000:
@@ -343,8 +418,34 @@ def queue_round(port, count, database):
         return count / (time.monotonic() - start)
 
 
+BROADCAST_SIZE = 8192
+FILES_BESIDE = 2000  # what a gateway has open beside its connections, and some to spare
+
+
+def open_clients(server, count, slow=0):
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < count + FILES_BESIDE:
+        raise SystemExit(f"{count:,} connections need {count + FILES_BESIDE:,} open files, {files:,} are allowed: raise the limit (ulimit -Hn)")
+    return Clients(CLIENTS, server.port, "/ws", count, slow)
+
+
+def check_idle(clients):
+    closed = clients.ask("await 0 0")["closed"]
+    if closed:
+        raise SystemExit(f"{closed:,} idle WebSocket connections were closed")
+
+
+def broadcast_round(clients, admin, number, readers):
+    """The `number`th broadcast: whether all readers have got all so far, and when the last of them did."""
+    clients.tell(f"await {number} 60")
+    start = time.monotonic()
+    sent = admin.call("POST", "/v1/groups/all/messages", b"x" * BROADCAST_SIZE)["sent"]
+    got = clients.sums()
+    return {"sent": sent, "all": got["complete"] == readers, "closed": got["closed"], "seconds": got["last"] - start}
+
+
 def versions():
-    packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "libsqlite3-0", "wrk"]
+    packages = ["libmicrohttpd12", "libuv1", "libyaml-0-2", "libcurl4", "libsqlite3-0", "libwslay1", "wrk"]
     out = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}, ", *packages], capture_output=True, text=True).stdout
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     return f"{cpu[1] if cpu else platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}; {out.rstrip(', ')}"
@@ -361,7 +462,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store, queue, redis")
+    parser.add_argument("--only", default="", help="words; run only parts named cost, latency, waiting, routes, guarded, tls, memory, start, store, queue, redis, websockets")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {int(LOAD_CORE)})
@@ -397,6 +498,10 @@ def main():
             bench.queue(50_000)
         if wanted("redis"):
             bench.redis()
+        if wanted("websockets"):
+            bench.idle_websockets(native, 10_000)
+            bench.broadcast(native, 10_000, 50)
+            bench.websocket_echo(native, (1, 64))
     if not options.only:
         write_results(bench.rows, options.seconds, options.rounds)
     missed = [r for r in bench.rows if r[3] != "met"]

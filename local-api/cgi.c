@@ -141,6 +141,7 @@ static void websocket_set(struct launch *l, const struct websocket_event *e) {
     variable_set(l, "EXECGATE_CONNECTION_ID", e->connection_id);
     variable_set(l, "EXECGATE_WEBSOCKET_ROUTE", e->route_key);
     if (e->type == WEBSOCKET_MESSAGE) variable_set(l, "EXECGATE_MESSAGE_ID", e->message_id);
+    if (e->groups.n) variable_set(l, "EXECGATE_GROUPS", e->groups);
     if (e->type == WEBSOCKET_DISCONNECT) launch_set_format(l, "EXECGATE_CLOSE_CODE", "%d", e->close_code);
 }
 

@@ -298,8 +298,7 @@ const char *end_reason_text(enum end_reason r) {
     return end_reasons[r];
 }
 
-/* Wakes those that asked to be told about this one. */
-static void endpoint_wake_waiters(struct endpoint *ep, struct slice id) {
+void endpoint_wake_waiters(struct endpoint *ep, struct slice id) {
     list_each (&ep->waiters, node) {
         struct call *c = list_entry(node, struct call, node);
         if (!slice_equal(c->id, id)) continue;
@@ -309,17 +308,39 @@ static void endpoint_wake_waiters(struct endpoint *ep, struct slice id) {
     }
 }
 
-static void endpoint_note_cancelled(struct endpoint *ep, const struct invocation *inv) {
+static void endpoint_note_cancelled(struct endpoint *ep, struct slice id) {
     if (!ep->tells_cancelled || ep->cancelled_count == CANCELLED_MAX) return;
     ep->cancelled_count++;
     if (ep->cancelled.n) buf_append_text(&ep->cancelled, ", ");
-    buf_append_slice(&ep->cancelled, invocation_id(inv));
+    buf_append_slice(&ep->cancelled, id);
     endpoint_attend_soon(ep);
 }
 
 void endpoint_cancel(struct endpoint *ep, struct invocation *inv) {
-    endpoint_note_cancelled(ep, inv);
+    endpoint_note_cancelled(ep, invocation_id(inv));
     endpoint_wake_waiters(ep, invocation_id(inv));
+}
+
+static void endpoint_note_ended(struct endpoint *ep, struct slice id, enum end_reason reason) {
+    struct ended *place = &ep->ended[ep->ended_count++ % ENDPOINT_ENDED_KEPT];
+    memcpy(place->id, id.p, sizeof place->id);
+    place->reason = reason;
+}
+
+void endpoint_note_left(struct endpoint *ep, struct answer_stream *s) {
+    struct slice id = slice_make(s->id, sizeof s->id);
+    endpoint_note_ended(ep, id, END_CLIENT_GONE);
+    endpoint_note_cancelled(ep, id);
+    endpoint_wake_waiters(ep, id);
+    worker_stream_unwanted(s);
+}
+
+bool endpoint_is_streaming(const struct endpoint *ep, struct slice id) {
+    list_each (&ep->worker->streams, node) {
+        const struct answer_stream *s = list_entry(node, struct answer_stream, node);
+        if (slice_equal(slice_make(s->id, sizeof s->id), id)) return true;
+    }
+    return false;
 }
 
 static enum end_reason reason_of(const struct invocation *inv) {
@@ -331,10 +352,8 @@ static enum end_reason reason_of(const struct invocation *inv) {
 void endpoint_forget(struct endpoint *ep, struct invocation *inv) {
     held_sends_forget(inv);
     if (inv != ep->completing) {
-        struct ended *place = &ep->ended[ep->ended_count++ % ENDPOINT_ENDED_KEPT];
-        memcpy(place->id, inv->id, sizeof place->id);
-        place->reason = reason_of(inv);
-        if (!inv->cancelled) endpoint_note_cancelled(ep, inv);
+        endpoint_note_ended(ep, invocation_id(inv), reason_of(inv));
+        if (!inv->cancelled) endpoint_note_cancelled(ep, invocation_id(inv));
         endpoint_attend_soon(ep); /* its place is free for whoever polls meanwhile */
     }
     endpoint_wake_waiters(ep, invocation_id(inv));

@@ -132,6 +132,11 @@ void endpoint_complete(struct endpoint *ep, struct invocation *inv, struct outco
 /* Why it is no longer waited for; END_NONE when that is not known. */
 enum end_reason endpoint_end_of(const struct endpoint *ep, struct slice id);
 void endpoint_cancel(struct endpoint *ep, struct invocation *inv);
+/* The client of an answer that is still arriving has left: the process is told as of a cancelled invocation. */
+void endpoint_note_left(struct endpoint *ep, struct answer_stream *s);
+bool endpoint_is_streaming(const struct endpoint *ep, struct slice id);
+/* Wakes those that asked to be told about this one. */
+void endpoint_wake_waiters(struct endpoint *ep, struct slice id);
 void endpoint_forget(struct endpoint *ep, struct invocation *inv);
 const char *end_reason_text(enum end_reason r);
 

@@ -100,13 +100,24 @@ static void write_authorizer(struct json_write *w, struct identity *identity) {
     json_close(w, '}');
 }
 
+/* Ours: API Gateway has no groups. */
+static void write_groups(struct json_write *w, struct arena *scratch, struct slice groups) {
+    struct slice name;
+    if (!groups.n) return;
+    json_name(w, SLICE("groups"));
+    json_open(w, '[');
+    while (slice_next(&groups, ',', &name)) json_text(w, url_decode(scratch, name, URL_PLUS_LITERAL));
+    json_close(w, ']');
+}
+
 static void write_end(struct json_write *w, const struct websocket_event *event) {
     json_name(w, SLICE("disconnectStatusCode"));
     json_number(w, event->close_code);
     json_member(w, SLICE("disconnectReason"), event->close_reason);
 }
 
-static void write_context(struct json_write *w, const struct websocket_event *event, const char *application) {
+static void write_context(struct json_write *w, struct arena *scratch, const struct websocket_event *event,
+                          const char *application) {
     char time[27];
     http_common_log_time(event->event_ms, time);
     json_name(w, SLICE("requestContext"));
@@ -116,6 +127,7 @@ static void write_context(struct json_write *w, const struct websocket_event *ev
     if (event->type == WEBSOCKET_MESSAGE) json_member(w, SLICE("messageId"), event->message_id);
     json_member(w, SLICE("eventType"), slice_of(type_names[event->type]));
     if (event->type == WEBSOCKET_DISCONNECT) write_end(w, event);
+    write_groups(w, scratch, event->groups);
     json_member(w, SLICE("extendedRequestId"), event->request_id);
     json_member(w, SLICE("requestTime"), slice_make(time, sizeof time - 1));
     json_member(w, SLICE("messageDirection"), SLICE("IN"));
@@ -131,7 +143,7 @@ static void write_context(struct json_write *w, const struct websocket_event *ev
 }
 
 static void write_body(struct json_write *w, const struct websocket_event *event) {
-    bool text = text_utf8_prefix(event->body) == event->body.n;
+    bool text = !event->binary && text_utf8_prefix(event->body) == event->body.n;
     if (event->type == WEBSOCKET_MESSAGE) {
         json_name(w, SLICE("body"));
         if (text)
@@ -148,7 +160,7 @@ struct slice websocket_event_write(struct buf *out, struct arena *scratch, const
     struct json_write w = json_write_to(out);
     json_open(&w, '{');
     if (event->type == WEBSOCKET_CONNECT) write_request(&w, scratch, event);
-    write_context(&w, event, application);
+    write_context(&w, scratch, event, application);
     write_body(&w, event);
     json_close(&w, '}');
     return SLICE("application/json");

@@ -149,10 +149,32 @@ static bool field_ends_here(struct slice name) {
            slice_starts_with_nocase(name, SLICE("execgate-"));
 }
 
+static bool is_event_stream(struct slice content_type) {
+    struct slice type;
+    return slice_next(&content_type, ';', &type) && slice_equal_nocase(slice_trim(type), SLICE("text/event-stream"));
+}
+
+/* A list may be spread over several fields (RFC 9110 5.3). */
+static void note_groups(struct invocation *inv, struct slice value) {
+    struct slice before = inv->answer_groups;
+    inv->answer_groups = slice_is_none(before)
+                             ? arena_copy(&inv->arena, value)
+                             : arena_printf(&inv->arena, SLICE_FMT "," SLICE_FMT, SLICE_ARG(before), SLICE_ARG(value));
+}
+
+/* What the answer says to the gateway. */
+static void note_field(struct invocation *inv, const struct field *f) {
+    if (slice_equal_nocase(f->name, SLICE("Content-Type")))
+        inv->answers_events = is_event_stream(f->value);
+    else if (slice_equal_nocase(f->name, SLICE("Execgate-Groups")))
+        note_groups(inv, f->value);
+}
+
 void answer_fields_copy(struct invocation *inv, const struct fields *from, struct fields *to) {
     bool named = connection_names_fields(from);
     for (size_t i = 0; i < from->count; i++) {
         const struct field *field = &from->items[i];
+        note_field(inv, field);
         if (field_ends_here(field->name) || (named && http_is_named_by_connection(from, field->name))) continue;
         if (!http_is_token(field->name) || !http_is_field_value(field->value)) continue;
         fields_add(to, &inv->arena, arena_copy(&inv->arena, field->name), arena_copy(&inv->arena, field->value));
@@ -204,6 +226,7 @@ static void write_websocket(struct buf *out, const struct websocket_event *e) {
     write_field(out, SLICE("Execgate-Connection-Id"), e->connection_id);
     write_field(out, SLICE("Execgate-Websocket-Route"), e->route_key);
     if (e->type == WEBSOCKET_MESSAGE) write_field(out, SLICE("Execgate-Message-Id"), e->message_id);
+    if (e->groups.n) write_field(out, SLICE("Execgate-Groups"), e->groups);
     if (e->type == WEBSOCKET_DISCONNECT) write_number_field(out, SLICE("Execgate-Close-Code"), (uint64_t)e->close_code);
 }
 

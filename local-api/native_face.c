@@ -354,7 +354,7 @@ static const struct call_ops cancelled_ops = {.tell = cancelled_tell};
 static void cancelled_begin(struct call *c) {
     struct endpoint *ep = c->endpoint;
     enum end_reason reason = reason_for(ep, c->id);
-    if (reason != END_NONE || !endpoint_find(ep, c->id)) {
+    if (reason != END_NONE || (!endpoint_find(ep, c->id) && !endpoint_is_streaming(ep, c->id))) {
         cancelled_reply(c, reason);
         return;
     }

@@ -16,7 +16,9 @@ void stream_acknowledge(const struct call *c) {
  * which would take that for the end of the world, may go on, and the rest is thrown away. */
 static void on_sink_wanted(void *context) {
     struct call *c = context;
-    if (c->ops->break_off && body_abandoned(c->sink) && body_state_of(c->sink) == BODY_OPEN)
+    bool unwanted = c->sink && body_abandoned(c->sink) && body_state_of(c->sink) == BODY_OPEN;
+    if (unwanted) endpoint_note_left(c->endpoint, &c->stream);
+    if (unwanted && c->ops->break_off)
         http_exchange_abort(c->exchange);
     else
         http_exchange_read(c->exchange);
@@ -47,6 +49,7 @@ static void stream_release(struct call *c) {
     body_release_producer(sink);
     if (!c->endpoint) return;
     worker_stream_end(c->endpoint->worker, &c->stream);
+    endpoint_wake_waiters(c->endpoint, slice_make(c->stream.id, sizeof c->stream.id));
     endpoint_attend_soon(c->endpoint);
 }
 

@@ -17,6 +17,7 @@
 #include "gateway/blueprint/section.h"
 #include "gateway/invocation/pipeline.h"
 
+struct event_streams;
 struct http_client;
 struct loop;
 
@@ -27,7 +28,8 @@ struct plugin_host {
     struct deadlines *deadlines;
     struct turn *turn;
     struct loop *loop;
-    struct http_client *client; /* outgoing requests; NULL when there is none */
+    struct http_client *client;          /* outgoing requests; NULL when there is none */
+    struct event_streams *event_streams; /* those that are held open; NULL when there are none */
     /* `run --dev-issuer`: where all keys that would be fetched from issuers are fetched instead; else NULL. */
     const char *development_keys_url;
     struct pipeline *pipeline;
@@ -43,6 +45,7 @@ struct plugin_host {
 struct plugin {
     const char *name;
     const struct section *section; /* NULL = no keys of its own */
+    enum hook_scope sees;          /* struct hook */
     /* `settings` is what section->check made, NULL without; *state is the plugin's own, handed to the other three.
      * NULL = nothing to open: then the settings are the state. */
     int (*open)(const struct plugin_host *host, const void *settings, void **state, struct error *e);

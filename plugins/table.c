@@ -1,6 +1,7 @@
 #include "plugins/auth/auth.h"
 #include "plugins/compress/compress.h"
 #include "plugins/cors/cors.h"
+#include "plugins/event_stream/event_stream.h"
 #include "plugins/headers/headers.h"
 #include "plugins/hygiene/hygiene.h"
 #include "plugins/limits/limits.h"
@@ -10,8 +11,8 @@
 
 /* The first is the first to see a request and the last to see its outcome. */
 const struct plugin *const plugin_table[] = {
-    &request_id_plugin, &hygiene_plugin,         &cors_plugin,    &limits_plugin,
-    &auth_plugin,       &limits_verified_plugin, &headers_plugin, &compress_plugin,
+    &request_id_plugin,      &hygiene_plugin, &cors_plugin,     &limits_plugin,       &auth_plugin,
+    &limits_verified_plugin, &headers_plugin, &compress_plugin, &event_stream_plugin,
 };
 const size_t plugin_count = ARRAY_LEN(plugin_table);
 
@@ -35,6 +36,7 @@ static int plugin_open(size_t index, const struct plugin_host *host, struct hook
     const struct blueprint *b = host->blueprint;
     void *settings = index < b->settings_count ? b->settings[index] : NULL;
     *hook = (struct hook){.name = plugin->name,
+                          .scope = plugin->sees,
                           .pre = plugin->pre_handle,
                           .body = plugin->body_handle,
                           .post = plugin->post_handle,

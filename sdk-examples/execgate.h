@@ -160,8 +160,40 @@ int execgate_send_with_answer(const struct execgate_request *request, const char
 /* The id of the message at `index` of the last execgate_send, NULL behind the last. A duplicate was not kept: the id
  * is that of the first with its dedup_id. These two live until the next send. */
 const char *execgate_sent_id(const struct execgate_request *request, size_t index, int *is_duplicate);
-/* Why the last send failed. */
+/* Why the last send, or the last call below, failed. */
 const char *execgate_send_problem(const struct execgate_request *request);
+
+/* --- WebSocket connections and their groups (trigger "websocket", and any other) ---
+ *
+ *     const char *id = execgate_connection(request);
+ *     execgate_group_join(request, "tea", id);
+ *     execgate_group_send(request, "tea", id, "somebody came", 13); // all but the one who came
+ *
+ * Where nothing else is said they return 0; 1 when no such connection is open (any more); -1 when nothing was done, or
+ * nothing is known, and execgate_send_problem says why. They end at the event's deadline. */
+/* The id of the connection that the event is of; NULL of other events. */
+const char *execgate_connection(const struct execgate_request *request);
+/* A group that this connection is in, or was in when it ended, decoded, at `index` from 0; NULL behind the last. */
+const char *execgate_group_at(const struct execgate_request *request, size_t index);
+int execgate_in_group(const struct execgate_request *request, const char *group); /* 1 or 0 */
+/* Text in UTF-8, or bytes. */
+int execgate_connection_send(const struct execgate_request *request, const char *id, const char *text, size_t size);
+int execgate_connection_send_bytes(const struct execgate_request *request, const char *id, const void *data,
+                                   size_t size);
+int execgate_connection_close(const struct execgate_request *request, const char *id, int code, const char *reason);
+int execgate_group_join(const struct execgate_request *request, const char *group, const char *id);
+int execgate_group_leave(const struct execgate_request *request, const char *group, const char *id);
+/* To all in it but the connection `except` (NULL = nobody). How many it went to; -1 as above. */
+long long execgate_group_send(const struct execgate_request *request, const char *group, const char *except,
+                              const char *text, size_t size);
+long long execgate_group_send_bytes(const struct execgate_request *request, const char *group, const char *except,
+                                    const void *data, size_t size);
+/* How many are in it; -1 as above. */
+long long execgate_group_size(const struct execgate_request *request, const char *group);
+/* A connection, or {"connections": [...]} with the first `limit` of a group, as JSON that lives until the next call;
+ * NULL for both of 1 and -1. */
+const char *execgate_connection_show(const struct execgate_request *request, const char *id);
+const char *execgate_group_show(const struct execgate_request *request, const char *group, unsigned limit);
 
 /* Of an event of a schedule, the moment that is meant, as Unix time; else 0. */
 long long execgate_scheduled_ms(const struct execgate_request *request);
@@ -487,7 +519,7 @@ struct execgate_client {
     struct eg_wire main;    /* exchanges */
     struct eg_wire stream;  /* streamed answers, and answers that must not wait for them */
     struct eg_wire watch;   /* is the invocation cancelled? */
-    struct eg_wire post;    /* messages to queues */
+    struct eg_wire post;    /* messages to queues and connections, and other calls */
     struct eg_buffer out;   /* EG_HEAD_ROOM, then the answers of this batch */
     struct eg_buffer frame; /* what goes out on `stream` */
     struct eg_buffer path;
@@ -495,6 +527,8 @@ struct execgate_client {
     struct eg_buffer message; /* a copy of the present one */
     struct eg_buffer texts;
     struct eg_form attributes;
+    struct eg_form groups;     /* name NUL name NUL ... */
+    struct eg_buffer told;     /* what the last call was answered */
     struct eg_buffer receipts; /* of the last send: '0', or '1' for a duplicate, the id, NUL */
     struct eg_buffer problem;
     struct eg_field fields[EG_MAX_FIELDS];
@@ -659,7 +693,7 @@ static char *eg_event_parse(struct execgate_client *c, char *at, const char *end
     struct execgate_request *q = &c->request;
     char *line = eg_line_take(&at, end);
     c->field_count = 0;
-    c->parameters.loaded = c->query.loaded = 0;
+    c->parameters.loaded = c->query.loaded = c->groups.loaded = 0;
     if (eg_request_line(c, line)) return NULL;
     while ((line = eg_line_take(&at, end)) && *line)
         if (eg_field_take(c, line)) return NULL;
@@ -978,10 +1012,19 @@ static void eg_receipts_read(struct execgate_client *c, const char *text) {
     }
 }
 
+/* What a problem of the gateway's (RFC 9457) says, and how much of it. */
+static const char *eg_reply_detail(const struct execgate_client *c, const struct eg_reply *r, int *size) {
+    static const char detail[] = "\"detail\":\"";
+    const char *body = r->body_size ? c->post.in.p + r->head_size : "", *said = strstr(body, detail);
+    if (said) body = said + sizeof detail - 1;
+    *size = (int)(said ? strcspn(body, "\"") : r->body_size);
+    return body;
+}
+
 static int eg_send_messages(struct execgate_client *c, const char *queue, const char *invocation,
                             const struct execgate_outgoing *messages, size_t count) {
-    static const char detail[] = "\"detail\":\"";
     struct eg_reply reply;
+    int size;
     eg_clear(&c->receipts);
     eg_clear(&c->problem);
     if (!eg_name_is_valid(queue)) return eg_send_failed(c, "no queue has the name %s", queue);
@@ -991,14 +1034,12 @@ static int eg_send_messages(struct execgate_client *c, const char *queue, const 
                               "it is not known whether the queue %s has the messages: the connection was lost, or the "
                               "deadline has passed",
                               queue);
-    const char *body = reply.body_size ? c->post.in.p + reply.head_size : "", *said = strstr(body, detail);
     if (reply.status == 202) {
-        eg_receipts_read(c, body);
+        eg_receipts_read(c, reply.body_size ? c->post.in.p + reply.head_size : "");
         return c->receipts.failed;
     }
-    if (said) body = said + sizeof detail - 1;
-    return eg_send_failed(c, "the queue %s answered %d: %.*s", queue, reply.status,
-                          (int)(said ? strcspn(body, "\"") : reply.body_size), body);
+    const char *detail = eg_reply_detail(c, &reply, &size);
+    return eg_send_failed(c, "the queue %s answered %d: %.*s", queue, reply.status, size, detail);
 }
 
 int execgate_send(const struct execgate_request *request, const char *queue, const struct execgate_outgoing *messages,
@@ -1025,6 +1066,175 @@ const char *execgate_sent_id(const struct execgate_request *request, size_t inde
 const char *execgate_send_problem(const struct execgate_request *request) {
     const struct eg_buffer *problem = &request->client->problem;
     return problem->n ? problem->p : "";
+}
+
+/* --- WebSocket connections --- */
+const char *execgate_connection(const struct execgate_request *request) {
+    return execgate_header(request, "Execgate-Connection-Id");
+}
+
+static int eg_groups_load(struct eg_form *f, const char *text) {
+    eg_clear(&f->text);
+    if (eg_reserve(&f->text, strlen(text) + 2)) return -1;
+    f->loaded = 1;
+    while (*text) {
+        size_t size = strcspn(text, ",");
+        eg_append_decoded(&f->text, text, size, '+');
+        f->text.n++;
+        text += size + (text[size] == ',');
+    }
+    return 0;
+}
+
+const char *execgate_group_at(const struct execgate_request *request, size_t index) {
+    struct eg_form *f = &request->client->groups;
+    if (!f->loaded && eg_groups_load(f, eg_header_or_empty(request, "Execgate-Groups"))) return NULL;
+    for (const char *at = f->text.p, *end = at + f->text.n; at < end; at += strlen(at) + 1)
+        if (index-- == 0) return at;
+    return NULL;
+}
+
+int execgate_in_group(const struct execgate_request *request, const char *group) {
+    const char *one;
+    for (size_t i = 0; (one = execgate_group_at(request, i)); i++)
+        if (strcmp(one, group) == 0) return 1;
+    return 0;
+}
+
+/* RFC 3986 section 2.3: what is not unreserved is percent-encoded. */
+static void eg_append_escaped(struct eg_buffer *b, const char *text) {
+    char escape[4];
+    for (; *text; text++) {
+        char lower = (char)(*text | 0x20);
+        int plain = (lower >= 'a' && lower <= 'z') || (*text >= '0' && *text <= '9') || strchr("-._~", *text);
+        snprintf(escape, sizeof escape, "%%%02X", (unsigned)(unsigned char)*text);
+        eg_append(b, plain ? text : escape, plain ? 1 : 3);
+    }
+}
+
+/* A call is made in frame: its method and path first, one escaped name in it. */
+static struct eg_buffer *eg_call_begin(const struct execgate_request *request, const char *path, const char *name) {
+    struct eg_buffer *call = &request->client->frame;
+    eg_clear(&request->client->problem);
+    eg_clear(call);
+    eg_append_text(call, path);
+    eg_append_escaped(call, name);
+    return call;
+}
+
+static int eg_call_failed(struct execgate_client *c, const struct eg_reply *r) {
+    int size;
+    const char *detail = eg_reply_detail(c, r, &size);
+    eg_send_failed(c, "the gateway answered %d: %.*s", r->status, size, detail);
+    return r->status == 410 ? 1 : -1;
+}
+
+/* The rest of the call, and its reply, whose body is text then, "" without one. */
+static int eg_call(struct execgate_client *c, const char *type, const void *data, size_t size) {
+    struct eg_buffer *call = &c->frame;
+    struct eg_reply reply;
+    eg_append_text(call, " HTTP/1.1\r\nHost: execgate\r\nContent-Type: ");
+    eg_append_text(call, type);
+    eg_append_text(call, "\r\nContent-Length: ");
+    eg_append_number(call, size);
+    eg_append(call, "\r\n\r\n", 4);
+    eg_append(call, data, size);
+    if (call->failed) return eg_send_failed(c, "out of memory");
+    if (eg_post(c, &reply))
+        return eg_send_failed(c, "it is not known whether the gateway has done it: the connection was lost, or the "
+                                 "deadline has passed");
+    if (reply.status >= 300) return eg_call_failed(c, &reply);
+    eg_clear(&c->told);
+    eg_append(&c->told, c->post.in.p + reply.head_size, reply.body_size);
+    return c->told.failed;
+}
+
+static int eg_call_plain(const struct execgate_request *request) {
+    return eg_call(request->client, "text/plain", "", 0);
+}
+
+/* The number that stands behind the name in the last reply. */
+static long long eg_call_number(const struct execgate_client *c, int result, const char *name) {
+    const char *at = result == 0 && c->told.n ? strstr(c->told.p, name) : NULL;
+    return at ? strtoll(at + strlen(name), NULL, 10) : -1;
+}
+
+static const char *eg_call_text(const struct execgate_client *c, int result) {
+    return result == 0 && c->told.n ? c->told.p : NULL;
+}
+
+int execgate_connection_send(const struct execgate_request *request, const char *id, const char *text, size_t size) {
+    eg_call_begin(request, "POST /v1/connections/", id);
+    return eg_call(request->client, "text/plain; charset=utf-8", text, size);
+}
+
+int execgate_connection_send_bytes(const struct execgate_request *request, const char *id, const void *data,
+                                   size_t size) {
+    eg_call_begin(request, "POST /v1/connections/", id);
+    return eg_call(request->client, "application/octet-stream", data, size);
+}
+
+int execgate_connection_close(const struct execgate_request *request, const char *id, int code, const char *reason) {
+    struct eg_buffer *call = eg_call_begin(request, "DELETE /v1/connections/", id);
+    eg_append_text(call, "?code=");
+    eg_append_number(call, code < 0 ? 0 : (size_t)code);
+    eg_append_text(call, "&reason=");
+    eg_append_escaped(call, reason);
+    return eg_call_plain(request);
+}
+
+static int eg_call_group(const struct execgate_request *request, const char *path, const char *id, const char *group) {
+    struct eg_buffer *call = eg_call_begin(request, path, id);
+    eg_append_text(call, "/groups/");
+    eg_append_escaped(call, group);
+    return eg_call_plain(request);
+}
+
+int execgate_group_join(const struct execgate_request *request, const char *group, const char *id) {
+    return eg_call_group(request, "PUT /v1/connections/", id, group);
+}
+
+int execgate_group_leave(const struct execgate_request *request, const char *group, const char *id) {
+    return eg_call_group(request, "DELETE /v1/connections/", id, group);
+}
+
+static void eg_call_broadcast(const struct execgate_request *request, const char *group, const char *except) {
+    struct eg_buffer *call = eg_call_begin(request, "POST /v1/groups/", group);
+    eg_append_text(call, "/messages");
+    if (!except || !*except) return;
+    eg_append_text(call, "?except=");
+    eg_append_escaped(call, except);
+}
+
+long long execgate_group_send(const struct execgate_request *request, const char *group, const char *except,
+                              const char *text, size_t size) {
+    struct execgate_client *c = request->client;
+    eg_call_broadcast(request, group, except);
+    return eg_call_number(c, eg_call(c, "text/plain; charset=utf-8", text, size), "\"sent\":");
+}
+
+long long execgate_group_send_bytes(const struct execgate_request *request, const char *group, const char *except,
+                                    const void *data, size_t size) {
+    struct execgate_client *c = request->client;
+    eg_call_broadcast(request, group, except);
+    return eg_call_number(c, eg_call(c, "application/octet-stream", data, size), "\"sent\":");
+}
+
+long long execgate_group_size(const struct execgate_request *request, const char *group) {
+    eg_call_begin(request, "GET /v1/groups/", group);
+    return eg_call_number(request->client, eg_call_plain(request), "\"connections\":");
+}
+
+const char *execgate_connection_show(const struct execgate_request *request, const char *id) {
+    eg_call_begin(request, "GET /v1/connections/", id);
+    return eg_call_text(request->client, eg_call_plain(request));
+}
+
+const char *execgate_group_show(const struct execgate_request *request, const char *group, unsigned limit) {
+    struct eg_buffer *call = eg_call_begin(request, "GET /v1/connections?group=", group);
+    eg_append_text(call, "&limit=");
+    eg_append_number(call, limit);
+    return eg_call_text(request->client, eg_call_plain(request));
 }
 
 /* The head of the answer, up to its fields; the blank line is not included. */
@@ -1224,10 +1434,10 @@ static int eg_client_init(struct execgate_client *c, execgate_handler *handler, 
 }
 
 static void eg_client_free(struct execgate_client *c) {
-    struct eg_buffer *buffers[] = {&c->main.in,         &c->stream.in,     &c->watch.in,   &c->out,
-                                   &c->frame,           &c->path,          &c->query.text, &c->parameters.text,
-                                   &c->response.fields, &c->response.body, &c->message,    &c->texts,
-                                   &c->attributes.text, &c->post.in,       &c->receipts,   &c->problem};
+    struct eg_buffer *buffers[] = {
+        &c->main.in,         &c->stream.in,       &c->watch.in,        &c->out,           &c->frame,       &c->path,
+        &c->query.text,      &c->parameters.text, &c->response.fields, &c->response.body, &c->message,     &c->texts,
+        &c->attributes.text, &c->post.in,         &c->receipts,        &c->problem,       &c->groups.text, &c->told};
     eg_wire_close(&c->main);
     eg_wire_close(&c->stream);
     eg_wire_close(&c->watch);

@@ -23,6 +23,13 @@
  *
  *     execgate::send(request, "orders", execgate::message("a teapot").group("kitchen"));
  *     execgate::send_with_answer(request, "orders", execgate::message("a teapot"));
+ *
+ * WebSocket connections, and groups of them, are told things from any handler:
+ *
+ *     execgate::connection here(request);
+ *     execgate::group tea(request, "tea");
+ *     tea.join(here);
+ *     tea.send("somebody came", here.id()); // to all but the one who came
  */
 #pragma once
 #include "execgate.h"
@@ -230,6 +237,86 @@ inline void send_with_answer(const request &q, const std::string &queue, const s
 inline void send_with_answer(const request &q, const std::string &queue, const message &one) {
     send_with_answer(q, queue, std::vector<message>(1, one));
 }
+
+/* The groups that the event's connection is in, or was in when it ended. */
+inline std::vector<std::string> groups(const request &q) {
+    std::vector<std::string> all;
+    while (const char *name = execgate_group_at(&q, all.size())) all.emplace_back(name);
+    return all;
+}
+inline bool in_group(const request &q, const std::string &name) {
+    return execgate_in_group(&q, name.c_str()) != 0;
+}
+
+namespace detail {
+inline bool done(const request &q, int result) {
+    if (result < 0) throw error("NotDone", execgate_send_problem(&q));
+    return result == 0;
+}
+inline std::size_t counted(const request &q, long long result) {
+    if (result < 0) throw error("NotDone", execgate_send_problem(&q));
+    return static_cast<std::size_t>(result);
+}
+} // namespace detail
+
+/* A WebSocket connection: the event's own, or that of an id. False: it is not open (any more). They throw `error` when
+ * nothing was done, and when nothing is known. */
+class connection {
+  public:
+    explicit connection(const request &q) : connection(q, text_or(execgate_connection(&q), "")) {}
+    connection(const request &q, std::string id) : request_(q), id_(std::move(id)) {}
+
+    const std::string &id() const { return id_; }
+    bool send(const std::string &text) const {
+        return detail::done(request_, execgate_connection_send(&request_, id_.c_str(), text.data(), text.size()));
+    }
+    bool send_bytes(const std::string &bytes) const {
+        return detail::done(request_,
+                            execgate_connection_send_bytes(&request_, id_.c_str(), bytes.data(), bytes.size()));
+    }
+    bool close(int code = 1000, const std::string &reason = "") const {
+        return detail::done(request_, execgate_connection_close(&request_, id_.c_str(), code, reason.c_str()));
+    }
+    /* JSON; empty when it is not open. */
+    std::string show() const { return text_or(execgate_connection_show(&request_, id_.c_str()), ""); }
+
+  private:
+    const request &request_;
+    std::string id_;
+};
+
+/* A group of connections, there while somebody is in it. Throws as connection does. */
+class group {
+  public:
+    group(const request &q, std::string name) : request_(q), name_(std::move(name)) {}
+
+    bool join(const connection &who) const {
+        return detail::done(request_, execgate_group_join(&request_, name_.c_str(), who.id().c_str()));
+    }
+    bool leave(const connection &who) const {
+        return detail::done(request_, execgate_group_leave(&request_, name_.c_str(), who.id().c_str()));
+    }
+    /* To all in it, perhaps but the connection of an id. How many it went to. */
+    std::size_t send(const std::string &text, const std::string &except = "") const {
+        return detail::counted(request_,
+                               execgate_group_send(&request_, name_.c_str(), except.c_str(), text.data(), text.size()));
+    }
+    std::size_t send_bytes(const std::string &bytes, const std::string &except = "") const {
+        return detail::counted(
+            request_, execgate_group_send_bytes(&request_, name_.c_str(), except.c_str(), bytes.data(), bytes.size()));
+    }
+    std::size_t size() const { return detail::counted(request_, execgate_group_size(&request_, name_.c_str())); }
+    /* {"connections": [...]}, the first so many. */
+    std::string show(unsigned limit = 1000) const {
+        const char *text = execgate_group_show(&request_, name_.c_str(), limit);
+        if (!text) throw error("NotDone", execgate_send_problem(&request_));
+        return text;
+    }
+
+  private:
+    const request &request_;
+    std::string name_;
+};
 
 /* What main returns: 0 after a drain, 1 when there was no gateway. Handler: void(const request &, response &). */
 template <class Handler> int run(Handler handler) {

@@ -40,6 +40,7 @@ static void build_door(struct binder *b, struct websocket_path_document *d, stru
     struct slice text = arena_printf(&out->arena, "GET %s", w->path);
     struct error e;
     t->number = out->http_trigger_count++;
+    t->guarded_later = w->auth_by_message;
     t->line = w->line;
     t->column = w->column;
     if (d) d->number = t->number;
@@ -74,6 +75,12 @@ static void build_path(struct binder *b, struct websocket_path_document *d, stru
     w->max_connections = or_else(d->max_connections, 0);
     w->max_per_client = or_else(d->max_per_client, 0);
     w->max_groups = d->max_groups;
+    w->auth_by_message = d->auth == 1;
+    w->auth_timeout_ms = d->auth_timeout_ms;
+    w->acknowledge = (struct acknowledge_config){.on = d->acknowledge.origin != NULL,
+                                                 .window_ms = d->acknowledge.window_ms,
+                                                 .resend_ms = d->acknowledge.resend_ms,
+                                                 .max_resends = d->acknowledge.max_resends};
     build_door(b, d, w, out);
 }
 

@@ -108,6 +108,10 @@ struct handler_document {
     struct async_document async;
     struct bound_items triggers; /* of struct trigger_document */
 };
+struct acknowledge_document {
+    struct node *origin; /* NULL = not said: off */
+    uint64_t window_ms, resend_ms, max_resends;
+};
 struct websocket_path_document {
     struct node *origin;
     struct node *route_key;
@@ -116,6 +120,9 @@ struct websocket_path_document {
     uint64_t deflate;                      /* index of off, message, connection */
     uint64_t concurrency, max_message, max_frame, max_outbound, ping_ms, pong_ms, idle_ms;
     uint64_t rate_per_day, burst, max_connections, max_per_client, max_groups;
+    uint64_t auth; /* index of handshake, message */
+    uint64_t auth_timeout_ms;
+    struct acknowledge_document acknowledge;
     uint64_t number; /* of its http trigger, set by build_websocket.c */
 };
 struct websockets_document {

@@ -6,9 +6,47 @@
 #define DAY_MS (24 * 3600 * SECOND_MS)
 #define KIB (1ULL << 10)
 #define DAY_S 86400ULL
+#define HOUR_MS (3600 * SECOND_MS)
 
 static const char *const deflate_modes[] = {"off", "message", "connection", NULL};
+static const char *const auth_times[] = {"handshake", "message", NULL};
 static const char *const origin_words[] = {"cors", "any", NULL};
+
+#define ACKNOWLEDGE(member) offsetof(struct acknowledge_document, member)
+static const struct schema_field acknowledge_fields[] = {
+    {.name = "window",
+     .kind = FIELD_DURATION,
+     .offset = ACKNOWLEDGE(window_ms),
+     .least = 1000,
+     .most = DAY_MS,
+     .preset = "5m",
+     .about = "How long the id of a message that was handled is remembered: the same one is acknowledged again, and "
+              "not handled again."},
+    {.name = "resendAfter",
+     .kind = FIELD_DURATION,
+     .offset = ACKNOWLEDGE(resend_ms),
+     .least = 100,
+     .most = HOUR_MS,
+     .preset = "5s",
+     .about = "A message that its client has not acknowledged after so long is sent again; then each time after twice "
+              "as long."},
+    {.name = "maxResends",
+     .kind = FIELD_INTEGER,
+     .offset = ACKNOWLEDGE(max_resends),
+     .least = 0,
+     .most = 10,
+     .preset = "4",
+     .about = "How often. A message that is still not acknowledged then is lost."},
+};
+static const struct object_schema acknowledge_schema = {
+    .name = "acknowledge",
+    .title = "`acknowledge`",
+    .about = "Messages with ids, confirmed in both directions.",
+    .fields = acknowledge_fields,
+    .count = ARRAY_LEN(acknowledge_fields),
+    .size = sizeof(struct acknowledge_document),
+    .origin_offset = ACKNOWLEDGE(origin),
+};
 
 #define PATH(member) offsetof(struct websocket_path_document, member)
 static const struct schema_field path_fields[] = {
@@ -138,6 +176,29 @@ static const struct schema_field path_fields[] = {
      .most = 10000,
      .preset = "100",
      .about = "Groups that one connection can be in."},
+    {.name = "auth",
+     .kind = FIELD_ENUM,
+     .offset = PATH(auth),
+     .choices = auth_times,
+     .preset = "handshake",
+     .about =
+         "What the path's guards look at. `message`: the first message, `{\"token\": \"...\"}`, since browsers can "
+         "set no header fields; no handler hears of a client before."},
+    {.name = "authTimeout",
+     .kind = FIELD_DURATION,
+     .offset = PATH(auth_timeout_ms),
+     .least = 100,
+     .most = HOUR_MS,
+     .preset = "10s",
+     .about = "How long that message may take. A client that is later is closed with 1008."},
+    {.name = "acknowledge",
+     .kind = FIELD_OBJECT,
+     .offset = PATH(acknowledge),
+     .object = &acknowledge_schema,
+     .preset_note = "off",
+     .about = "Acknowledges messages that have a `messageId`, handles each of them once, and lets handlers ask that "
+              "their clients acknowledge theirs.",
+     .example = "{window: 5m, resendAfter: 5s, maxResends: 4}"},
 };
 const struct object_schema websocket_path_schema = {
     .name = "websocketPath",

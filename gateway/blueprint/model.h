@@ -83,6 +83,7 @@ struct http_trigger_config {
     struct slice pattern; /* "/items/{id}" */
     const char *text;     /* as written: "GET /items/{id}" */
     size_t number;        /* counts the http triggers of all handlers, from 0: the index of plugins' settings */
+    bool guarded_later;   /* a WebSocket path's: its guards look at the first message */
     int line, column;     /* where it stands */
 };
 
@@ -183,6 +184,14 @@ struct handler_config {
     int line, column;
 };
 
+/* Messages that are confirmed. */
+struct acknowledge_config {
+    bool on;
+    uint64_t window_ms; /* how long a message's id is remembered */
+    uint64_t resend_ms; /* until the first resend; twice as long until the next */
+    uint64_t max_resends;
+};
+
 /* A path that speaks WebSocket. */
 enum websocket_origins { WEBSOCKET_ORIGINS_CORS, WEBSOCKET_ORIGINS_ANY, WEBSOCKET_ORIGINS_LIST };
 struct websocket_config {
@@ -200,6 +209,9 @@ struct websocket_config {
     uint64_t rate_per_day, burst;             /* rate 0 = no bound */
     uint64_t max_connections, max_per_client; /* 0 = no bound of its own */
     uint64_t max_groups;
+    bool auth_by_message;     /* or by the handshake */
+    uint64_t auth_timeout_ms; /* until the message that proves who the client is */
+    struct acknowledge_config acknowledge;
     struct handler_config door; /* stands for a handler on the route of its handshakes: its name and its http trigger */
     int line, column;
 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define TIMEOUT_MS 10000
-#define LIST_HEAD "%-32s  %-24s  %-15s  %s\n", "CONNECTION", "SINCE", "CLIENT", "PATH"
+#define LIST_HEAD "%-32s  %-24s  %-9s  %-15s  %s\n", "CONNECTION", "SINCE", "KIND", "CLIENT", "PATH"
 #define ANSWER_MOST (64u << 20)
 
 static const struct option_row connections_options[] = {
@@ -110,9 +110,9 @@ static struct slice member(struct asking *q, struct slice object, struct slice w
 static void print_row(struct asking *q, struct buf *out, struct slice node, struct slice connection) {
     struct slice identity = member(q, connection, SLICE("identity"));
     if (!slice_is_none(node)) buf_printf(out, SLICE_FMT "  ", SLICE_ARG(node));
-    buf_printf(out, SLICE_FMT "  " SLICE_FMT "  %-15.*s  " SLICE_FMT "\n",
+    buf_printf(out, SLICE_FMT "  " SLICE_FMT "  %-9.*s  %-15.*s  " SLICE_FMT "\n",
                SLICE_ARG(member(q, connection, SLICE("connectionId"))),
-               SLICE_ARG(member(q, connection, SLICE("connectedAt"))),
+               SLICE_ARG(member(q, connection, SLICE("connectedAt"))), SLICE_ARG(member(q, connection, SLICE("kind"))),
                SLICE_ARG(member(q, identity, SLICE("sourceIp"))), SLICE_ARG(member(q, connection, SLICE("path"))));
 }
 
@@ -260,8 +260,7 @@ const struct command command_connections = {
     .summary = "Look at a running gateway's WebSocket connections, send to them, close them",
     .details =
         "Asks the gateway through its admin listener (`admin:` of the blueprint, or --admin). list prints all open\n"
-        "connections, of every node of a cluster, show one of them with its claims and groups. An id that is not open "
-        "ends with status 5.\n\n"
+        "connections, show one of them with its claims and groups. An id that is not open ends with status 5.\n\n"
         "  execgate connections send 3f2a... 'maintenance in five minutes'",
     .options = connections_options,
     .option_count = ARRAY_LEN(connections_options),

@@ -415,7 +415,7 @@ void body_release_consumer(struct body *b) {
     assert(b->has_consumer);
     b->on_readable = NULL;
     b->has_consumer = false;
-    b->cut = !body_at_end(b);
+    b->cut = !body_at_end(b) && b->state != BODY_FAILED;
     body_drop_bytes(b);
     if (b->state != BODY_COMPLETE) body_notify_wanted(b);
     body_free_if_left(b);

@@ -45,7 +45,7 @@ enum failure body_fault(const struct body *b);
 void body_set_limit(struct body *b, uint64_t limit);
 
 uint64_t body_taken(const struct body *b); /* bytes consumed so far */
-bool body_was_cut(const struct body *b);   /* the consumer let go before the end */
+bool body_was_cut(const struct body *b);   /* the consumer let go before the end, or a failure */
 /* Calls once both ends have let go, before it is freed: for whoever wants to know what became of it. One at most. */
 void body_on_over(struct body *b, void (*on_over)(void *context, const struct body *b), void *context);
 

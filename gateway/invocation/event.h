@@ -53,7 +53,9 @@ struct websocket_event {
     const struct fields *headers; /* of a CONNECT; else NULL */
     struct slice query;           /* of a CONNECT: as it came */
     struct identity *identity;    /* NULL = nobody asked */
-    struct slice body;            /* of a MESSAGE: base64 unless it is UTF-8 */
-    int close_code;               /* of a DISCONNECT */
+    struct slice body;            /* of a MESSAGE */
+    bool binary;                  /* ... which is bytes, though they may look like text: base64 */
+    struct slice groups; /* those it is in, of a DISCONNECT: was in; "a,b%20c", percent-encoded each; may be empty */
+    int close_code;      /* of a DISCONNECT */
     struct slice close_reason;
 };

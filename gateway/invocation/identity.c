@@ -17,6 +17,18 @@ struct slice identity_claim(struct identity *i, struct slice name) {
     return SLICE_NONE;
 }
 
+struct identity *identity_keep(const struct identity *i, struct arena *a) {
+    if (!i) return NULL;
+    struct identity *own = arena_zalloc(a, sizeof *own);
+    *own = (struct identity){.shape = i->shape,
+                             .guard = arena_copy(a, i->guard),
+                             .scheme = arena_copy(a, i->scheme),
+                             .claims_json = arena_copy(a, i->claims_json),
+                             .read = i->read,
+                             .arena = a};
+    return own;
+}
+
 /* --- JSON on a line --- */
 
 struct line_reader {

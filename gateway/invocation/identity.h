@@ -33,6 +33,9 @@ static inline struct slice identity_subject(struct identity *i) {
 }
 /* The text of a claim, or absent. */
 struct slice identity_claim(struct identity *i, struct slice name);
+/* Without what only its own invocation needs, for somebody who outlives that: the parts that a guard made of the claims
+ * can be made again. NULL stays NULL. */
+struct identity *identity_keep(const struct identity *i, struct arena *a);
 /* The same valid JSON on one line of printable ASCII (RFC 9110 5.5): blanks between its parts go, everything else
  * becomes \u escapes. In the arena, or the text itself when nothing has to change. */
 struct slice identity_json_line(struct slice json, struct arena *a);

@@ -1,5 +1,6 @@
 #include "gateway/invocation/invocation.h"
 #include "gateway/blueprint/model.h"
+#include "gateway/invocation/identity.h"
 #include "gateway/invocation/pipeline.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -14,8 +15,10 @@ static const char *const state_names[INVOCATION_STATES] = {
 };
 
 static const char *const trigger_names[TRIGGER_KINDS] = {
-    [TRIGGER_HTTP] = "http",   [TRIGGER_AUTHORIZER] = "authorizer", [TRIGGER_INVOKE] = "invoke",
-    [TRIGGER_QUEUE] = "queue", [TRIGGER_SCHEDULE] = "schedule",     [TRIGGER_WEBSOCKET] = "websocket",
+    [TRIGGER_HTTP] = "http",           [TRIGGER_AUTHORIZER] = "authorizer",
+    [TRIGGER_INVOKE] = "invoke",       [TRIGGER_CREDENTIAL] = "credential",
+    [TRIGGER_QUEUE] = "queue",         [TRIGGER_SCHEDULE] = "schedule",
+    [TRIGGER_WEBSOCKET] = "websocket",
 };
 
 const char *trigger_kind_name(enum trigger_kind t) {
@@ -50,6 +53,9 @@ static void invocation_clear(struct invocation *inv) {
     inv->messages = NULL;
     inv->websocket = NULL;
     inv->upgrade = NULL;
+    inv->event_rules = NULL;
+    inv->answer_groups = SLICE_NONE;
+    inv->answers_events = false;
     inv->held_sends = NULL;
     inv->trace_id[0] = '\0';
     inv->trace_sampled = false;
@@ -57,6 +63,7 @@ static void invocation_clear(struct invocation *inv) {
     inv->body = NULL;
     inv->route = NULL;
     inv->identity = NULL;
+    inv->credential = SLICE_NONE;
     inv->guarding = NULL;
     inv->limiting = NULL;
     inv->recording = NULL;
@@ -182,6 +189,13 @@ void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(st
         deadline_arm(p->deadlines, &inv->deadline, clock_now_ms(p->clock) + after_ms);
     else
         deadline_disarm(p->deadlines, &inv->deadline);
+}
+
+struct slice invocation_client_key(struct invocation *inv) {
+    struct slice subject = inv->identity ? identity_subject(inv->identity) : SLICE_NONE;
+    struct arena *a = &inv->arena;
+    if (subject.n == 0) return arena_printf(a, "address " SLICE_FMT, SLICE_ARG(inv->request.client_address));
+    return arena_printf(a, SLICE_FMT " " SLICE_FMT, SLICE_ARG(inv->identity->guard), SLICE_ARG(subject));
 }
 
 uint64_t invocation_timeout_ms(const struct invocation *inv) {

@@ -41,6 +41,7 @@ enum invocation_state {
 enum trigger_kind {
     TRIGGER_HTTP,       /* a client's request */
     TRIGGER_AUTHORIZER, /* the gateway itself asks a handler whether another invocation may pass: no hook sees it */
+    TRIGGER_CREDENTIAL, /* a client proves later who it is, and only its route's guards look at that: `credential` */
     TRIGGER_INVOKE,     /* bytes for a handler by its name: POST /invoke */
     TRIGGER_QUEUE,      /* messages of a queue: POST /queue/NAME */
     TRIGGER_SCHEDULE,   /* an hour has come: POST /schedule/NAME */
@@ -51,6 +52,7 @@ const char *trigger_kind_name(enum trigger_kind t);
 
 enum cancel_reason { CANCEL_NONE, CANCEL_CLIENT_GONE, CANCEL_SHUTDOWN };
 
+struct event_rules;
 struct identity;
 struct schedule_event;
 struct queue_event;
@@ -134,7 +136,10 @@ struct invocation {
     struct slice client_context;             /* of an invoke event: a JSON object fit for a header field, or absent */
     const struct schedule_event *schedule;   /* of a schedule's event (event.h); in the arena */
     const struct websocket_event *websocket; /* of a websocket event (event.h) */
-    struct http_upgrade *upgrade;            /* of a 101: who takes the connection over (source/http_server.h) */
+    struct http_upgrade *upgrade;            /* who takes the connection over (source/http/http_server.h) */
+    const struct event_rules *event_rules;   /* for answers that are event streams; NULL = they are like others */
+    struct slice answer_groups;              /* what its answer's client is to join (event_groups.h); absent = none */
+    bool answers_events;                     /* its answer is text/event-stream */
     const struct queue_event *messages;      /* of a queue event (event.h) */
     struct held_sends *held_sends;           /* what its answer lets go (local-api/held_sends.h) */
     char trace_id[32];                       /* W3C trace context, hex */
@@ -148,6 +153,7 @@ struct invocation {
 
     struct identity *identity; /* who the client was found to be; NULL = nobody asked (identity.h). A source that
                                 * vouches for somebody sets it: no guard is asked then. */
+    struct slice credential;   /* of a CREDENTIAL: it stands in none of the request's places */
     void *guarding;            /* of plugins/auth, while it looks at this invocation */
     void *limiting;            /* of plugins/limits; NULL = nothing to count */
     void *recording;           /* of observe/recorder.h; NULL = it is not kept */
@@ -181,6 +187,13 @@ void invocation_request_post(struct invocation *inv, const char *path);
 void invocation_move(struct invocation *inv, enum invocation_state state, struct list *place);
 /* on_due is called once this state has lasted after_ms more (0 = disarm). */
 void invocation_arm(struct invocation *inv, uint64_t after_ms, void (*on_due)(struct deadline *d));
+/* Whom it counts for: the identity, for as many addresses as that has, or else the address, for all who are nobody. In
+ * its arena. */
+struct slice invocation_client_key(struct invocation *inv);
+/* Its answer is a stream of events that is looked after as one (event_rules.h). */
+static inline bool invocation_answers_events(const struct invocation *inv) {
+    return inv->answers_events && inv->event_rules;
+}
 /* How long it may wait, and run, on its route. */
 uint64_t invocation_timeout_ms(const struct invocation *inv);
 const char *invocation_state_name(enum invocation_state s);

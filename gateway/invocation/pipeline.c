@@ -65,6 +65,7 @@ static enum step_result step_route(struct invocation *inv) {
 
 static bool hook_sees(const struct hook *hook, const struct invocation *inv) {
     if (inv->trigger == TRIGGER_HTTP) return true;
+    if (inv->trigger == TRIGGER_CREDENTIAL) return hook->scope == HOOK_SEES_CREDENTIALS;
     return hook->scope == HOOK_SEES_ALL && inv->trigger != TRIGGER_AUTHORIZER;
 }
 

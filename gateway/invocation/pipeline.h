@@ -14,8 +14,9 @@
 
 enum step_result { STEP_NEXT, STEP_WAIT, STEP_REPLY };
 
-/* Which invocations a hook sees: those of clients' requests (what plugins are for), or all but the authorizer's. */
-enum hook_scope { HOOK_SEES_HTTP, HOOK_SEES_ALL };
+/* Which invocations a hook sees: those of clients' requests (what plugins are for); those and what clients prove later;
+ * or all but those that only find out who a client is. */
+enum hook_scope { HOOK_SEES_HTTP, HOOK_SEES_CREDENTIALS, HOOK_SEES_ALL };
 
 struct hook {
     const char *name;

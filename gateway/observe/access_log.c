@@ -1,6 +1,7 @@
 #include "gateway/observe/access_log.h"
 #include "gateway/base/memory.h"
 #include "gateway/blueprint/model.h"
+#include "gateway/invocation/event.h"
 #include <stdlib.h>
 
 #define ACCESS_LOG_PATH_MAX 200
@@ -28,12 +29,19 @@ static void line_add_route(struct line *l, const struct route *route) {
     line_add(l, LOG_SLICE("route", route->key));
 }
 
+/* What goes on within a connection would drown its opening and its end. */
+static enum log_level level_of_success(const struct invocation *inv) {
+    bool message = inv->websocket && inv->websocket->type == WEBSOCKET_MESSAGE;
+    return message && inv->outcome.status < 300 ? LOG_DEBUG : LOG_INFO;
+}
+
 /* A streamed answer has its line when the stream is over: how long it took, how much it was and how it ended are
  * known only then. The line's texts are copied, since the invocation is long gone. */
 struct late_line {
     struct log *log;
     struct clock *clock;
     uint64_t received_us;
+    enum log_level level; /* if it ends well */
     struct line line;
     char texts[];
 };
@@ -50,7 +58,10 @@ static struct late_line *late_line_new(struct log *log, const struct invocation 
     size_t size = 0;
     for (size_t i = 0; i < l->count; i++) size += l->fields[i].text.n;
     struct late_line *late = xmalloc(sizeof *late + size);
-    *late = (struct late_line){.log = log, .clock = inv->pipeline->clock, .received_us = inv->received_us};
+    *late = (struct late_line){.log = log,
+                               .clock = inv->pipeline->clock,
+                               .received_us = inv->received_us,
+                               .level = level_of_success(inv)};
     char *room = late->texts;
     for (size_t i = 0; i < l->count; i++) line_add(&late->line, copy_field(l->fields[i], &room));
     return late;
@@ -58,14 +69,15 @@ static struct late_line *late_line_new(struct log *log, const struct invocation 
 
 static void on_stream_over(void *context, const struct body *b) {
     struct late_line *late = context;
-    enum log_level level = LOG_INFO;
+    enum log_level level = late->level;
     line_add(&late->line, LOG_US("duration_ms", clock_now_us(late->clock) - late->received_us));
     line_add(&late->line, LOG_INT("bytes", body_taken(b)));
-    if (body_state_of(b) == BODY_FAILED) {
+    /* Its producer fails behind a client that leaves, too. */
+    if (body_was_cut(b)) {
+        line_add(&late->line, LOG_TEXT("cut", "the client left"));
+    } else if (body_state_of(b) == BODY_FAILED) {
         level = LOG_WARN;
         line_add(&late->line, LOG_TEXT("cut", body_failure(b)));
-    } else if (body_was_cut(b)) {
-        line_add(&late->line, LOG_TEXT("cut", "the client left"));
     }
     log_fields(late->log, level, "request", late->line.fields, late->line.count);
     free(late);
@@ -89,13 +101,14 @@ static void line_add_failure(struct line *l, const struct outcome *o) {
 static void access_log_post(void *self, struct invocation *inv) {
     struct log *log = self;
     const struct failure_row *row = failure_row(inv->outcome.failure);
-    enum log_level level = inv->outcome.failure == FAILURE_NONE ? LOG_INFO : row->level;
+    enum log_level level = inv->outcome.failure == FAILURE_NONE ? level_of_success(inv) : row->level;
     /* Nothing of it is sent to a HEAD (RFC 9110 9.3.2), and it may never come. */
     struct body *body = slice_equal(inv->request.method, SLICE("HEAD")) ? NULL : inv->outcome.body;
     struct line l = {.count = 0};
-    if (!log_wants(log, level)) return;
+    bool streams = body && body_state_of(body) == BODY_OPEN;
+    if (!log_wants(log, streams ? LOG_WARN : level)) return;
     line_add_head(&l, inv);
-    if (body && body_state_of(body) == BODY_OPEN) {
+    if (streams) {
         body_on_over(body, on_stream_over, late_line_new(log, inv, &l));
         return;
     }

@@ -99,6 +99,29 @@ static void write_cluster(struct json_write *w, const struct cluster *c) {
     json_close(w, '}');
 }
 
+static void write_websockets(struct json_write *w, struct websocket_source *s) {
+    const struct websockets_counters *c = websocket_source_counters(s);
+    const struct websocket_acknowledgements *a = websocket_source_acknowledgements(s);
+    const struct {
+        struct slice name;
+        uint64_t value;
+    } rows[] = {{SLICE("open"), websocket_source_open(s)},
+                {SLICE("opened"), c->opened},
+                {SLICE("received"), c->received},
+                {SLICE("sent"), c->sent},
+                {SLICE("slow"), c->slow},
+                {SLICE("silent"), c->silent},
+                {SLICE("acknowledged"), a->acknowledged},
+                {SLICE("duplicates"), a->duplicates},
+                {SLICE("unacknowledged"), a->unacknowledged},
+                {SLICE("resent"), a->resent},
+                {SLICE("lost"), a->lost}};
+    json_name(w, SLICE("websockets"));
+    json_open(w, '{');
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) json_count(w, rows[i].name, rows[i].value);
+    json_close(w, '}');
+}
+
 void admin_answer_status(struct admin_request *r) {
     const struct admin_host *host = &r->admin->host;
     const struct pipeline *pipeline = host->calls.pipeline(host->calls.context);
@@ -119,9 +142,9 @@ void admin_answer_status(struct admin_request *r) {
     json_open(&w, '[');
     for (size_t i = 0; host->schedule(host->calls.context, i, &schedule); i++) write_schedule(&w, &schedule);
     json_close(&w, ']');
-    const struct websocket_source *sockets = host->calls.websockets;
-    const struct cluster *cluster = sockets ? websocket_source_cluster(sockets) : NULL;
-    if (cluster) write_cluster(&w, cluster);
+    struct websocket_source *sockets = host->calls.websockets;
+    if (sockets) write_websockets(&w, sockets);
+    if (sockets && websocket_source_cluster(sockets)) write_cluster(&w, websocket_source_cluster(sockets));
     json_close(&w, '}');
     admin_reply_json(r, 200, NULL, &text);
 }

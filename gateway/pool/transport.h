@@ -107,8 +107,11 @@ void worker_init_error(struct worker *w, struct slice type, struct slice message
  * After a failure the transport only returns: the pool ends the invocation (503) and the worker. */
 int worker_launch(struct worker *w, struct launch *launch, struct error *e) MUST_CHECK;
 void worker_finished(struct worker *w); /* after `exited` returned false; close follows at the end of the turn */
-/* Call before invocation_complete with a body that is still arriving; inv gives the deadline. */
+/* Call before invocation_complete with a body that is still arriving; inv gives the deadline. A stream of events has
+ * none. */
 void worker_stream_begin(struct worker *w, struct answer_stream *s, const struct invocation *inv);
+/* Its client has left. A process that goes on all the same has the handler's timeout to come to an end. */
+void worker_stream_unwanted(struct answer_stream *s);
 void worker_stream_end(struct worker *w, struct answer_stream *s); /* idempotent */
 /* The process broke the protocol or cannot go on: what it holds dies, it is stopped, and a failure is counted. `why` is
  * shown to clients. */

@@ -298,10 +298,17 @@ void worker_stream_begin(struct worker *w, struct answer_stream *s, const struct
     struct deadlines *deadlines = w->pool->host.deadlines;
     uint64_t at_ms = deadline_armed(&inv->deadline) ? inv->deadline.at_ms
                                                     : pool_now_ms(w->pool) + w->handler->timeout_ms;
+    bool is_bounded = !invocation_answers_events(inv);
     *s = (struct answer_stream){.worker = w, .deadline.on_due = on_stream_due};
     memcpy(s->id, inv->id, sizeof s->id);
     list_push(&w->streams, &s->node);
-    deadline_arm(deadlines, &s->deadline, at_ms);
+    if (is_bounded) deadline_arm(deadlines, &s->deadline, at_ms);
+}
+
+void worker_stream_unwanted(struct answer_stream *s) {
+    struct pool *p = s->worker->pool;
+    if (!s->node.list || deadline_armed(&s->deadline)) return;
+    deadline_arm(p->host.deadlines, &s->deadline, pool_now_ms(p) + s->worker->handler->timeout_ms);
 }
 
 void worker_stream_end(struct worker *w, struct answer_stream *s) {

@@ -1,5 +1,6 @@
 #include "gateway/base/memory.h"
 #include "gateway/websocket/websocket_private.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -61,7 +62,7 @@ static void timer_follow(struct websocket *ws) {
 
 static void ping(struct websocket *ws, uint64_t now_ms) {
     ws->pinged_ms = now_ms;
-    outbound_add(ws, frame_make(FRAME_PING, 0, SLICE("")));
+    outqueue_add(&ws->out, frame_make(FRAME_PING, 0, SLICE("")));
     websocket_wake(ws);
 }
 
@@ -101,19 +102,18 @@ void websocket_part(struct websocket *ws, int code, struct slice reason) {
     struct websockets *all = ws->all;
     void *owner = ws->owner;
     if (ws->state != WEBSOCKET_OPEN) return;
-    map_remove(all->ids, websocket_id(ws));
-    websocket_leave_all(ws);
     websocket_move(ws, WEBSOCKET_CLOSING);
     buf_free(&ws->unread);
     ws->owner = NULL;
     ws->paused = false;
     ws->held_ms = 0;
     all->ops.on_closed(owner, code, reason);
+    members_part(&ws->member); /* after the owner has seen which groups it was in */
 }
 
 void websocket_close(struct websocket *ws, int code, struct slice reason) {
     if (ws->state != WEBSOCKET_OPEN) return;
-    outbound_add(ws, frame_make_close(code, reason));
+    outqueue_add(&ws->out, frame_make_close(code, reason));
     websocket_part(ws, code, reason);
     timer_follow(ws);
     websocket_wake(ws);
@@ -135,7 +135,7 @@ void websocket_drop(struct websocket *ws) {
 
 void websocket_free(struct websocket *ws) {
     list_remove(&ws->node);
-    outbound_free(ws);
+    outqueue_free(&ws->out);
     deflater_free(ws->deflater);
     reader_free(&ws->reader);
     buf_free(&ws->unread);
@@ -151,22 +151,22 @@ static void linger(struct websocket *ws) {
 
 /* RFC 6455 5.5.1: the answer says the same. */
 static void take_close(struct websocket *ws, const struct reader_item *item) {
-    outbound_add(ws, frame_make_close(item->code, SLICE("")));
+    outqueue_add(&ws->out, frame_make_close(item->code, SLICE("")));
     websocket_part(ws, item->code, item->bytes);
     linger(ws);
 }
 
 /* RFC 6455 7.1.7. */
 static void take_failure(struct websocket *ws, const struct reader_item *item) {
-    outbound_add(ws, frame_make_close(item->code, item->bytes));
+    outqueue_add(&ws->out, frame_make_close(item->code, item->bytes));
     websocket_part(ws, item->code, item->bytes);
     linger(ws);
 }
 
 static void take_ping(struct websocket *ws, struct slice payload) {
     /* Pongs that nobody fetches do not pile up (RFC 6455 5.5.3: the last ping is enough). */
-    if (ws->outbound > ws->rules.max_outbound) return;
-    outbound_add(ws, frame_make(FRAME_PONG, 0, payload));
+    if (ws->out.bytes > ws->rules.max_outbound) return;
+    outqueue_add(&ws->out, frame_make(FRAME_PONG, 0, payload));
 }
 
 /* The generic cell rate algorithm: a message may come `burst` messages before its time. */
@@ -276,7 +276,7 @@ static void websocket_read(struct websocket *ws) {
 /* --- events --- */
 
 static unsigned wanted(const struct websocket *ws) {
-    unsigned events = ws->first ? WATCH_WRITE : 0;
+    unsigned events = ws->out.first ? WATCH_WRITE : 0;
     if (ws->state == WEBSOCKET_OPEN && !may_read(ws)) return ws->left ? events : events | WATCH_GONE;
     return events | WATCH_READ;
 }
@@ -289,7 +289,7 @@ void websocket_settle(struct websocket *ws) {
 }
 
 static void finish_writing(struct websocket *ws) {
-    if (ws->state != WEBSOCKET_LINGERING || ws->first || ws->shut) return;
+    if (ws->state != WEBSOCKET_LINGERING || ws->out.first || ws->shut) return;
     ws->shut = true;
     shutdown(ws->fd, SHUT_WR);
 }
@@ -298,7 +298,7 @@ static void run(struct turn_task *task) {
     struct websocket *ws = container_of(task, struct websocket, task);
     websocket_read(ws);
     if (ws->state == WEBSOCKET_GONE) return;
-    if (!outbound_flush(ws)) {
+    if (!outqueue_flush(&ws->out, ws->fd)) {
         websocket_drop(ws);
         return;
     }
@@ -327,23 +327,31 @@ struct websocket *websocket_open(struct websockets *all, const struct websocket_
         free(ws);
         return NULL;
     }
-    memcpy(ws->id, start->id, WEBSOCKET_ID_SIZE);
+    ws->member.ops = &websocket_member_ops;
+    ws->member.max_groups = start->rules->max_groups;
+    memcpy(ws->member.id, start->id, WEBSOCKET_ID_SIZE);
     ws->owner = start->owner;
     ws->rules = *start->rules;
     ws->task = (struct turn_task){.phase = TURN_PUBLIC, .run = run};
     ws->timer.on_due = on_due;
     ws->heard_ms = ws->active_ms = now_ms;
-    list_init(&ws->memberships);
     reader_init(&ws->reader, &start->rules->limits, start->terms);
     buf_append_slice(&ws->unread, start->early);
     ws->stopped = ws->readable = true;
     websocket_move(ws, WEBSOCKET_OPEN);
-    map_put(all->ids, websocket_id(ws), ws);
+    list_init(&ws->member.memberships);
+    if (start->presence == WEBSOCKET_KNOWN) members_enter(all->members, &ws->member);
     all->counters.opened++;
     /* Its handshake was answered before the drain. */
     if (all->draining) deadline_arm(loop_deadlines(all->loop), &all->drain, now_ms);
     websocket_wake(ws);
     return ws;
+}
+
+void websocket_reveal(struct websocket *ws, const struct reader_limits *limits) {
+    assert(ws->state == WEBSOCKET_OPEN && !ws->member.all);
+    ws->reader.limits = *limits;
+    members_enter(ws->all->members, &ws->member);
 }
 
 void websocket_pause(struct websocket *ws) {
@@ -354,4 +362,8 @@ void websocket_resume(struct websocket *ws) {
     if (!ws->paused || ws->state != WEBSOCKET_OPEN) return;
     ws->paused = false;
     websocket_wake(ws);
+}
+
+bool websocket_is_paused(const struct websocket *ws) {
+    return ws->paused;
 }

@@ -3,13 +3,11 @@
  * websockets.c        the table: ids, life, draining
  * websocket.c         one connection: reading, states, time
  * websocket_send.c    what goes to clients
- * websocket_groups.c  rooms
  */
 #pragma once
-#include "gateway/base/map.h"
+#include "gateway/websocket/outqueue.h"
 #include "gateway/websocket/websockets.h"
 
-#define WEBSOCKET_TAG_MAX 8
 #define READ_SIZE (64 * 1024)
 #define CLOSE_WAIT_MS 5000
 #define LINGER_WAIT_MS 2000
@@ -20,7 +18,7 @@ struct websocket {
     struct list_node node; /* of its state */
     struct websockets *all;
     enum websocket_state state;
-    char id[WEBSOCKET_ID_SIZE];
+    struct member member;
     int fd;
     struct watch *watch;
     unsigned interest;
@@ -30,11 +28,8 @@ struct websocket {
     struct websocket_rules rules;
     struct reader reader;
     struct deflater *deflater;
-    struct buf unread;          /* what came while it was paused */
-    struct chunk *first, *last; /* what waits for the client */
-    uint64_t outbound;          /* bytes of it */
-    bool begun;                 /* some of the first are sent */
-    struct list memberships;
+    struct buf unread; /* what came while it was paused */
+    struct outqueue out;
     uint64_t heard_ms, active_ms;
     uint64_t since_ms;  /* of a state that ends by itself */
     uint64_t pinged_ms; /* 0 = no ping is out */
@@ -49,12 +44,7 @@ struct websockets {
     struct loop *loop;
     struct websocket_ops ops;
     struct list states[WEBSOCKET_STATES];
-    struct map *ids;                                                              /* of open ones */
-    struct map *groups;                                                           /* name -> struct group */
-    void (*on_group)(void *context, struct slice name, enum group_change change); /* NULL = nobody watches */
-    void *group_context;
-    char tag[WEBSOCKET_TAG_MAX];
-    size_t tag_size;
+    struct members *members;
     struct turn_task bury;
     struct deadline drain;
     bool draining;
@@ -78,12 +68,4 @@ void websocket_settle(struct websocket *ws);
 void websocket_free(struct websocket *ws);
 
 /* websocket_send.c */
-/* Sends what waits; false when the socket is broken. */
-bool outbound_flush(struct websocket *ws);
-void outbound_add(struct websocket *ws, struct chunk *take_frame);
-/* All but what has been begun. */
-void outbound_forget(struct websocket *ws);
-void outbound_free(struct websocket *ws);
-
-/* websocket_groups.c */
-void websocket_leave_all(struct websocket *ws);
+extern const struct member_ops websocket_member_ops;

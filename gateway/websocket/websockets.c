@@ -36,13 +36,12 @@ static void on_drain(struct deadline *d) {
     websockets_drain(container_of(d, struct websockets, drain));
 }
 
-struct websockets *websockets_new(struct loop *l, const struct websocket_ops *ops) {
+struct websockets *websockets_new(struct loop *l, struct members *members, const struct websocket_ops *ops) {
     struct websockets *all = xcalloc(1, sizeof *all);
     all->loop = l;
     all->ops = *ops;
     for (int i = 0; i < WEBSOCKET_STATES; i++) list_init(&all->states[i]);
-    all->ids = map_new();
-    all->groups = map_new();
+    all->members = members;
     all->bury = (struct turn_task){.phase = TURN_LAST, .run = bury};
     all->drain.on_due = on_drain;
     all->room = xmalloc(READ_SIZE);
@@ -55,8 +54,6 @@ void websockets_free(struct websockets *all) {
     deadline_disarm(loop_deadlines(all->loop), &all->drain);
     turn_remove(&all->bury);
     bury(&all->bury);
-    map_free(all->ids);
-    map_free(all->groups);
     free(all->room);
     free(all);
 }
@@ -66,7 +63,9 @@ size_t websockets_open(const struct websockets *all) {
 }
 
 size_t websockets_count(const struct websockets *all) {
-    return websockets_open(all) + all->states[WEBSOCKET_CLOSING].length + all->states[WEBSOCKET_LINGERING].length;
+    size_t count = 0;
+    for (int state = 0; state < WEBSOCKET_GONE; state++) count += all->states[state].length;
+    return count;
 }
 
 void websockets_abort(struct websockets *all) {
@@ -79,29 +78,12 @@ const struct websockets_counters *websockets_counters(const struct websockets *a
     return &all->counters;
 }
 
-void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]) {
-    clock_random_hex(loop_clock(all->loop), id, WEBSOCKET_ID_SIZE / 2);
-    memcpy(id, all->tag, all->tag_size);
+struct member *websocket_member(struct websocket *ws) {
+    return &ws->member;
 }
 
-void websockets_tag(struct websockets *all, struct slice tag) {
-    assert(tag.n <= sizeof all->tag);
-    memcpy(all->tag, tag.p, tag.n);
-    all->tag_size = tag.n;
-}
-
-struct websocket *websockets_find(const struct websockets *all, struct slice id) {
-    return id.n == WEBSOCKET_ID_SIZE ? map_get(all->ids, id) : NULL;
-}
-
-struct websocket *websockets_next(const struct websockets *all, const struct websocket *after) {
-    const struct list *open = &all->states[WEBSOCKET_OPEN];
-    struct list_node *node = after ? list_next(open, &after->node) : list_first(open);
-    return node ? list_entry(node, struct websocket, node) : NULL;
-}
-
-struct slice websocket_id(const struct websocket *ws) {
-    return slice_make(ws->id, WEBSOCKET_ID_SIZE);
+struct websocket *websocket_of_member(struct member *m) {
+    return m->ops == &websocket_member_ops ? container_of(m, struct websocket, member) : NULL;
 }
 
 void *websocket_owner(const struct websocket *ws) {
@@ -110,12 +92,4 @@ void *websocket_owner(const struct websocket *ws) {
 
 uint64_t websocket_heard_ms(const struct websocket *ws) {
     return ws->heard_ms;
-}
-
-uint64_t websocket_active_ms(const struct websocket *ws) {
-    return ws->active_ms;
-}
-
-uint64_t websocket_outbound(const struct websocket *ws) {
-    return ws->outbound;
 }

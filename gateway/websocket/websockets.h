@@ -10,10 +10,9 @@
  *
  * The owner's on_closed is called when it leaves OPEN, once; from then on nobody finds the connection by its id.
  *
- * Ids are 128 random bits, or 96 behind the tag of a node (cluster.h). Groups are rooms: they exist while somebody is
- * in them. What is sent to many is made once and held by all (struct parcel). A connection that does not take what it
- * is sent is closed with 1013 once it holds up `max_outbound` bytes; nobody else waits for it. An idle connection has
- * no buffers: one for reading serves all.
+ * Ids are 128 random bits, or 96 behind a node's tag. Groups are rooms: they exist while somebody is in them. What is sent to many is made once
+ * and held by all (struct parcel). A connection that does not take what it is sent is closed with 1013 once it holds up
+ * `max_outbound` bytes; nobody else waits for it. An idle connection has no buffers: one for reading serves all.
  *
  * Pings find out whether a silent client is still there. A client that sends faster than `rate` is read later, not
  * refused. While its owner says so (websocket_pause), nothing is read from it.
@@ -21,10 +20,8 @@
 #pragma once
 #include "gateway/loop/loop.h"
 #include "gateway/websocket/close_code.h"
+#include "gateway/websocket/members.h"
 #include "gateway/websocket/reader.h"
-
-#define WEBSOCKET_ID_SIZE 32
-#define WEBSOCKET_GROUP_MAX 128 /* bytes of a group's name */
 
 struct websockets;
 struct websocket;
@@ -45,9 +42,12 @@ struct websocket_ops {
     void (*on_message)(void *owner, enum websocket_kind kind, struct chunk *take_message);
     /* The owner is not called again. The reason lives as long as the call. */
     void (*on_closed)(void *owner, int code, struct slice reason);
+    /* What the owner knows of it; the rest is filled in. */
+    struct member_facts (*facts)(void *owner);
 };
 
-struct websockets *websockets_new(struct loop *l, const struct websocket_ops *ops);
+/* `members`: where open ones are entered, perhaps beside other kinds; lent. */
+struct websockets *websockets_new(struct loop *l, struct members *members, const struct websocket_ops *ops);
 void websockets_free(struct websockets *all);          /* none may be left; NULL is fine */
 size_t websockets_count(const struct websockets *all); /* those that still have a socket */
 size_t websockets_open(const struct websockets *all);
@@ -62,34 +62,32 @@ struct websockets_counters {
 };
 const struct websockets_counters *websockets_counters(const struct websockets *all);
 
+/* HIDDEN: it is no member, so its id finds nothing, until websocket_reveal. */
+enum websocket_presence { WEBSOCKET_KNOWN, WEBSOCKET_HIDDEN };
 struct websocket_start {
     int take_fd;
     struct slice early; /* bytes that came right behind the handshake */
-    const char *id;     /* WEBSOCKET_ID_SIZE, from websockets_make_id */
+    const char *id;     /* WEBSOCKET_ID_SIZE, from members_make_id */
     const struct websocket_rules *rules;
     const struct deflate_terms *terms;
+    enum websocket_presence presence;
     void *owner;
 };
 /* NULL when the descriptor cannot be polled (it is closed then). Nothing is read before the next turn. */
 struct websocket *websocket_open(struct websockets *all, const struct websocket_start *start);
-void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]);
-/* What ids begin with from now on, instead of that many random digits: at most 8, or nothing. */
-void websockets_tag(struct websockets *all, struct slice tag);
-/* An open one, or NULL. */
-struct websocket *websockets_find(const struct websockets *all, struct slice id);
-/* Open ones, in the order in which they came; `after` NULL = the first. NULL at the end. */
-struct websocket *websockets_next(const struct websockets *all, const struct websocket *after);
-struct slice websocket_id(const struct websocket *ws);
+/* From now on it is known, and its messages have these bounds. */
+void websocket_reveal(struct websocket *ws, const struct reader_limits *limits);
+struct member *websocket_member(struct websocket *ws);
+struct websocket *websocket_of_member(struct member *m); /* NULL: of another kind */
 void *websocket_owner(const struct websocket *ws);
-uint64_t websocket_heard_ms(const struct websocket *ws);  /* monotonic: when its client last sent anything */
-uint64_t websocket_active_ms(const struct websocket *ws); /* ... when a message last went either way */
-uint64_t websocket_outbound(const struct websocket *ws);  /* bytes that wait for its client */
+uint64_t websocket_heard_ms(const struct websocket *ws); /* monotonic: when its client last sent anything */
 
 /* Bytes that are to go to one connection or many. */
 struct parcel {
     enum websocket_kind kind;
-    struct slice payload; /* lent until parcel_free */
-    struct chunk *plain, *packed;
+    struct slice payload;                      /* lent until parcel_free */
+    struct slice event, event_id;              /* for event streams: a line each; absent = none */
+    struct chunk *plain, *packed, *event_text; /* made when the first needs them */
 };
 struct parcel parcel_make(enum websocket_kind kind, struct slice payload);
 void parcel_free(struct parcel *p);
@@ -99,20 +97,4 @@ bool websocket_send(struct websocket *ws, struct parcel *p);
 void websocket_close(struct websocket *ws, int code, struct slice reason);
 void websocket_pause(struct websocket *ws);
 void websocket_resume(struct websocket *ws);
-
-/* --- groups --- */
-enum group_result { GROUP_OK, GROUP_ALREADY, GROUP_BAD_NAME, GROUP_TOO_MANY };
-/* Called when the first has come into a group and when the last has left it. One such watcher. */
-enum group_change { GROUP_BEGINS, GROUP_ENDS };
-void websockets_watch_groups(struct websockets *all,
-                             void (*on_change)(void *context, struct slice name, enum group_change change),
-                             void *context);
-enum group_result websocket_join(struct websocket *ws, struct slice group);
-bool websocket_leave(struct websocket *ws, struct slice group); /* false when it was not in it */
-size_t websockets_group_size(const struct websockets *all, struct slice group);
-/* To everybody in it but `except` (NULL = nobody). How many took it. */
-size_t websockets_broadcast(struct websockets *all, struct slice group, struct parcel *p,
-                            const struct websocket *except);
-/* Calls with each group that the connection is in. */
-void websocket_each_group(const struct websocket *ws, void (*on_group)(void *context, struct slice name),
-                          void *context);
+bool websocket_is_paused(const struct websocket *ws);

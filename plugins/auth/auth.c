@@ -178,10 +178,15 @@ static enum step_result auth_believe(struct auth_visit *a) {
     return auth_admit(a);
 }
 
+/* A handshake whose client proves who it is with its first message. */
+static bool is_for_later(const struct invocation *inv) {
+    return inv->route->trigger->guarded_later && inv->trigger != TRIGGER_CREDENTIAL;
+}
+
 static enum step_result auth_pre_handle(void *state, struct invocation *inv) {
     const struct auth *auth = state;
     const struct route_policy *route = policy_of(auth, inv->route);
-    if (!route) return STEP_NEXT;
+    if (!route || is_for_later(inv)) return STEP_NEXT;
     struct auth_visit *a = visit_new(auth, route, inv);
     return inv->identity ? auth_believe(a) : auth_go(a);
 }
@@ -266,6 +271,7 @@ static int auth_open(const struct plugin_host *host, const void *settings, void 
 const struct plugin auth_plugin = {
     .name = "auth",
     .section = &auth_section,
+    .sees = HOOK_SEES_CREDENTIALS,
     .open = auth_open,
     .pre_handle = auth_pre_handle,
     .body_handle = auth_body_handle,

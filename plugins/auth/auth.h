@@ -8,6 +8,9 @@
  *   403                        a good one does not suffice (RFC 9110 15.5.4)
  *   503                        nobody can tell now
  *
+ * The handshake of a WebSocket path with `auth: message` is let through: its client's first message becomes a
+ * TRIGGER_CREDENTIAL invocation of the same route, whose credential the guards find wherever they look for theirs.
+ *
  * Who passed is in inv->identity: that of the first guard in the list that knows somebody who
  * meets `require`. Credentials that are of no
  * use to a handler, API keys and passwords, are taken out of the request before that.

@@ -169,6 +169,29 @@ static struct route_policy check_trigger(struct auth_checking *c, const struct a
     return r;
 }
 
+/* A signature is one of a body, and a message that proves who its sender is has nothing else to sign. */
+static bool guard_signs_body(const struct guard_policy *guards, size_t number) {
+    const struct guard_policy *p = &guards[number];
+    if (p->type != GUARD_ANY) return p->type == GUARD_HMAC;
+    for (size_t i = 0; i < p->any.count; i++)
+        if (guard_signs_body(guards, p->any.guards[i])) return true;
+    return false;
+}
+
+static void check_later(struct auth_checking *c, const struct websocket_config *w, const struct guard_policy *guards,
+                        const struct route_policy *routes) {
+    if (!w->auth_by_message || !w->door.http_triggers) return;
+    const struct route_policy *r = &routes[w->door.http_triggers->number];
+    const struct position at = {w->line, w->column};
+    if (r->guard_count == 0)
+        problems_add(c->problems, at, "auth: message needs a guard that looks at the message; give %s a `guard`",
+                     w->path);
+    for (size_t i = 0; i < r->guard_count; i++)
+        if (guard_signs_body(guards, r->guards[i]))
+            problems_add(c->problems, at,
+                         "auth: message cannot be used with an hmac guard, which looks at signatures of bodies");
+}
+
 static void auth_check(const struct blueprint *b, const struct section_values *v, struct problems *p, struct arena *a,
                        void **settings) {
     const struct auth_document *d = v->application;
@@ -180,6 +203,7 @@ static void auth_check(const struct blueprint *b, const struct section_values *v
     for (size_t i = 0; i < d->guards.count; i++) check_guard(&c, i, &guards[i]);
     for (size_t i = 0; i < v->trigger_count; i++)
         if (v->triggers[i]) routes[i] = check_trigger(&c, v->triggers[i]);
+    for (size_t i = 0; i < b->websocket_count; i++) check_later(&c, &b->websockets[i], guards, routes);
     *s = (struct auth_settings){slice_of(b->name), guards, d->guards.count, routes, v->trigger_count};
     *settings = s;
 }

@@ -103,6 +103,10 @@ static struct search search_place(const struct credential_place *p, struct invoc
 
 enum credential_found credential_find(const struct credential_places *places, struct invocation *inv,
                                       struct slice scheme, struct slice *value) {
+    if (!slice_is_none(inv->credential)) {
+        *value = inv->credential;
+        return CREDENTIAL_FOUND;
+    }
     for (size_t i = 0; i < places->count; i++) {
         const struct credential_place *p = &places->items[i];
         struct search s = search_place(p, inv);

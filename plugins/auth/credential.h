@@ -25,7 +25,7 @@ const char *credential_kind_name(enum credential_kind k);
 enum credential_found { CREDENTIAL_ABSENT, CREDENTIAL_FOUND, CREDENTIAL_REPEATED };
 /* The value at the first place that has one. Of the Authorization field it is what follows `scheme` and a blank
  * (compared without case, RFC 9110 11.1); a field of another scheme is no credential. An absent scheme: the whole
- * field.
+ * field. The credential of a TRIGGER_CREDENTIAL invocation is found whatever the places are.
  */
 enum credential_found credential_find(const struct credential_places *places, struct invocation *inv,
                                       struct slice scheme, struct slice *value);

@@ -127,7 +127,7 @@ static void compress_post_handle(void *state, struct invocation *inv) {
     if (!p) return;
     if (inv->outcome.status == 304)
         confirm_weakly(p, inv);
-    else if (is_encodable(p, &inv->outcome))
+    else if (!inv->answers_events && is_encodable(p, &inv->outcome))
         answer_encode(c, p, inv);
 }
 

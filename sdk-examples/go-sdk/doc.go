@@ -22,6 +22,8 @@
 // Messages of queues come several to an event: [EachMessage], [Request.Messages]. [Send] and [SendWithAnswer] put
 // messages into queues.
 //
+// [Connection] and [Group] send to WebSocket clients, from any handler.
+//
 // [Handle], [ServeHTTP] and [Serve] return nil once the gateway wants no more of this process, or SIGTERM came, and
 // everything that was held is answered.
 //

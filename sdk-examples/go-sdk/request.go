@@ -19,6 +19,7 @@ const (
 	TriggerInvoke     = "invoke"     // called by name: the body is the caller's bytes, and the answer's is the result
 	TriggerQueue      = "queue"
 	TriggerSchedule   = "schedule"
+	TriggerWebSocket  = "websocket" // what happens on a connection: [Request.Connection], [Request.Groups]
 )
 
 // Field is one line of a head.

@@ -115,14 +115,29 @@ func outgoing(messages []Message) []listed {
 	return list
 }
 
-// post uses a connection of its own, which ends with the context.
-func (a address) post(ctx context.Context, queue, invocation string, body []byte) (r reply, err error) {
+func (a address) post(ctx context.Context, queue, invocation string, body []byte) (reply, error) {
+	head := fmt.Sprintf("POST /v1/queues/%s/messages HTTP/1.1\r\nHost: execgate\r\nContent-Type: application/vnd.execgate.messages+json\r\n", url.PathEscape(queue))
+	if invocation != "" {
+		head += "Execgate-Invocation-Id: " + invocation + "\r\n"
+	}
+	r, sent, err := a.call(ctx, head, body)
+	if err != nil && sent {
+		err = fmt.Errorf("execgate: it is not known whether the queue %s has the messages: %w", queue, err)
+	} else if err != nil {
+		err = fmt.Errorf("execgate: the queue %s cannot be reached: %w", queue, err)
+	}
+	return r, err
+}
+
+// call uses a connection of its own, which ends with the context; sent says whether there was one. The head lacks the
+// length of the body, and its end.
+func (a address) call(ctx context.Context, head string, body []byte) (r reply, sent bool, err error) {
 	w, err := a.openWithin(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err() // a dialer calls it a timeout of its own
 	}
 	if err != nil {
-		return r, fmt.Errorf("execgate: the queue %s cannot be reached: %w", queue, err)
+		return r, false, err
 	}
 	done := make(chan struct{})
 	defer close(done)
@@ -134,36 +149,33 @@ func (a address) post(ctx context.Context, queue, invocation string, body []byte
 		case <-done:
 		}
 	}()
-	head := fmt.Sprintf("POST /v1/queues/%s/messages HTTP/1.1\r\nHost: execgate\r\nContent-Type: application/vnd.execgate.messages+json\r\n", url.PathEscape(queue))
-	if invocation != "" {
-		head += "Execgate-Invocation-Id: " + invocation + "\r\n"
-	}
-	head += fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))
-	parts := net.Buffers{[]byte(head), body}
+	parts := net.Buffers{[]byte(head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body))), body}
 	if _, err = parts.WriteTo(w.conn); err == nil {
 		r, err = w.readReply()
 	}
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	if err != nil {
-		err = fmt.Errorf("execgate: it is not known whether the queue %s has the messages: %w", queue, err)
-	}
-	return r, err
+	return r, true, err
 }
 
 func receipts(queue string, r reply) ([]Receipt, error) {
 	if r.status != http.StatusAccepted {
-		var problem struct{ Title, Detail string }
-		if json.Unmarshal(r.body, &problem) != nil {
-			problem.Detail = string(r.body)
-		}
-		if problem.Detail == "" {
-			problem.Detail = problem.Title
-		}
-		return nil, &SendError{queue, r.status, problem.Detail}
+		return nil, &SendError{queue, r.status, detailOf(r.body)}
 	}
 	var kept struct{ Messages []Receipt }
 	err := json.Unmarshal(r.body, &kept)
 	return kept.Messages, err
+}
+
+// detailOf is what a problem of the gateway's (RFC 9457) says.
+func detailOf(body []byte) string {
+	var problem struct{ Title, Detail string }
+	if json.Unmarshal(body, &problem) != nil {
+		return string(body)
+	}
+	if problem.Detail == "" {
+		return problem.Title
+	}
+	return problem.Detail
 }

@@ -81,9 +81,9 @@ class Pages:
 
 
 @contextlib.contextmanager
-def chromium(profile, url):
+def chromium(profile, url, *flags):
     with open(profile.parent / "chromium.log", "wb") as log:
-        process = subprocess.Popen([CHROMIUM, *FLAGS, f"--user-data-dir={profile}", url], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen([CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", url], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         yield process
     finally:

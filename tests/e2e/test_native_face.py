@@ -806,14 +806,17 @@ def test_a_client_that_leaves_a_stream_ends_it(tmp_path):
         api, other = Native(env), Native(env)
         with g.connect() as s:
             s.sendall(b"GET /p HTTP/1.1\r\nHost: a\r\n\r\n")
-            begin_stream(api, api.event().id)
+            id = api.event().id
+            begin_stream(api, id)
             api.socket.sendall(chunk(STREAM_HEAD + b"half"))
             assert s.recv(12) == b"HTTP/1.1 201"
         with pytest.raises(OSError):  # the connection that carries the stream is broken off, so that the process notices
             for _ in range(400):
                 api.socket.sendall(chunk(b"x" * 65536))
         r = Request(g)
-        other.answer(message(other.event().id, b"goes on"))
+        while not (reply := other.exchange(max=1)).events:
+            assert reply["Execgate-Cancelled"] == id
+        other.answer(message(reply.events[0].id, b"goes on"))
         assert r.answer().text == "goes on"
 
 

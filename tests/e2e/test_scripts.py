@@ -6,12 +6,13 @@ import shutil
 import signal
 
 import pytest
+from events import Stream
 from execgate import ROOT, Gateway, wait_for
 
 PATIENCE = 60
 FOLDER = ROOT / "sdk-examples"
 # handler: the program it takes, Debian's package of it
-TOOLS = {"names": ("python3", "python3"), "dissect": ("node", "nodejs"), "words": ("perl", "perl"), "primes": ("java", "default-jdk-headless"), "upper": ("sh", "dash")}
+TOOLS = {"names": ("python3", "python3"), "news": ("python3", "python3"), "dissect": ("node", "nodejs"), "words": ("perl", "perl"), "primes": ("java", "default-jdk-headless"), "upper": ("sh", "dash")}
 MISSING = {name for name, (tool, _) in TOOLS.items() if not shutil.which(tool)}
 
 
@@ -37,6 +38,20 @@ def test_names(served):
     a = served.get("/names/a%C3%A9%F0%9F%AB%96%01")
     assert a.status == 200 and a["Content-Type"] == "application/json" and a.json()["text"] == "aé\U0001fad6\x01"
     assert [c["name"] for c in a.json()["characters"]] == ["LATIN SMALL LETTER A", "LATIN SMALL LETTER E WITH ACUTE", "TEAPOT", "U+0001"]
+
+
+def test_news(served):
+    def told(text):
+        return served.request("POST", "/news", text).json()
+    assert told("the first")["readers"] == 0
+    with Stream(served, "/news") as here, Stream(served, "/news", {"Last-Event-ID": "0"}) as late:
+        here.open().expect("retry: 2000\n\n")
+        late.open().expect("retry: 2000\n\nid: 1\ndata: the first\n\n")
+        assert told("the second") == {"id": 2, "readers": 2}
+        for s in (here, late):
+            s.expect("id: 2\ndata: the second\n\n")
+    with Stream(served, "/news", {"Last-Event-ID": "1"}) as back:
+        back.open().expect("retry: 2000\n\nid: 2\ndata: the second\n\n")
 
 
 def test_dissect(served):
@@ -69,7 +84,7 @@ def test_upper(served):
 # handler: what its command line has, a request for it
 REQUESTS = {
     "names": ("names.py", ("GET", "/names/a", None)), "dissect": ("dissect.mjs", ("GET", "/dissect?url=http://a", None)),
-    "words": ("words.pl", ("POST", "/words", "a")), "primes": ("NextPrime.java", ("GET", "/next-prime/1", None)),
+    "news": ("news.py", ("POST", "/news", "x")), "words": ("words.pl", ("POST", "/words", "a")), "primes": ("NextPrime.java", ("GET", "/next-prime/1", None)),
 }
 
 

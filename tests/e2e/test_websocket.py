@@ -1,9 +1,12 @@
 """WebSocket paths as clients and handlers meet them (docs/websockets.md)."""
 import asyncio
 import contextlib
+import itertools
 import json
 import os
+import resource
 import signal
+import socket
 import ssl
 import textwrap
 import threading
@@ -12,7 +15,7 @@ import zlib
 
 import pytest
 import websockets
-from execgate import EXAMPLES, Gateway, run_cli, wait_for
+from execgate import EXAMPLES, SLOW, Gateway, read_answer, run_cli, wait_for
 from native import Native, message
 from puppet import SCRIPT, Api, environment
 from test_tls import certify
@@ -209,6 +212,10 @@ def test_events_of_the_lambda_face(tmp_path):
             assert e["body"] == "/wA=" and e["isBase64Encoded"] is True
             api.respond(id, {"statusCode": 200, "body": "/wA=", "isBase64Encoded": True})
             assert ws.recv() == (BINARY, b"\xff\0")
+            ws.send(BINARY, b"plain")
+            id, e = event()
+            assert e["body"] == "cGxhaW4=" and e["isBase64Encoded"] is True, "its kind must not be lost"
+            api.respond(id, {"statusCode": 200})
             ws.send(TEXT, "fail")
             id, e = event()
             api.error(id, {"errorMessage": "secret", "errorType": "Bad"})
@@ -235,6 +242,11 @@ def test_handshakes(gateway, headers, status):
         assert answer.status == status and answer["Content-Type"] == "application/problem+json"
         assert (answer["Sec-WebSocket-Version"] == "13") == (status == 426)
         assert g.get("/ws").status == 426
+        # RFC 9110 7.8: whoever sends Upgrade says so in Connection, also beside a close.
+        words = {word.strip().lower() for word in (answer["Connection"] or "").split(",")}
+        assert ("upgrade" in words) == (answer["Upgrade"] == "websocket") == (status == 426)
+        last = g.get("/ws", headers={"Connection": "close"})
+        assert {word.strip().lower() for word in last["Connection"].split(",")} == {"close", "upgrade"}
         assert g.request("POST", "/ws").status == 405
 
 
@@ -443,11 +455,69 @@ def test_groups(tmp_path):
         assert a.text() == b.text() == "hi"
         assert api.call("POST", f"/v1/groups/a%20room/messages?except={first}", "others").json() == {"sent": 1}
         assert b.text() == "others"
+        members = lambda words: [c["connectionId"] for c in api.call("GET", "/v1/connections?group=" + words).json()["connections"]]
+        assert members("a%20room") == [first, second] and members("two") == [first] and members("none") == []
+        assert members("a%20room&limit=1") == [first] and members(f"a%20room&after={first}") == [second] and members(f"a%20room&after={second}") == []
+        assert api.call("GET", f"/v1/connections?group=two&after={second}").status == 410
         assert api.call("DELETE", f"/v1/connections/{second}/groups/a%20room").status == 204
         a.send(CLOSE, close_payload(1000))
         a.closed()
         wait_for(lambda: api.call("GET", "/v1/groups/a%20room").json() == {"connections": 0})
         assert api.call("POST", "/v1/groups/nobody/messages", "x").json() == {"sent": 0}
+
+
+def test_events_name_the_groups(tmp_path):
+    with puppet(tmp_path, ["websocket: /ws, route: $connect", "websocket: /ws, route: $disconnect", "websocket: /ws"]) as (g, env):
+        api, calls = Native(env), Api(env)
+        dialled = connecting(g)
+        e = api.exchange().events[0]
+        assert e["Execgate-Groups"] is None
+        api.send_exchange(message(e.id))
+        with dialled() as ws:
+            ws.send(TEXT, "one")
+            e = api.read_exchange().events[0]
+            assert e["Execgate-Groups"] is None
+            for group in ("a%2Cb", "t%C3%AB%20a"):
+                assert calls.call("PUT", f"/v1/connections/{e['Execgate-Connection-Id']}/groups/{group}").status == 204
+            ws.send(TEXT, "two")
+            e = api.exchange(message(e.id)).events[0]
+            assert e["Execgate-Groups"] == "a%2Cb,t%C3%AB%20a"
+            ws.send(TEXT, "three")
+            wait_for(lambda: calls.call("GET", "/v1/connections").json()["connections"][0]["lastActiveAt"], 30)
+            ws.socket.shutdown(2)
+            g.wait_log("websocket closed")
+            assert calls.call("GET", "/v1/groups/a%2Cb").json() == {"connections": 0}, "it has left"
+            rest = [e]
+            while rest[-1]["Execgate-Websocket-Route"] != "$disconnect":
+                rest.append(api.exchange(message(rest[-1].id)).events[0])
+            assert [e["Execgate-Groups"] for e in rest] == ["a%2Cb,t%C3%AB%20a"] * len(rest)
+            api.send_exchange(message(rest[-1].id))
+
+
+def test_once_handlers_are_told_the_groups(tmp_path):
+    text = """
+    blueprint: 1
+    name: ws
+    handlers:
+      tell:
+        command: [sh, -c, 'echo "groups $EXECGATE_GROUPS" >&2; echo Content-Type: text/plain; echo; echo done']
+        mode: once
+        triggers:
+          - {websocket: /ws, route: $disconnect}
+          - {websocket: /ws, reply: true}
+      puppet:
+        command: ./puppet.sh
+        processes: {min: 1, max: 1, startTimeout: 1m, stopTimeout: 200ms}
+        triggers: [http: GET /puppet]
+    """
+    with Gateway(tmp_path, text, files={"puppet.sh": SCRIPT}) as g:
+        api = Api(environment(tmp_path))
+        with Socket(g) as ws:
+            id = api.call("GET", "/v1/connections").json()["connections"][0]["connectionId"]
+            assert api.call("PUT", f"/v1/connections/{id}/groups/a%20room").status == 204
+            ws.send(TEXT, "hello")
+            assert ws.text() == "done\n"
+        wait_for(lambda: len(g.logs("output", line="groups a%20room")) == 2, 30, "both events")
 
 
 # --- life ---
@@ -664,3 +734,46 @@ def test_a_handler_that_is_an_http_server(gateway):
         assert ws.recv() == (TEXT, b'/websocket/ws/hi hi {"action": "hi"}')
         ws.send(BINARY, b"\xff")
         assert ws.recv() == (BINARY, b"/websocket/ws/$default $default \xff")
+
+
+# --- the log ---
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_the_log_has_lines_of_opening_and_end_and_of_messages_only_at_debug(tmp_path, level):
+    with Gateway(tmp_path, echo(), args=["--log-level", level]) as g:
+        with Socket(g) as ws:
+            ws.send(TEXT, "1")
+            assert ws.text() == "1"
+        g.wait_log("websocket closed")
+        opened, messages = g.logs("request", status=101), g.logs("request", route="websocket /ws $default")
+        assert len(opened) == 1 and opened[0]["level"] == "info"
+        assert [line["level"] for line in messages] == (["debug"] if level == "debug" else [])
+
+
+def test_a_message_that_fails_has_its_line(tmp_path):
+    with puppet(tmp_path, ["websocket: /ws"]) as (g, env), Socket(g) as ws:
+        api = Native(env)
+        ws.send(TEXT, "1")
+        e = api.exchange().events[0]
+        api.send_exchange(message(e.id, b"", status=500))
+        assert json.loads(ws.text())["message"]
+        g.wait_log("request", path="/websocket/ws/$default")
+
+
+def test_without_a_descriptor_the_handshake_is_refused_and_not_broken_off(gateway):
+    with gateway(echo()) as g:
+        s = socket.create_connection(("127.0.0.1", g.port), 30 * SLOW)
+        s.sendall(b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_answer(s.makefile("rb")).status == 404
+        used = {int(fd) for fd in os.listdir(f"/proc/{g.pid}/fd")}
+        free = next(fd for fd in itertools.count() if fd not in used)
+        limits = resource.prlimit(g.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(g.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
+        with pytest.raises(Refused) as refused:
+            Socket(g, made=s)
+        resource.prlimit(g.pid, resource.RLIMIT_NOFILE, limits)
+        assert refused.value.answer.status == 503
+        assert json.loads(refused.value.answer.body)["detail"] == "no more connections can be kept at the moment"
+        assert g.wait_log("a connection cannot be kept; raise the limit of open files (ulimit -n)")
+        with Socket(g) as ws:
+            ws.send(TEXT, "there again")
+            assert ws.recv() == (TEXT, b"there again")

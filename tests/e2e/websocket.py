@@ -51,8 +51,8 @@ class Refused(Exception):
 class Socket:
     """A connection behind its handshake; raises Refused when that is answered with anything but 101."""
 
-    def __init__(self, gateway, path="/ws", headers=None, port=None, tls=None, early=b"", timeout=30):
-        s = dial(gateway, port, timeout * SLOW)
+    def __init__(self, gateway, path="/ws", headers=None, port=None, tls=None, early=b"", timeout=30, made=None):
+        s = made or dial(gateway, port, timeout * SLOW)
         self.socket = tls.wrap_socket(s, server_hostname="localhost") if tls else s
         self.key = base64.b64encode(os.urandom(16))
         fields = {"Host": "localhost", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",

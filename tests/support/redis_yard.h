@@ -6,7 +6,7 @@
  */
 #pragma once
 #include "gateway/queue/redis_store.h"
-#include "tests/support/queue_store_suite.h"
+#include "tests/support/queue_desk.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

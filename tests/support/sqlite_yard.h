@@ -1,7 +1,7 @@
 /* sqlite_yard.h - SQLite queue files for tests, in a temporary folder that goes away. */
 #pragma once
 #include "gateway/queue/sqlite_store.h"
-#include "tests/support/queue_store_suite.h"
+#include "tests/support/queue_desk.h"
 #include <unistd.h>
 
 struct sqlite_yard {

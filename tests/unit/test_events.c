@@ -127,10 +127,12 @@ static void a_disconnection_tells_why(void **state) {
     json_t *event = websocket(&(struct websocket_event){.type = WEBSOCKET_DISCONNECT,
                                                         .route_key = SLICE("$disconnect"),
                                                         .close_code = 1001,
+                                                        .groups = SLICE("a%2Cb,c%20d"),
                                                         .close_reason = SLICE("going away")});
     json_t *context = json_object_get(event, "requestContext");
     assert_int_equal(json_integer_value(json_object_get(context, "disconnectStatusCode")), 1001);
     assert_string_equal(text_at(context, "disconnectReason"), "going away");
+    assert_texts(json_object_get(context, "groups"), "a,b", "c d");
     assert_null(json_object_get(event, "headers"));
     assert_null(json_object_get(context, "messageId"));
     json_decref(event);

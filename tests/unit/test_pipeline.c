@@ -676,6 +676,10 @@ static void events_that_are_no_requests_pass_only_some_hooks(void **state) {
     run_event(&h, TRIGGER_QUEUE, "pre-b room submit completed post-b finish");
     run_event(&h, TRIGGER_SCHEDULE, "pre-b room submit completed post-b finish");
     run_event(&h, TRIGGER_AUTHORIZER, "room submit completed finish");
+    run_event(&h, TRIGGER_CREDENTIAL, "room submit completed finish");
+    h.hooks[1].scope = HOOK_SEES_CREDENTIALS;
+    run_event(&h, TRIGGER_CREDENTIAL, "pre-b room submit completed post-b finish");
+    run_event(&h, TRIGGER_INVOKE, "room submit completed finish");
     h.pipeline.draining = true;
     run_event(&h, TRIGGER_INVOKE, NULL);
     assert_int_equal(h.failure, FAILURE_SHUTTING_DOWN);

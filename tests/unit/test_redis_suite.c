@@ -1,4 +1,5 @@
 /* What every queue store must do, on Redis. */
+#include "tests/support/queue_store_suite.h"
 #include "tests/support/redis_yard.h"
 
 int main(void) {

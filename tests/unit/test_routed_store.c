@@ -1,5 +1,6 @@
 /* Several stores as one: all that one store must do, and what is each one's own. */
 #include "gateway/queue/routed_store.h"
+#include "tests/support/queue_store_suite.h"
 #include "tests/support/sqlite_yard.h"
 
 /* Two SQLite files: the queues `far` and `far-dead`, and all notes, are in the second. */

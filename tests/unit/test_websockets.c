@@ -18,6 +18,7 @@ struct owner {
 struct fixture {
     struct clock *clock;
     struct loop *loop;
+    struct members *members;
     struct websockets *all;
     struct owner owners[3];
     struct websocket *connections[3];
@@ -44,7 +45,7 @@ static void connect_one(struct fixture *f, size_t i) {
     int ends[2];
     char id[WEBSOCKET_ID_SIZE];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    websockets_make_id(f->all, id);
+    members_make_id(f->members, f->clock, id);
     const struct websocket_start start = {
         .take_fd = ends[0], .early = SLICE(""), .id = id, .rules = &f->rules, .terms = &none, .owner = &f->owners[i]};
     f->connections[i] = websocket_open(f->all, &start);
@@ -57,7 +58,8 @@ static int set_up(void **state) {
     struct error e;
     f->clock = clock_system_new();
     f->loop = loop_new(f->clock, &e);
-    f->all = websockets_new(f->loop, &ops);
+    f->members = members_new();
+    f->all = websockets_new(f->loop, f->members, &ops);
     f->rules = (struct websocket_rules){.limits = {1 << 20, 1 << 20}, .max_outbound = 100000, .max_groups = 2};
     for (size_t i = 0; i < ARRAY_LEN(f->clients); i++) f->clients[i] = -1;
     *state = f;
@@ -73,6 +75,7 @@ static int tear_down(void **state) {
     websockets_abort(f->all);
     loop_run_until(f->loop, none_left, f, SOON_MS);
     websockets_free(f->all);
+    members_free(f->members);
     for (size_t i = 0; i < ARRAY_LEN(f->clients); i++) {
         if (f->clients[i] >= 0) close(f->clients[i]);
         buf_free(&f->owners[i].heard);
@@ -153,14 +156,14 @@ static void a_close_is_answered_and_the_socket_shut(void **state) {
     struct fixture *f = *state;
     char id[WEBSOCKET_ID_SIZE];
     connect_one(f, 0);
-    memcpy(id, websocket_id(f->connections[0]).p, sizeof id);
-    assert_ptr_equal(websockets_find(f->all, slice_make(id, sizeof id)), f->connections[0]);
+    memcpy(id, member_id(websocket_member(f->connections[0])).p, sizeof id);
+    assert_ptr_equal(members_find(f->members, slice_make(id, sizeof id)), websocket_member(f->connections[0]));
     client_send(f, 0, FIN | FRAME_CLOSE,
                 SLICE("\x0f\xa1"
                       "bye"));
     expect_got(f, 0, SLICE("\x88\x02\x0f\xa1"));
     assert_int_equal(f->owners[0].closed, 4001);
-    assert_null(websockets_find(f->all, slice_make(id, sizeof id)));
+    assert_null(members_find(f->members, slice_make(id, sizeof id)));
     char byte;
     assert_int_equal(recv(f->clients[0], &byte, 1, 0), 0);
     close(f->clients[0]);
@@ -200,12 +203,12 @@ static void a_slow_one_does_not_hold_up_the_others(void **state) {
     struct parcel p = parcel_make(WEBSOCKET_BINARY, slice_make(block, sizeof block));
     for (size_t i = 0; i < 2; i++) {
         connect_one(f, i);
-        assert_int_equal(websocket_join(f->connections[i], SLICE("room")), GROUP_OK);
+        assert_int_equal(member_join(websocket_member(f->connections[i]), SLICE("room")), GROUP_OK);
     }
     size_t sent = 2;
     for (int round = 0; round < 100 && sent == 2; round++) {
         char room[60000];
-        sent = websockets_broadcast(f->all, SLICE("room"), &p, NULL);
+        sent = members_broadcast(f->members, SLICE("room"), &p, NULL);
         for (ssize_t n = 1; n > 0;) {
             turn(f);
             n = recv(f->clients[1], room, sizeof room, 0);
@@ -215,31 +218,31 @@ static void a_slow_one_does_not_hold_up_the_others(void **state) {
     assert_int_equal(sent, 1);
     assert_int_equal(f->owners[0].closed, CLOSE_TRY_LATER);
     assert_int_equal(f->owners[1].closed, 0);
-    assert_int_equal(websockets_group_size(f->all, SLICE("room")), 1);
+    assert_int_equal(members_group_size(f->members, SLICE("room")), 1);
     assert_int_equal(websockets_counters(f->all)->slow, 1);
 }
 
 static void groups(void **state) {
     struct fixture *f = *state;
     for (size_t i = 0; i < 3; i++) connect_one(f, i);
-    assert_int_equal(websocket_join(f->connections[0], SLICE("")), GROUP_BAD_NAME);
-    assert_int_equal(websocket_join(f->connections[0], SLICE("a\nb")), GROUP_BAD_NAME);
-    assert_int_equal(websocket_join(f->connections[0], SLICE("\xff")), GROUP_BAD_NAME);
-    assert_int_equal(websocket_join(f->connections[0], SLICE("a")), GROUP_OK);
-    assert_int_equal(websocket_join(f->connections[0], SLICE("a")), GROUP_ALREADY);
-    assert_int_equal(websocket_join(f->connections[0], SLICE("b")), GROUP_OK);
-    assert_int_equal(websocket_join(f->connections[0], SLICE("c")), GROUP_TOO_MANY);
-    assert_int_equal(websocket_join(f->connections[1], SLICE("a")), GROUP_OK);
+    assert_int_equal(member_join(websocket_member(f->connections[0]), SLICE("")), GROUP_BAD_NAME);
+    assert_int_equal(member_join(websocket_member(f->connections[0]), SLICE("a\nb")), GROUP_BAD_NAME);
+    assert_int_equal(member_join(websocket_member(f->connections[0]), SLICE("\xff")), GROUP_BAD_NAME);
+    assert_int_equal(member_join(websocket_member(f->connections[0]), SLICE("a")), GROUP_OK);
+    assert_int_equal(member_join(websocket_member(f->connections[0]), SLICE("a")), GROUP_ALREADY);
+    assert_int_equal(member_join(websocket_member(f->connections[0]), SLICE("b")), GROUP_OK);
+    assert_int_equal(member_join(websocket_member(f->connections[0]), SLICE("c")), GROUP_TOO_MANY);
+    assert_int_equal(member_join(websocket_member(f->connections[1]), SLICE("a")), GROUP_OK);
     struct parcel p = parcel_make(WEBSOCKET_TEXT, SLICE("hi"));
-    assert_int_equal(websockets_broadcast(f->all, SLICE("a"), &p, f->connections[1]), 1);
-    assert_int_equal(websockets_broadcast(f->all, SLICE("nobody"), &p, NULL), 0);
+    assert_int_equal(members_broadcast(f->members, SLICE("a"), &p, websocket_member(f->connections[1])), 1);
+    assert_int_equal(members_broadcast(f->members, SLICE("nobody"), &p, NULL), 0);
     parcel_free(&p);
     expect_got(f, 0, SLICE("\x81\x02hi"));
-    assert_true(websocket_leave(f->connections[1], SLICE("a")));
-    assert_false(websocket_leave(f->connections[1], SLICE("a")));
+    assert_true(member_leave(websocket_member(f->connections[1]), SLICE("a")));
+    assert_false(member_leave(websocket_member(f->connections[1]), SLICE("a")));
     websocket_close(f->connections[0], CLOSE_NORMAL, SLICE(""));
-    assert_int_equal(websockets_group_size(f->all, SLICE("a")), 0);
-    assert_int_equal(map_count(f->all->groups), 0);
+    assert_int_equal(members_group_size(f->members, SLICE("a")), 0);
+    assert_int_equal(members_group_count(f->members), 0);
 }
 
 static void an_idle_connection_owns_no_buffers(void **state) {
@@ -251,7 +254,7 @@ static void an_idle_connection_owns_no_buffers(void **state) {
     assert_int_equal(ws->unread.capacity, 0);
     assert_int_equal(ws->reader.message.capacity, 0);
     assert_null(ws->reader.frames.context);
-    assert_null(ws->first);
+    assert_null(ws->out.first);
     assert_true(sizeof *ws < 1024);
 }
 

@@ -58,12 +58,13 @@ static void stop_processes(struct gateway *g) {
 static void abort_connections(struct gateway *g) {
     http_source_abort(g->http);
     websocket_source_abort(g->websockets);
+    event_streams_abort(event_source_streams(g->events));
     if (g->admin) admin_abort(g->admin);
 }
 
 static bool connections_are_over(const struct gateway *g) {
     return http_source_is_idle(g->http) && websocket_source_is_idle(g->websockets) &&
-           (!g->admin || admin_is_idle(g->admin));
+           event_streams_count(event_source_streams(g->events)) == 0 && (!g->admin || admin_is_idle(g->admin));
 }
 
 static void on_look(struct deadline *d) {
@@ -106,6 +107,7 @@ static void drain(struct gateway *g) {
     for (size_t i = 0; i < g->retired_count; i++) generation_pipeline(g->retired[i])->draining = true;
     http_source_drain(g->http);
     websocket_source_drain(g->websockets);
+    event_streams_drain(event_source_streams(g->events));
     deadline_arm(loop_deadlines(g->loop), &g->drain_limit,
                  now + generation_blueprint(g->current)->limits.shutdown_timeout_ms);
     gateway_look_soon(g);
@@ -201,7 +203,8 @@ static int build_generation(struct gateway *g, struct blueprint *b, struct error
                                                                              : NULL,
                                        .pools = g->pools,
                                        .stores = g->stores,
-                                       .websockets = g->websockets};
+                                       .websockets = g->websockets,
+                                       .event_streams = event_source_streams(g->events)};
     g->current = generation_new(&g->host, b, NULL, NULL, e);
     return g->current ? 0 : -1;
 }
@@ -234,19 +237,29 @@ static struct websocket_site *present_site(void *context, struct slice path) {
     return generation_site(((const struct gateway *)context)->current, path);
 }
 
-static void on_websocket_ended(void *context) {
+static void on_connection_ended(void *context) {
     const struct gateway *g = context;
     if (g->http) http_source_recount(g->http);
 }
 
-static size_t count_websockets(void *context) {
-    return websocket_source_count(((const struct gateway *)context)->websockets);
+/* Clients that have left HTTP. */
+static size_t count_connections(void *context) {
+    const struct gateway *g = context;
+    return websocket_source_count(g->websockets) + event_streams_count(event_source_streams(g->events));
 }
 
 static void build_websockets(struct gateway *g, const struct limits_config *limits) {
-    const struct websocket_source_host host = {.context = g, .site = present_site, .on_ended = on_websocket_ended};
+    g->members = members_new();
+    const struct websocket_source_host host = {
+        .context = g, .site = present_site, .on_ended = on_connection_ended, .members = g->members};
     g->websockets = websocket_source_new(g->loop, g->log, &host);
     websocket_source_limit(g->websockets, limits->connections);
+}
+
+static void build_events(struct gateway *g) {
+    const struct event_source_config config = {
+        .loop = g->loop, .log = g->log, .members = g->members, .on_ended = on_connection_ended, .context = g};
+    g->events = event_source_new(&config);
 }
 
 static int build(struct gateway *g, struct blueprint *b, struct clock *clock, enum gateway_issuers issuers,
@@ -255,12 +268,14 @@ static int build(struct gateway *g, struct blueprint *b, struct clock *clock, en
     if (!g->loop || build_client(g, issuers, e) < 0) return -1;
     g->stores = queue_stores_new(g->loop, g->log);
     build_websockets(g, &b->limits);
+    build_events(g);
     if (build_pools(g, &b->limits, e) < 0 || build_generation(g, b, e) < 0) return -1;
     const struct invoke_host calls = gateway_calls(g);
     runtime_api_calls(g->runtime_api, &calls);
     g->http = http_source_new(g->loop, generation_pipeline(g->current), &b->limits, e);
     if (!g->http) return -1;
-    http_source_count_also(g->http, count_websockets, g);
+    http_source_count_also(g->http, count_connections, g);
+    http_source_stream_events(g->http, g->events);
     g->most_header = b->limits.max_header;
     http_source_trust(g->http, b->trusted_proxies, b->trusted_proxy_count);
     return watch_signals(g, e);
@@ -433,6 +448,8 @@ void gateway_free(struct gateway *g) {
     close_stores(g);
     leave_cluster(g);
     websocket_source_free(g->websockets);
+    event_source_free(g->events);
+    members_free(g->members);
     free_generations(g);
     queue_stores_free(g->stores);
     server_proxy_free(g->server_proxy);

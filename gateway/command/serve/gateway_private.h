@@ -10,6 +10,7 @@
 #include "gateway/command/serve/generation.h"
 #include "gateway/command/token/dev_issuer.h"
 #include "gateway/observe/admin.h"
+#include "gateway/source/event_stream/event_source.h"
 #include "gateway/source/http/http_source.h"
 #include "gateway/source/invoke/invoke_host.h"
 #include "gateway/source/websocket/websocket_source.h"
@@ -43,8 +44,10 @@ struct gateway {
     bool on_terminal;   /* was started on one */
     bool own_listeners; /* those of the blueprint, not of the command line */
     struct http_source *http;
+    struct members *members; /* open connections that take messages, of every kind */
     struct websocket_source *websockets;
-    char *cluster_url;   /* what the cluster was joined with; NULL = none */
+    char *cluster_url; /* what the cluster was joined with; NULL = none */
+    struct event_source *events;
     struct admin *admin; /* NULL = none */
     struct turn_task log_task;
     struct deadline log_retry;

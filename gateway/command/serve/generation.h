@@ -30,6 +30,7 @@ struct generation_host { /* what a gateway lends all its generations */
     struct pool_set *pools;
     struct queue_stores *stores;
     struct websocket_source *websockets;
+    struct event_streams *event_streams;
     struct recorder *recorder; /* NULL = nothing is recorded */
 };
 

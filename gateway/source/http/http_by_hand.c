@@ -5,17 +5,17 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-static void by_hand_head(const struct http_exchange *x, const struct http_reply *reply, struct buf *out) {
+void by_hand_head(const struct http_exchange *x, const struct http_reply *reply, struct buf *out) {
     char date[30];
     http_date(clock_wall_ms(loop_clock(x->server->loop)), date);
-    buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close\r\n", reply->status, http_reason(reply->status),
-               date);
+    buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: close%s\r\n", reply->status, http_reason(reply->status),
+               date, fields_offer_upgrade(reply->headers) ? ", Upgrade" : "");
     for (size_t i = 0; reply->headers && i < reply->headers->count; i++) {
         struct field f = reply->headers->items[i];
         if (field_is_ours(f.name) || !http_is_token(f.name) || !http_is_field_value(f.value)) continue;
         buf_printf(out, SLICE_FMT ": " SLICE_FMT "\r\n", SLICE_ARG(f.name), SLICE_ARG(f.value));
     }
-    int64_t length = reply->take_body ? body_length(reply->take_body) : 0;
+    int64_t length = reply->take_body ? body_length(reply->take_body) : x->leaves ? BODY_LENGTH_UNKNOWN : 0;
     /* Without a length the answer lasts as long as the connection (RFC 9112 6.3). */
     if (status_has_body(reply->status) && length >= 0) buf_printf(out, "Content-Length: %lld\r\n", (long long)length);
     buf_append_text(out, "\r\n");

@@ -79,7 +79,9 @@ static enum MHD_Result settle(struct http_exchange *x) {
             exchange_suspend(x);
             return MHD_YES;
         }
-        if (x->response)
+        if (x->leaves)
+            exchange_leave(x);
+        else if (x->response)
             reply_queue(x);
         else
             exchange_suspend(x);
@@ -166,7 +168,7 @@ enum MHD_Result exchange_on_call(void *server, struct MHD_Connection *c, const c
 /* Ready for the next request on the connection. */
 static void exchange_reset(struct http_exchange *x) {
     x->stage = STAGE_NONE;
-    x->reading = x->ended = x->replied = x->queued = x->by_hand = false;
+    x->reading = x->ended = x->replied = x->queued = x->by_hand = x->leaves = false;
     x->target = SLICE_NONE;
     x->user = NULL;
     exchange_place(x, PLACE_IDLE);

@@ -85,6 +85,7 @@ struct http_exchange {
     bool canned;                   /* it belongs to a struct http_canned */
     unsigned status;
     struct http_upgrade *upgrade; /* waits for the connection; NULL = nobody does, or it was handed over */
+    bool leaves;                  /* it is handed over without an answer of libmicrohttpd's */
     struct body *stream;          /* an answer's body that libmicrohttpd pulls from; the consumer's end */
     int outq;                     /* bytes that the kernel still had to send when the sweep looked last */
 
@@ -114,6 +115,7 @@ struct http_server {
     struct deadline sweep;
     struct deadline look_out;
     struct http_exchange *adding; /* handed to libmicrohttpd just now */
+    int nowhere;                  /* a socket that leads nowhere, in the place of those that have left; -1 = none yet */
     struct http_server_counters counters;
 };
 
@@ -161,14 +163,19 @@ void reply_send(struct http_exchange *x);
 void response_add_fields(struct MHD_Response *r, const struct fields *fields);
 /* Fields that are the server's to set. */
 bool field_is_ours(struct slice name);
+bool fields_offer_upgrade(const struct fields *fields);
 /* Lets go of what an ended exchange still holds of its answer. */
 void reply_forget(struct http_exchange *x);
 
 /* http_upgrade.c */
 /* The connection did not come to whoever waited for it. */
 void upgrade_forget(struct http_exchange *x);
+/* At END, suspended or inside the access handler: hands the connection over as it is. */
+void exchange_leave(struct http_exchange *x);
 
 /* http_by_hand.c */
+/* The head of an answer that lasts as long as the connection, or as its body's known length. */
+void by_hand_head(const struct http_exchange *x, const struct http_reply *reply, struct buf *out);
 /* Answers before END. */
 void reply_by_hand(struct http_exchange *x, const struct http_reply *reply);
 void by_hand_forget(struct http_exchange *x);

@@ -43,6 +43,16 @@ void response_add_fields(struct MHD_Response *r, const struct fields *fields) {
         if (!field_is_ours(fields->items[i].name)) response_add(r, &fields->items[i]);
 }
 
+/* Upgrade holds for this connection alone, and Connection has to say so (RFC 9110 7.8). */
+bool fields_offer_upgrade(const struct fields *fields) {
+    return fields && !slice_is_none(fields_get(fields, SLICE("Upgrade")));
+}
+
+static void response_add_answer(struct MHD_Response *r, const struct fields *fields) {
+    response_add_fields(r, fields);
+    if (fields_offer_upgrade(fields)) MHD_add_response_header(r, "Connection", "Upgrade");
+}
+
 static void response_close(struct MHD_Response *r) {
     MHD_add_response_header(r, "Connection", "close");
 }
@@ -150,7 +160,7 @@ static bool rest_is_cheap(const struct http_exchange *x, const struct http_reply
 static void reply_make(struct http_exchange *x, const struct http_reply *reply) {
     x->status = (unsigned)reply->status;
     x->response = response_for(x, reply->status, reply->take_body);
-    response_add_fields(x->response, reply->headers);
+    response_add_answer(x->response, reply->headers);
     if (reply->connection == HTTP_CLOSE || exchange_is_last(x)) response_close(x->response);
     reply_send(x);
 }
@@ -187,7 +197,7 @@ void http_exchange_reply_bytes(struct http_exchange *x, int status, const struct
     x->replied = true;
     x->status = (unsigned)status;
     x->response = MHD_create_response_from_buffer(n, take_bytes, MHD_RESPMEM_MUST_FREE);
-    response_add_fields(x->response, headers);
+    response_add_answer(x->response, headers);
     if (exchange_is_last(x)) response_close(x->response);
     reply_send(x);
 }

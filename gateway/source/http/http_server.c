@@ -178,6 +178,7 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_con
     s->config = *c;
     s->loop = l;
     s->now_ms = clock_now_ms(loop_clock(l));
+    s->nowhere = -1;
     s->sweep.on_due = on_sweep;
     s->look_out.on_due = on_look_out;
     for (int place = 0; place < PLACES; place++) list_init(&s->places[place]);
@@ -196,6 +197,7 @@ void http_server_free(struct http_server *s) {
     deadline_disarm(loop_deadlines(s->loop), &s->sweep);
     deadline_disarm(loop_deadlines(s->loop), &s->look_out);
     for (unsigned i = 0; i < s->config.lanes; i++) lane_stop(&s->lanes[i]);
+    if (s->nowhere >= 0) close(s->nowhere);
     free(s->lanes);
     free(s);
 }

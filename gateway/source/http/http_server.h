@@ -17,6 +17,7 @@
  * progress), sending (without progress) and idle; a sweep each second shuts down what is overdue.
  */
 #pragma once
+#include "gateway/base/buf.h"
 #include "gateway/base/fields.h"
 #include "gateway/base/log.h"
 #include "gateway/invocation/body.h"
@@ -123,14 +124,21 @@ void http_exchange_reply(struct http_exchange *x, const struct http_reply *reply
 void http_exchange_reply_bytes(struct http_exchange *x, int status, const struct fields *headers, char *take_bytes,
                                size_t n);
 
-/* Whoever takes a connection over once 101 has been sent. One of the two is called, once. */
+/* Whoever takes a connection over: once 101 has been sent, or to send an answer by itself. One of the two is called,
+ * once. */
 struct http_upgrade {
+    int fd;          /* the server's own: the copy that will be handed over */
+    struct buf head; /* of an answer that the taker sends: it takes that too. Empty after a 101. */
     /* `early`: bytes that came behind the request; lent. Reads and writes are the taker's from now on. */
     void (*taken)(struct http_upgrade *u, int take_fd, struct slice early);
     void (*lost)(struct http_upgrade *u); /* the client left before */
 };
-/* Replies 101. Connection is the server's; Upgrade and the rest are in `headers`. The exchange ends as any other. */
-void http_exchange_upgrade(struct http_exchange *x, const struct fields *headers, struct http_upgrade *u);
+/* Replies 101. Connection is the server's; Upgrade and the rest are in `headers`. The exchange ends as any other. False
+ * when there is no descriptor for the connection that is to leave: nothing was replied, nobody was called. */
+bool http_exchange_upgrade(struct http_exchange *x, const struct fields *headers, struct http_upgrade *u);
+/* The connection leaves as it is, with the answer's head for the taker to send, and its body, which lasts until the
+ * connection ends. The body in `reply` is not looked at. */
+void http_exchange_hand_over(struct http_exchange *x, const struct http_reply *reply, struct http_upgrade *u);
 
 /* A reply made once and sent many times (202 with a tiny body). */
 struct http_canned;

@@ -1,5 +1,6 @@
 #include "gateway/source/http/http_source.h"
 #include "gateway/base/memory.h"
+#include "gateway/source/event_stream/event_source.h"
 #include "gateway/source/http/client_address.h"
 #include "gateway/source/http/http_check.h"
 #include "gateway/source/http/http_redirect.h"
@@ -25,8 +26,9 @@ struct http_source {
     struct public_listeners *listeners;
     size_t (*count_also)(void *context); /* connections that have left HTTP; NULL = there are none */
     void *count_context;
-    bool full;         /* the listeners wait for room */
-    struct list spare; /* struct request_delivery that wait for use */
+    struct event_source *events; /* NULL = event streams are answers like all others */
+    bool full;                   /* the listeners wait for room */
+    struct list spare;           /* struct request_delivery that wait for use */
 };
 
 /* Ties an exchange to its invocation. Either may end first: the exchange when the client leaves a running invocation,
@@ -72,21 +74,33 @@ static bool failure_ends_connection(enum failure f) {
     return f == FAILURE_REQUEST_TIMEOUT || f == FAILURE_BODY_TOO_LARGE;
 }
 
+/* A connection that leaves the HTTP server needs a descriptor of its own. */
+static void upgrade_refuse(struct invocation *inv) {
+    struct http_upgrade *u = inv->upgrade;
+    inv->upgrade = NULL;
+    inv->outcome = outcome_failure(inv, FAILURE_OVERLOADED, "no more connections can be kept at the moment");
+    outcome_explain(inv);
+    u->lost(u);
+}
+
 static void source_finish(struct invocation *inv) {
     struct request_delivery *d = inv->source_context;
     struct http_exchange *x = d->exchange;
     d->invocation = NULL;
     if (!x) return; /* the client has left; the pipeline lets go of the outcome */
-    if (inv->upgrade) {
-        http_exchange_upgrade(x, &inv->outcome.headers, inv->upgrade);
-        return;
-    }
+    const struct http_source *s = source_of(x);
+    if (inv->upgrade && http_exchange_upgrade(x, &inv->outcome.headers, inv->upgrade)) return;
+    if (inv->upgrade) upgrade_refuse(inv);
+    if (s->events) event_source_take(s->events, inv);
     bool close = d->distrusted || failure_ends_connection(inv->outcome.failure);
     struct http_reply reply = {.status = inv->outcome.status,
                                .headers = &inv->outcome.headers,
                                .take_body = outcome_take_body(&inv->outcome),
                                .connection = close ? HTTP_CLOSE : HTTP_KEEP};
-    http_exchange_reply(x, &reply);
+    if (inv->upgrade)
+        http_exchange_hand_over(x, &reply, inv->upgrade);
+    else
+        http_exchange_reply(x, &reply);
     delivery_end_body(d);
 }
 
@@ -368,6 +382,10 @@ void http_source_follow(struct http_source *s, struct pipeline *p, const struct 
 void http_source_count_also(struct http_source *s, size_t (*count)(void *context), void *context) {
     s->count_also = count;
     s->count_context = context;
+}
+
+void http_source_stream_events(struct http_source *s, struct event_source *events) {
+    s->events = events;
 }
 
 void http_source_recount(struct http_source *s) {

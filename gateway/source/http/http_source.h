@@ -10,6 +10,7 @@
 #include "gateway/source/http/http_server.h"
 #include "gateway/source/listen/tls_pump.h"
 
+struct event_source;
 struct http_source;
 struct http_source *http_source_new(struct loop *l, struct pipeline *p, const struct limits_config *limits,
                                     struct error *e);
@@ -29,6 +30,8 @@ int http_source_relisten(struct http_source *s, const struct listener_config *li
  * http_source_recount says that one has ended. */
 void http_source_count_also(struct http_source *s, size_t (*count)(void *context), void *context);
 void http_source_recount(struct http_source *s);
+/* Answers that are event streams are handed to it from now on; lent. */
+void http_source_stream_events(struct http_source *s, struct event_source *events);
 size_t http_source_listener_count(const struct http_source *s);
 const char *http_source_address(const struct http_source *s, size_t index); /* until http_source_drain */
 enum listener_scheme http_source_scheme(const struct http_source *s, size_t index);

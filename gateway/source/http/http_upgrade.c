@@ -1,49 +1,67 @@
-/* A connection that stops being HTTP (RFC 9110 7.8). libmicrohttpd keeps one that it has upgraded among those that
- * wait, with all its memory. So it is given back at once, and a copy of its descriptor lives on: libmicrohttpd closes
- * its own without shutting the socket down. */
+/* Connections that leave libmicrohttpd, because they stop being HTTP (RFC 9110 7.8) or because an answer is to last for
+ * hours. libmicrohttpd keeps one that it has upgraded, or that is suspended, among those that wait, with all its
+ * memory. So it is given back at once, and a copy of its descriptor lives on.
+ *
+ * Of an upgraded one libmicrohttpd closes its own descriptor without shutting the socket down. Any other it would shut
+ * down, so a socket that leads nowhere takes the place of that descriptor first; while the connection is suspended,
+ * libmicrohttpd's epoll set does not have it. */
 #include "gateway/source/http/http_private.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 void upgrade_forget(struct http_exchange *x) {
     struct http_upgrade *u = x->upgrade;
     x->upgrade = NULL;
-    if (u) u->lost(u);
+    if (!u) return;
+    if (u->fd >= 0) close(u->fd);
+    u->lost(u);
 }
 
-/* libmicrohttpd has turned Nagle's algorithm on again. */
-static int descriptor_copy(const struct http_exchange *x, int fd) {
-    int on = 1, copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return -1;
-    fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK);
-    if (!x->peer.local && !x->peer.tls) setsockopt(copy, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return copy;
+static int descriptor_copy(int fd) {
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Both hold for the socket, whichever descriptor is used. libmicrohttpd has turned Nagle's algorithm on again. */
+static void descriptor_prepare(const struct http_exchange *x, int fd) {
+    int on = 1;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (!x->peer.local && !x->peer.tls) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
 static void on_upgraded(void *context, struct MHD_Connection *c, void *request, const char *early, size_t early_size,
                         MHD_socket fd, struct MHD_UpgradeResponseHandle *handle) {
     struct http_exchange *x = context;
     struct http_upgrade *u = x->upgrade;
+    bool wanted = u && !x->broken;
     (void)c;
     (void)request;
-    int copy = u && !x->broken ? descriptor_copy(x, fd) : -1;
+    (void)fd;
     /* From here on the exchange must not shut the socket down. */
-    if (copy >= 0) x->broken = true;
+    if (wanted) x->broken = true;
     MHD_upgrade_action(handle, MHD_UPGRADE_ACTION_CLOSE);
     exchange_stir(x);
     lane_wake(x->lane);
-    if (copy < 0) return; /* lost, when the exchange is over */
+    if (!wanted) return; /* lost, when the exchange is over */
     x->upgrade = NULL;
-    u->taken(u, copy, slice_make(early, early_size));
+    descriptor_prepare(x, u->fd);
+    u->taken(u, u->fd, slice_make(early, early_size));
 }
 
-void http_exchange_upgrade(struct http_exchange *x, const struct fields *headers, struct http_upgrade *u) {
+bool http_exchange_upgrade(struct http_exchange *x, const struct fields *headers, struct http_upgrade *u) {
     if (!x->open || x->replied || x->broken) {
         u->lost(u);
-        return;
+        return true;
+    }
+    u->fd = descriptor_copy(x->fd);
+    if (u->fd < 0) {
+        log_event(x->server->config.log, LOG_WARN,
+                  "a connection cannot be kept; raise the limit of open files (ulimit -n)",
+                  LOG_TEXT("why", strerror(errno)));
+        return false;
     }
     x->replied = true;
     x->upgrade = u;
@@ -51,4 +69,52 @@ void http_exchange_upgrade(struct http_exchange *x, const struct fields *headers
     x->response = MHD_create_response_for_upgrade(on_upgraded, x);
     response_add_fields(x->response, headers);
     reply_send(x);
+    return true;
+}
+
+/* --- without a 101 --- */
+
+static int nowhere_of(struct http_server *s) {
+    if (s->nowhere < 0) s->nowhere = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return s->nowhere;
+}
+
+void exchange_leave(struct http_exchange *x) {
+    struct http_upgrade *u = x->upgrade;
+    if (!x->suspended) exchange_suspend(x);
+    /* A watch that were closed later would let go of the wrong socket. */
+    watch_close(x->watch);
+    x->watch = NULL;
+    int nowhere = nowhere_of(x->server);
+    int copy = nowhere < 0 ? -1 : descriptor_copy(x->fd);
+    if (copy >= 0 && dup3(nowhere, x->fd, O_CLOEXEC) < 0) {
+        close(copy);
+        copy = -1;
+    }
+    if (copy < 0) {
+        exchange_break(x); /* lost, when the exchange is over */
+        return;
+    }
+    x->broken = true;
+    x->upgrade = NULL;
+    exchange_resume(x);
+    descriptor_prepare(x, copy);
+    u->taken(u, copy, SLICE_NONE);
+}
+
+void http_exchange_hand_over(struct http_exchange *x, const struct http_reply *reply, struct http_upgrade *u) {
+    if (!x->open || x->replied || x->broken) {
+        u->lost(u);
+        return;
+    }
+    x->replied = true;
+    x->leaves = true;
+    by_hand_head(x, &(struct http_reply){.status = reply->status, .headers = reply->headers}, &u->head);
+    u->fd = -1; /* made when it leaves */
+    x->upgrade = u;
+    if (x->in_call) return; /* settle looks after it */
+    if (x->stage == STAGE_END)
+        exchange_leave(x);
+    else if (x->suspended)
+        exchange_resume(x);
 }

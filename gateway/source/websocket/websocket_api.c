@@ -1,8 +1,10 @@
 #include "gateway/source/websocket/websocket_api.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
+#include "gateway/event_stream/event_text.h"
 #include "gateway/invocation/identity.h"
 #include "gateway/source/websocket/websocket_api_private.h"
+#include "gateway/source/websocket/websocket_delivery.h"
 
 #define LIST_MAX 1000
 
@@ -11,15 +13,15 @@ void asking_refuse(struct asking *q, int status, const char *detail) {
     q->answer->detail = detail;
 }
 
-static struct websockets *connections(const struct asking *q) {
-    return websocket_source_connections(q->source);
+static struct members *connections(const struct asking *q) {
+    return websocket_source_members(q->source);
 }
 
 /* The connection that the path names; answers 410 when it is not open. */
-static struct websocket *named(struct asking *q) {
-    struct websocket *ws = websockets_find(connections(q), q->first);
-    if (!ws) asking_refuse(q, 410, "no connection of that id is open");
-    return ws;
+static struct member *named(struct asking *q) {
+    struct member *m = members_find(connections(q), q->first);
+    if (!m) asking_refuse(q, 410, "no connection of that id is open");
+    return m;
 }
 
 struct slice asking_parameter(const struct asking *q, struct slice name) {
@@ -29,18 +31,63 @@ struct slice asking_parameter(const struct asking *q, struct slice name) {
     return SLICE_NONE;
 }
 
-enum websocket_kind websocket_kind_of(const struct websocket_request *r) {
+static enum websocket_kind kind_of(const struct websocket_request *r) {
     if (slice_starts_with_nocase(r->content_type, SLICE("application/octet-stream"))) return WEBSOCKET_BINARY;
     return text_utf8_prefix(r->body) == r->body.n ? WEBSOCKET_TEXT : WEBSOCKET_BINARY;
 }
 
+/* The body, and what event streams show beside it. */
+static bool parcel_read(struct asking *q, struct parcel *p) {
+    *p = parcel_make(kind_of(q->request), q->request->body);
+    p->event = asking_parameter(q, SLICE("event"));
+    p->event_id = asking_parameter(q, SLICE("id"));
+    if (event_field_is_good(p->event) && event_field_is_good(p->event_id)) return true;
+    asking_refuse(q, 400, "event, id: one line of UTF-8 without NUL is expected");
+    return false;
+}
+
 /* --- one connection --- */
 
+static const struct {
+    int status;
+    const char *detail;
+} delivery_rows[] = {
+    [DELIVERY_SENT] = {200, NULL},
+    [DELIVERY_GONE] = {410, "the connection did not take its messages and was closed"},
+    [DELIVERY_OFF] = {400, "ack: the connection's path has no `acknowledge`"},
+    [DELIVERY_BAD_ID] = {400, "ack: an id of 1 to 128 bytes of UTF-8 without control characters is expected"},
+    [DELIVERY_BAD_TEXT] = {400, "ack: only text can be acknowledged"},
+    [DELIVERY_BAD_INFORM] = {400, "informClients: 1 to 16 ids of connections, by commas, are expected"},
+    [DELIVERY_TOO_MANY] = {429, "too many messages wait for this client's acknowledgement"},
+};
+
+static void answer_deliver(struct asking *q, struct member *m, struct slice message_id) {
+    const struct delivery_order order = {
+        .message_id = message_id, .text = q->request->body, .inform = asking_parameter(q, SLICE("informClients"))};
+    enum delivery_result result = kind_of(q->request) == WEBSOCKET_TEXT ? websocket_deliver(m, &order)
+                                                                        : DELIVERY_BAD_TEXT;
+    q->answer->status = delivery_rows[result].status;
+    q->answer->detail = delivery_rows[result].detail;
+}
+
+/* What goes to many would make its sender wait for the slowest. */
+bool asking_refuse_acknowledgement(struct asking *q) {
+    if (slice_is_none(asking_parameter(q, SLICE("ack")))) return false;
+    asking_refuse(q, 400, "ack: a message to many cannot be acknowledged; send it to each connection");
+    return true;
+}
+
 static void answer_send(struct asking *q) {
-    struct websocket *ws = named(q);
-    if (!ws) return;
-    struct parcel p = parcel_make(websocket_kind_of(q->request), q->request->body);
-    if (websocket_send(ws, &p))
+    struct member *m = named(q);
+    struct slice message_id = asking_parameter(q, SLICE("ack"));
+    if (!m) return;
+    if (!slice_is_none(message_id)) {
+        answer_deliver(q, m, message_id);
+        return;
+    }
+    struct parcel p;
+    if (!parcel_read(q, &p)) return;
+    if (m->ops->send(m, &p))
         q->answer->status = 200;
     else
         asking_refuse(q, 410, "the connection did not take its messages and was closed");
@@ -48,15 +95,15 @@ static void answer_send(struct asking *q) {
 }
 
 static void answer_close(struct asking *q) {
-    struct websocket *ws = named(q);
+    struct member *m = named(q);
     struct slice text = asking_parameter(q, SLICE("code")), reason = asking_parameter(q, SLICE("reason"));
     uint64_t code = CLOSE_NORMAL;
-    if (!ws) return;
+    if (!m) return;
     if (!slice_is_none(text) && (!slice_to_u64(text, &code) || code > 4999 || !close_code_may_be_sent((int)code))) {
         asking_refuse(q, 400, "code: one of 1000 to 1003, 1007 to 1014 and 3000 to 4999 is expected");
         return;
     }
-    websocket_close(ws, (int)code, reason);
+    m->ops->close(m, (int)code, reason);
     q->answer->status = 204;
 }
 
@@ -75,10 +122,11 @@ void asking_write_number(struct json_write *w, struct slice name, uint64_t value
     json_number(w, (int64_t)value);
 }
 
-static void write_connection(struct json_write *w, struct websocket *ws) {
-    struct websocket_facts f = websocket_facts_of(ws);
+static void write_connection(struct json_write *w, struct member *m) {
+    struct member_facts f = m->ops->facts(m);
     json_open(w, '{');
-    json_member(w, SLICE("connectionId"), f.id);
+    json_member(w, SLICE("connectionId"), member_id(m));
+    json_member(w, SLICE("kind"), slice_of(m->ops->kind));
     json_member(w, SLICE("path"), f.path);
     write_time(w, SLICE("connectedAt"), f.connected_ms);
     write_time(w, SLICE("lastActiveAt"), f.active_ms);
@@ -95,16 +143,16 @@ static void write_connection(struct json_write *w, struct websocket *ws) {
     asking_write_number(w, SLICE("outbound"), f.outbound);
     json_name(w, SLICE("groups"));
     json_open(w, '[');
-    websocket_each_group(ws, write_group, w);
+    member_each_group(m, write_group, w);
     json_close(w, ']');
     json_close(w, '}');
 }
 
 static void answer_inspect(struct asking *q) {
-    struct websocket *ws = named(q);
+    struct member *m = named(q);
     struct json_write w = json_write_to(&q->answer->json);
-    if (!ws) return;
-    write_connection(&w, ws);
+    if (!m) return;
+    write_connection(&w, m);
     q->answer->status = 200;
 }
 
@@ -117,23 +165,29 @@ static uint64_t list_limit(const struct asking *q) {
     return limit;
 }
 
+/* Of all, or of a group. */
+static struct member *next_listed(const struct asking *q, struct slice group, const struct member *m) {
+    if (slice_is_none(group)) return members_next(connections(q), m);
+    return members_next_in(connections(q), group, m);
+}
+
 static void answer_list(struct asking *q) {
-    struct slice after = asking_parameter(q, SLICE("after"));
-    struct websocket *ws = NULL;
+    struct slice after = asking_parameter(q, SLICE("after")), group = asking_parameter(q, SLICE("group"));
+    struct member *m = NULL;
     struct json_write w = json_write_to(&q->answer->json);
     uint64_t left = list_limit(q);
     if (!slice_is_none(after)) {
-        ws = websockets_find(connections(q), after);
-        if (!ws) {
-            asking_refuse(q, 410, "after: no connection of that id is open; begin anew");
+        m = members_find(connections(q), after);
+        if (!m || (!slice_is_none(group) && !member_is_in(m, group))) {
+            asking_refuse(q, 410, "after: no connection of that id is there any more; begin anew");
             return;
         }
     }
     json_open(&w, '{');
-    asking_write_number(&w, SLICE("open"), websockets_open(connections(q)));
+    asking_write_number(&w, SLICE("open"), members_open(connections(q)));
     json_name(&w, SLICE("connections"));
     json_open(&w, '[');
-    while (left-- && (ws = websockets_next(connections(q), ws))) write_connection(&w, ws);
+    while (left-- && (m = next_listed(q, group, m))) write_connection(&w, m);
     json_close(&w, ']');
     json_close(&w, '}');
     q->answer->status = 200;
@@ -158,10 +212,10 @@ static void answer_nodes(struct asking *q) {
 /* --- groups --- */
 
 void answer_join(struct asking *q) {
-    struct websocket *ws = named(q);
-    if (!ws) return;
-    switch (websocket_join(ws, q->second)) {
-    case GROUP_OK:
+    struct member *m = named(q);
+    if (!m) return;
+    switch (member_join(m, q->second)) {
+    case GROUP_OK: websocket_source_regroup(m); /* fall through */
     case GROUP_ALREADY: q->answer->status = 204; return;
     case GROUP_BAD_NAME:
         asking_refuse(q, 400, "a group's name has 1 to 128 bytes of UTF-8 without control characters");
@@ -171,9 +225,9 @@ void answer_join(struct asking *q) {
 }
 
 static void answer_leave(struct asking *q) {
-    struct websocket *ws = named(q);
-    if (!ws) return;
-    websocket_leave(ws, q->second);
+    struct member *m = named(q);
+    if (!m) return;
+    if (member_leave(m, q->second)) websocket_source_regroup(m);
     q->answer->status = 204;
 }
 
@@ -186,13 +240,14 @@ static void write_count(struct asking *q, struct slice name, uint64_t count) {
 }
 
 void answer_group(struct asking *q) {
-    write_count(q, SLICE("connections"), websockets_group_size(connections(q), q->first));
+    write_count(q, SLICE("connections"), members_group_size(connections(q), q->first));
 }
 
 void answer_broadcast(struct asking *q) {
-    struct parcel p = parcel_make(websocket_kind_of(q->request), q->request->body);
-    const struct websocket *except = websockets_find(connections(q), asking_parameter(q, SLICE("except")));
-    write_count(q, SLICE("sent"), websockets_broadcast(connections(q), q->first, &p, except));
+    struct parcel p;
+    if (asking_refuse_acknowledgement(q) || !parcel_read(q, &p)) return;
+    const struct member *except = members_find(connections(q), asking_parameter(q, SLICE("except")));
+    write_count(q, SLICE("sent"), members_broadcast(connections(q), q->first, &p, except));
     parcel_free(&p);
 }
 

@@ -10,6 +10,12 @@
  *   POST /v1/groups/{group}/messages              send to all in it (?except=ID)
  *   GET  /v1/nodes                                the cluster's nodes
  *
+ * Connections are of any kind (websocket/members.h): WebSockets, and event streams that are held open. Sending takes
+ * ?event=NAME and ?id=ID, which event streams show.
+ *
+ * `?ack=MESSAGE_ID` on a send asks that the client acknowledges it; `&informClients=ID,ID` are told if it does not
+ * (websocket_delivery.h).
+ *
  * A message is the request's body: bytes when its Content-Type is application/octet-stream, or when it is not UTF-8,
  * else text. A connection that is not open is 410.
  *

@@ -23,7 +23,8 @@ struct asking {
 /* websocket_api.c */
 void asking_refuse(struct asking *q, int status, const char *detail);
 struct slice asking_parameter(const struct asking *q, struct slice name);
-enum websocket_kind websocket_kind_of(const struct websocket_request *r);
+/* True when it was one that asks for what goes to one connection only; answers 400. */
+bool asking_refuse_acknowledgement(struct asking *q);
 void asking_write_number(struct json_write *w, struct slice name, uint64_t value);
 void answer_join(struct asking *q);
 void answer_group(struct asking *q);

@@ -89,9 +89,9 @@ static void batch_free(struct batch *b) {
 static void batch_send(struct asking *q, struct batch *b, struct parcel *p) {
     for (size_t i = 0; i < b->count; i++) {
         struct batch_target *t = &b->targets[i];
-        struct websocket *ws = websockets_find(websocket_source_connections(q->source), t->id);
-        if (ws && websocket_send(ws, p)) t->status = 200;
-        if (!ws) t->node = relay_node_of(q, t->id);
+        struct member *m = members_find(websocket_source_members(q->source), t->id);
+        if (m && m->ops->send(m, p)) t->status = 200;
+        if (!m) t->node = relay_node_of(q, t->id);
     }
 }
 
@@ -206,6 +206,7 @@ static void batch_spread(struct asking *q, struct batch *b, const struct batch_w
 void answer_batch(struct asking *q) {
     struct batch_words words;
     struct parcel p;
+    if (asking_refuse_acknowledgement(q)) return;
     if (!words_read(q, &words)) {
         asking_refuse(q, 400,
                       "expected {\"connectionIds\": [ID, ...], \"text\": TEXT} or \"base64\" instead of \"text\"");

@@ -27,6 +27,13 @@ void session_unrecord(struct session *session) {
     if (c && session->recorded) cluster_drop(c, session_id(session));
 }
 
+/* Its $disconnect says which groups it was in. */
+void websocket_source_regroup(struct member *m) {
+    struct websocket *ws = websocket_of_member(m);
+    struct session *session = ws ? websocket_owner(ws) : NULL;
+    if (session && session->recorded) session_record(session);
+}
+
 static void on_word(struct cluster_confirm *w, enum cluster_word word) {
     struct session *session = container_of(w, struct session, confirm);
     if (word == CLUSTER_CONFIRMED)
@@ -85,7 +92,7 @@ static void session_bury(struct session *session) {
 
 static void on_buried(void *context) {
     struct websocket_source *s = context;
-    websockets_tag(s->connections, cluster_tag(s->cluster));
+    members_tag(s->host.members, cluster_tag(s->cluster));
     list_each (&s->sessions, node) session_bury(list_entry(node, struct session, node));
     list_each (&s->leaving, node) session_bury(list_entry(node, struct session, node));
 }
@@ -157,8 +164,8 @@ int websocket_source_join(struct websocket_source *s, const struct websocket_clu
                                                      .on_buried = on_buried}};
     s->cluster = cluster_new(s->loop, &options, e);
     if (!s->cluster) return -ERROR_FORMAT;
-    websockets_tag(s->connections, cluster_tag(s->cluster));
-    websockets_watch_groups(s->connections, on_group, s);
+    members_tag(s->host.members, cluster_tag(s->cluster));
+    members_watch_groups(s->host.members, on_group, s);
     return 0;
 }
 

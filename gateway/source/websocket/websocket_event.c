@@ -36,6 +36,21 @@ static void event_request(struct invocation *inv, const struct session *session)
     for (size_t i = 0; i < session->parameter_count; i++) inv->parameters[i] = arena_copy(a, session->parameters[i]);
 }
 
+static void write_group(void *context, struct slice name) {
+    struct buf *list = context;
+    if (list->n) buf_append_char(list, ',');
+    url_append_form(list, name);
+}
+
+struct slice session_groups(const struct session *session, struct arena *a) {
+    struct buf list = {0};
+    if (!session->ws) return session->groups;
+    member_each_group(websocket_member(session->ws), write_group, &list);
+    struct slice kept = list.n ? arena_copy(a, buf_slice(&list)) : SLICE_NONE;
+    buf_free(&list);
+    return kept;
+}
+
 static struct websocket_event *event_fill(struct invocation *inv, const struct session *session,
                                           const struct event_order *order) {
     struct websocket_event *e = arena_alloc(&inv->arena, sizeof *e);
@@ -49,7 +64,12 @@ static struct websocket_event *event_fill(struct invocation *inv, const struct s
     e->client_address = inv->request.client_address;
     e->user_agent = arena_copy(&inv->arena, session->user_agent);
     e->identity = inv->identity;
+    e->groups = session_groups(session, &inv->arena);
     return e;
+}
+
+bool outcome_is_good(const struct outcome *o) {
+    return o->failure == FAILURE_NONE && o->status >= 200 && o->status <= 299;
 }
 
 struct invocation *session_event(struct session *session, const struct event_order *order) {
@@ -60,5 +80,21 @@ struct invocation *session_event(struct session *session, const struct event_ord
     event_request(inv, session);
     inv->identity = identity_for(session, &inv->arena);
     inv->websocket = event_fill(inv, session, order);
+    return inv;
+}
+
+struct invocation *session_connect_event(struct session *session, const struct event_order *order,
+                                         const struct request *handshake) {
+    struct invocation *inv = session_event(session, order);
+    struct arena *a = &inv->arena;
+    struct websocket_event *e = arena_alloc(a, sizeof *e);
+    struct fields *headers = &inv->request.headers;
+    for (size_t i = 0; i < handshake->headers.count; i++)
+        fields_add(headers, a, arena_copy(a, handshake->headers.items[i].name),
+                   arena_copy(a, handshake->headers.items[i].value));
+    *e = *inv->websocket;
+    e->headers = headers;
+    e->query = inv->request.url.query = arena_copy(a, handshake->url.query);
+    inv->websocket = e;
     return inv;
 }

@@ -37,7 +37,7 @@ static size_t path_sessions(const struct websocket_site *site) {
 
 static struct handshake_verdict check_counts(const struct websocket_site *site, struct invocation *inv) {
     const struct websocket_config *c = site->config;
-    struct websocket_client *client = c->max_per_client ? client_find(site->source, client_key(inv)) : NULL;
+    struct websocket_client *client = c->max_per_client ? client_find(site->source, invocation_client_key(inv)) : NULL;
     if (client && client->sessions >= c->max_per_client)
         return (struct handshake_verdict){FAILURE_RATE_LIMITED, "this client has too many connections open"};
     if (c->max_connections && path_sessions(site) >= c->max_connections)
@@ -67,6 +67,7 @@ static void on_taken(struct http_upgrade *u, int take_fd, struct slice early) {
                                           .id = h->session->id,
                                           .rules = &h->rules,
                                           .terms = &h->terms,
+                                          .presence = h->session->proof ? WEBSOCKET_HIDDEN : WEBSOCKET_KNOWN,
                                           .owner = h->session};
     session_open(h->session, &start);
     handshake_free(h);
@@ -75,7 +76,7 @@ static void on_taken(struct http_upgrade *u, int take_fd, struct slice early) {
 /* Whoever was not asked whether it may be a connection is not told of its end. */
 static void on_lost(struct http_upgrade *u) {
     struct handshake *h = container_of(u, struct handshake, upgrade);
-    h->session->told = !h->site->connect;
+    if (!h->session->proof) h->session->told = !h->site->connect;
     session_end(h->session, CLOSE_ABNORMAL, SLICE("the client left before it was answered"));
     handshake_free(h);
 }
@@ -156,7 +157,7 @@ static void connect_finish(struct invocation *inner) {
     struct handshake *h = inner->source_context;
     struct outcome *said = &inner->outcome;
     struct invocation *outer = h->outer;
-    bool well = said->failure == FAILURE_NONE && said->status >= 200 && said->status <= 299;
+    bool well = outcome_is_good(said);
     h->session->running--;
     if (well && outer) {
         answer(h, &said->headers);
@@ -176,19 +177,9 @@ static void connect_finish(struct invocation *inner) {
 static const struct source_ops connect_ops = {.name = "websocket", .finish = connect_finish};
 
 static void ask(struct handshake *h) {
-    const struct request *r = &h->outer->request;
     struct event_order order = {.site = h->site, .route = h->site->connect, .ops = &connect_ops, .context = h};
     order.event.type = WEBSOCKET_CONNECT;
-    struct invocation *inner = session_event(h->session, &order);
-    struct websocket_event *e = arena_alloc(&inner->arena, sizeof *e);
-    struct fields *headers = &inner->request.headers;
-    for (size_t i = 0; i < r->headers.count; i++)
-        fields_add(headers, &inner->arena, arena_copy(&inner->arena, r->headers.items[i].name),
-                   arena_copy(&inner->arena, r->headers.items[i].value));
-    *e = *inner->websocket;
-    e->headers = headers;
-    e->query = inner->request.url.query = arena_copy(&inner->arena, r->url.query);
-    inner->websocket = e;
+    struct invocation *inner = session_connect_event(h->session, &order, &h->outer->request);
     h->session->running++;
     pipeline_run(inner);
 }
@@ -209,7 +200,11 @@ void handshake_submit(struct executor *e, struct invocation *inv) {
     *h = (struct handshake){.site = site, .outer = inv, .rules = rules_of(site->config)};
     h->session = session_new(site->source, site, inv);
     inv->delivery = h;
-    if (site->connect)
+    if (site->config->auth_by_message) {
+        proof_begin(h->session, site, &inv->request);
+        h->rules.limits = proof_limits(h->session);
+    }
+    if (site->connect && !h->session->proof)
         ask(h);
     else
         answer(h, &nothing);

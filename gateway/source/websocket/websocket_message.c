@@ -10,14 +10,23 @@ void message_free(struct message *m) {
     if (m->collector.turn) collector_release(&m->collector);
     list_remove(&m->node);
     chunk_release(m->bytes);
+    chunk_release(m->given_id);
     free(m);
 }
 
 void session_take_message(struct session *session, enum websocket_kind kind, struct chunk *take_bytes) {
+    if (session->proof) {
+        proof_take_message(session, kind, take_bytes);
+        return;
+    }
     struct message *m = xcalloc(1, sizeof *m);
     m->session = session;
     m->kind = kind;
     m->bytes = take_bytes;
+    if (acknowledge_take(m)) {
+        message_free(m);
+        return;
+    }
     clock_uuid(loop_clock(session->source->loop), m->id);
     list_push(&session->waiting, &m->node);
     if (session->waiting.length >= WAITING_MOST) websocket_pause(session->ws);
@@ -34,7 +43,7 @@ static enum websocket_kind reply_kind(const struct message *m, const struct fiel
     return m->kind;
 }
 
-static void session_say(struct session *session, enum websocket_kind kind, struct slice bytes) {
+void session_say(struct session *session, enum websocket_kind kind, struct slice bytes) {
     struct parcel p = parcel_make(kind, bytes);
     if (session->ws) websocket_send(session->ws, &p);
     parcel_free(&p);
@@ -42,6 +51,7 @@ static void session_say(struct session *session, enum websocket_kind kind, struc
 
 static void message_end(struct message *m) {
     struct session *session = m->session;
+    acknowledge_end(m);
     m->site->busy--;
     session->running--;
     message_free(m);
@@ -58,8 +68,7 @@ static void on_collected(struct collector *collector) {
     message_end(m);
 }
 
-/* As API Gateway tells it. */
-static void say_failure(struct session *session, const char *what, struct slice request_id) {
+void session_say_failure(struct session *session, const char *what, struct slice request_id) {
     struct buf text = {0};
     struct json_write w = json_write_to(&text);
     json_open(&w, '{');
@@ -75,9 +84,10 @@ static void message_finish(struct invocation *inv) {
     struct message *m = inv->source_context;
     struct outcome *o = &inv->outcome;
     struct body *body = NULL;
-    bool well = o->failure == FAILURE_NONE && o->status >= 200 && o->status <= 299;
+    bool well = outcome_is_good(o);
     enum failure f = o->failure == FAILURE_NONE ? FAILURE_HANDLER_ERROR : o->failure;
-    if (!well) say_failure(m->session, failure_row(f)->title, inv->request_id);
+    m->well = well;
+    if (!well) session_say_failure(m->session, failure_row(f)->title, inv->request_id);
     if (well && m->route->trigger->reply) {
         m->reply_kind = reply_kind(m, &o->headers);
         body = outcome_take_body(o);
@@ -96,6 +106,7 @@ static void message_run(struct message *m, struct websocket_site *site) {
     collector_init(&m->collector, site->pipeline, on_collected);
     order.event.type = WEBSOCKET_MESSAGE;
     order.event.body = m->bytes->bytes;
+    order.event.binary = m->kind == WEBSOCKET_BINARY;
     order.event.message_id = slice_make(m->id, sizeof m->id);
     struct invocation *inv = session_event(session, &order);
     fields_add(&inv->request.headers, &inv->arena, SLICE("Content-Type"),
@@ -131,7 +142,7 @@ static void disconnect_run(struct session *session, struct websocket_site *site)
 static void message_drop(struct message *m, struct websocket_site *site) {
     struct session *session = m->session;
     if (site)
-        say_failure(session, failure_row(FAILURE_NOT_FOUND)->title, slice_make(m->id, sizeof m->id));
+        session_say_failure(session, failure_row(FAILURE_NOT_FOUND)->title, slice_make(m->id, sizeof m->id));
     else if (session->ws)
         websocket_close(session->ws, CLOSE_GOING_AWAY, WEBSOCKET_NOT_SERVED);
     message_free(m);
@@ -144,10 +155,12 @@ static bool session_run_next(struct session *session, struct websocket_site *sit
     if (m->route && session_must_wait(session, site, m->route)) return false;
     list_remove(&m->node);
     if (session->ws && session->waiting.length < WAITING_MOST / 2) websocket_resume(session->ws);
-    if (m->route)
-        message_run(m, site);
-    else
+    if (!m->route)
         message_drop(m, site);
+    else if (acknowledge_begin(m) == ACKNOWLEDGE_DROP)
+        message_free(m);
+    else
+        message_run(m, site);
     return true;
 }
 
@@ -167,6 +180,8 @@ void session_run(struct session *session) {
     const struct websocket_source_host *host = &session->source->host;
     struct websocket_site *site = host->site(host->context, session->path);
     uint64_t most = site ? site->config->concurrency : 1;
+    if (session->ended) deliveries_lose(session);
+    if (session->proof && session->ws) proof_run(session, site);
     while (!list_empty(&session->waiting) && session->running < most)
         if (!session_run_next(session, site)) return;
     if (session->ended && session->running == 0 && list_empty(&session->waiting)) session_end_run(session, site);

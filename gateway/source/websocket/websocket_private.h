@@ -3,8 +3,12 @@
  * websocket_source.c     the source, and its sessions' lives
  * websocket_site.c       a path of a generation: its routes, its origins, its handshakes
  * websocket_handshake.c  one handshake, from the request to the session
+ * websocket_proof.c      a client that proves who it is with its first message
  * websocket_event.c      what happened, as an invocation
  * websocket_message.c    messages, their order and their answers
+ * websocket_acknowledge.c  messages that are handled once, and acknowledged
+ * websocket_seen.c       which those were (websocket_seen.h)
+ * websocket_delivery.c   messages that clients acknowledge (websocket_delivery.h)
  * websocket_cluster.c    what the cluster is told of sessions, and what it asks for
  * websocket_record.c     a session as it is written down for others
  */
@@ -13,10 +17,11 @@
 #include "gateway/cluster/cluster.h"
 #include "gateway/invocation/collector.h"
 #include "gateway/invocation/event.h"
+#include "gateway/source/websocket/websocket_seen.h"
 #include "gateway/source/websocket/websocket_source.h"
 
-#define WEBSOCKET_NOT_SERVED SLICE("this path is not served any more")
 #define WEBSOCKET_TAKEN_FOR_DEAD SLICE("the gateway was cut off and taken for dead; connect again")
+#define WEBSOCKET_NOT_SERVED SLICE("this path is not served any more")
 #define WAITING_MOST 8 /* messages that wait for their handler before no more are read */
 
 /* How many connections somebody has. */
@@ -38,8 +43,11 @@ struct websocket_source {
     struct list held;    /* sessions whose handler has no room just now */
     struct deadline again;
     uint64_t max_connections;
+    struct seen *seen;
+    struct websocket_acknowledgements counters;
 };
 
+struct proof;
 struct site_route {
     const struct websocket_trigger_config *trigger;
     struct slice name;
@@ -52,6 +60,8 @@ struct websocket_site {
     const struct websocket_config *config;
     struct cors_origins *origins; /* NULL = no list: only pages of its own address */
     struct list pending;          /* handshakes' invocations */
+    struct executor prover;       /* of those who have passed the guards late */
+    struct route proof_route;     /* the handshakes' own, but that */
     struct site_route *routes;
     size_t route_count, named; /* named: those that a message can ask for */
     const struct site_route *connect, *disconnect, *preset;
@@ -73,6 +83,9 @@ struct session {
     size_t parameter_count;
     struct identity *identity; /* NULL = nobody asked */
     struct websocket_client *client;
+    struct seen_sender *sender;    /* NULL = none of its messages had an id */
+    struct deliveries *deliveries; /* NULL = it was sent nothing to acknowledge */
+    struct proof *proof;           /* while it is not known who the client is */
     uint64_t connected_ms;
     struct list waiting; /* struct message */
     size_t running;
@@ -86,6 +99,7 @@ struct session {
     struct cluster_confirm confirm;
     int close_code;
     struct slice close_reason;
+    struct slice groups; /* that it was in at the end */
 };
 
 struct message {
@@ -96,11 +110,16 @@ struct message {
     enum websocket_kind kind, reply_kind;
     struct chunk *bytes;
     char id[UUID_TEXT_SIZE];
+    struct chunk *given_id;    /* by its client; empty = not a good one; NULL = none */
+    struct seen_message *seen; /* while it is handled */
+    bool well;
     struct collector collector;
 };
 
 /* websocket_source.c */
 struct session *session_new(struct websocket_source *s, struct websocket_site *site, struct invocation *handshake);
+/* Who the client was found to be, after its handshake. False: it has as many connections as it may. */
+bool session_know(struct session *session, struct invocation *proof, uint64_t max_per_client);
 /* Takes the descriptor; the session ends when it cannot be used. */
 void session_open(struct session *session, const struct websocket_start *start);
 /* No connection (any more). */
@@ -114,8 +133,6 @@ void session_retire(struct session *session);
 bool session_must_wait(struct session *session, const struct websocket_site *site, const struct site_route *route);
 void session_free(struct session *session);
 struct websocket_client *client_find(const struct websocket_source *s, struct slice key);
-/* Whom a connection counts for: an identity, or else an address. In the invocation's arena. */
-struct slice client_key(struct invocation *handshake);
 
 /* websocket_site.c */
 const struct site_route *site_route_for(const struct websocket_site *s, const struct message *m);
@@ -133,17 +150,53 @@ struct event_order {
     void *context;
     struct websocket_event event; /* what is special about it */
 };
+/* The groups that it is in now, or was in at its end, as struct websocket_event has them. */
+struct slice session_groups(const struct session *session, struct arena *a);
 /* An invocation that is ready to run. */
 struct invocation *session_event(struct session *session, const struct event_order *order);
+/* The one of $connect: it shows the handshake. */
+struct invocation *session_connect_event(struct session *session, const struct event_order *order,
+                                         const struct request *handshake);
+bool outcome_is_good(const struct outcome *o);
 
 /* websocket_message.c */
 void session_take_message(struct session *session, enum websocket_kind kind, struct chunk *take_bytes);
 /* The next one, or else $disconnect when it is due. */
 void session_run(struct session *session);
 void message_free(struct message *m);
+void session_say(struct session *session, enum websocket_kind kind, struct slice bytes);
+/* As API Gateway tells it. */
+void session_say_failure(struct session *session, const char *what, struct slice request_id);
+
+/* websocket_acknowledge.c */
+/* Of the present generation; NULL when the path is gone. */
+const struct websocket_config *session_config(const struct session *session);
+/* Looks for what the gateway itself reads. True: it was an acknowledgement, and is done. */
+bool acknowledge_take(struct message *m);
+/* DROP: it is, or was, handled already, and its client was told so if it was. */
+enum acknowledge_verdict { ACKNOWLEDGE_HANDLE, ACKNOWLEDGE_DROP };
+enum acknowledge_verdict acknowledge_begin(struct message *m);
+void acknowledge_end(struct message *m); /* it was handled, or failed */
+
+/* websocket_delivery.c */
+void deliveries_acknowledge(struct session *session, struct slice id);
+void deliveries_lose(struct session *session); /* all that wait */
+void deliveries_free(struct session *session);
+
+/* websocket_proof.c */
+extern const struct executor_ops proof_executor;
+/* Before the handshake is answered. */
+void proof_begin(struct session *session, const struct websocket_site *site, const struct request *handshake);
+struct reader_limits proof_limits(const struct session *session);
+void proof_opened(struct session *session);
+void proof_take_message(struct session *session, enum websocket_kind kind, struct chunk *take_bytes);
+/* Asks the guards, when the message has come. */
+void proof_run(struct session *session, struct websocket_site *site);
+void proof_end(struct session *session); /* the connection is over */
+void proof_free(struct session *session);
 
 /* websocket_cluster.c */
-/* It is open: whoever survives this node has to know. */
+/* It is open, or was before and has changed: whoever survives this node has to know. */
 void session_record(struct session *session);
 /* False while the cluster is asked; the session is run again when it has answered. */
 bool session_may_end(struct session *session);

@@ -39,6 +39,13 @@ static void identity_write(struct buf *out, const struct identity *i) {
     cluster_field_write(out, i->claims_json);
 }
 
+static void groups_write(struct buf *out, const struct session *session) {
+    struct arena scratch;
+    arena_init(&scratch, 256);
+    text_write(out, session_groups(session, &scratch));
+    arena_free(&scratch);
+}
+
 void session_record_write(struct buf *out, const struct session *session) {
     cluster_field_write_number(out, VERSION);
     cluster_field_write_number(out, session->connected_ms);
@@ -47,6 +54,7 @@ void session_record_write(struct buf *out, const struct session *session) {
     cluster_field_write_number(out, session->parameter_count);
     for (size_t i = 0; i < session->parameter_count; i++) cluster_field_write(out, session->parameters[i]);
     identity_write(out, session->identity);
+    groups_write(out, session);
 }
 
 static bool parameters_read(struct slice *rest, struct session *session) {
@@ -83,5 +91,6 @@ bool session_record_read(struct slice rest, struct session *session) {
     session->client_port = (uint16_t)port;
     for (size_t i = 0; i < ARRAY_LEN(text_offsets); i++)
         if (!text_read(&rest, &session->memory, text_at(session, i))) return false;
-    return parameters_read(&rest, session) && identity_read(&rest, session);
+    return parameters_read(&rest, session) && identity_read(&rest, session) &&
+           text_read(&rest, &session->memory, &session->groups);
 }

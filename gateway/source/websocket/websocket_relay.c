@@ -130,7 +130,7 @@ struct slice relay_node_of(const struct asking *q, struct slice id) {
 }
 
 bool relay_to_owner(struct asking *q) {
-    if (websockets_find(websocket_source_connections(q->source), q->first)) return false;
+    if (members_find(websocket_source_members(q->source), q->first)) return false;
     struct slice tag = relay_node_of(q, q->first);
     return !slice_is_none(tag) && relay_to(q, tag);
 }
@@ -340,6 +340,7 @@ bool relay_broadcast(struct asking *q) {
         return true;
     }
     answer_broadcast(q);
+    if (q->answer->status != 200) return true;
     tally_begin(q, SLICE("sent"), "were sent it");
     return true;
 }

@@ -69,6 +69,8 @@ static void site_add_routes(struct websocket_site *s, const struct websocket_sit
 }
 
 void websocket_site_name_parameters(struct websocket_site *s, const struct route *door) {
+    s->proof_route.parameter_names = door->parameter_names;
+    s->proof_route.parameter_count = door->parameter_count;
     for (size_t i = 0; i < s->route_count; i++) {
         s->routes[i].route.parameter_names = door->parameter_names;
         s->routes[i].route.parameter_count = door->parameter_count;
@@ -113,6 +115,14 @@ static void on_cancel(struct executor *e, struct invocation *inv) {
     (void)inv; /* never RUNNING */
 }
 
+/* What the guards of those who prove late are asked through: the door's, whose rules they are. */
+static void site_add_proof(struct websocket_site *s) {
+    const struct handler_config *door = &s->config->door;
+    s->prover.ops = &proof_executor;
+    s->proof_route = (struct route){
+        .handler = door, .trigger = door->http_triggers, .executor = &s->prover, .key = slice_of(s->config->path)};
+}
+
 static const struct executor_ops site_ops = {
     .room = on_room, .submit = handshake_submit, .completed = handshake_completed, .cancel = on_cancel};
 
@@ -125,6 +135,7 @@ struct websocket_site *websocket_site_new(const struct websocket_site_config *c)
     s->origins = site_origins(c);
     list_init(&s->pending);
     site_add_routes(s, c);
+    site_add_proof(s);
     return s;
 }
 

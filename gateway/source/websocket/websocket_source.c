@@ -9,14 +9,6 @@
 
 /* --- clients --- */
 
-/* An identity counts for as many addresses as it has, an address for all who are nobody. */
-struct slice client_key(struct invocation *handshake) {
-    struct slice subject = handshake->identity ? identity_subject(handshake->identity) : SLICE_NONE;
-    struct arena *a = &handshake->arena;
-    if (subject.n == 0) return arena_printf(a, "address " SLICE_FMT, SLICE_ARG(handshake->request.client_address));
-    return arena_printf(a, SLICE_FMT " " SLICE_FMT, SLICE_ARG(handshake->identity->guard), SLICE_ARG(subject));
-}
-
 struct websocket_client *client_find(const struct websocket_source *s, struct slice key) {
     return map_get(s->clients, key);
 }
@@ -71,20 +63,6 @@ bool session_must_wait(struct session *session, const struct websocket_site *sit
     return true;
 }
 
-/* Without what only the handshake's own invocation needs: the parts that a guard made of the claims can be made again.
- */
-static struct identity *identity_keep(const struct identity *i, struct arena *a) {
-    if (!i) return NULL;
-    struct identity *own = arena_zalloc(a, sizeof *own);
-    *own = (struct identity){.shape = i->shape,
-                             .guard = arena_copy(a, i->guard),
-                             .scheme = arena_copy(a, i->scheme),
-                             .claims_json = arena_copy(a, i->claims_json),
-                             .read = i->read,
-                             .arena = a};
-    return own;
-}
-
 static void keep_parameters(struct session *session, const struct invocation *handshake) {
     struct arena *a = &session->memory;
     session->parameter_count = handshake->route->parameter_count;
@@ -107,7 +85,7 @@ struct session *session_new(struct websocket_source *s, struct websocket_site *s
     struct session *session = session_make(s);
     const struct request *r = &handshake->request;
     struct arena *a = &session->memory;
-    websockets_make_id(s->connections, session->id);
+    members_make_id(s->host.members, loop_clock(s->loop), session->id);
     session->path = arena_copy(a, slice_of(site->config->path));
     session->raw_path = arena_copy(a, r->url.path);
     session->host = arena_copy(a, r->host);
@@ -117,7 +95,7 @@ struct session *session_new(struct websocket_source *s, struct websocket_site *s
     session->user_agent = arena_copy(a, fields_get(&r->headers, SLICE("User-Agent")));
     session->identity = identity_keep(handshake->identity, a);
     keep_parameters(session, handshake);
-    session->client = client_hold(s, client_key(handshake));
+    session->client = client_hold(s, invocation_client_key(handshake));
     session->connected_ms = clock_wall_ms(loop_clock(s->loop));
     list_push(&s->sessions, &session->node);
     return session;
@@ -143,6 +121,16 @@ void session_retire(struct session *session) {
     s->host.on_ended(s->host.context);
 }
 
+bool session_know(struct session *session, struct invocation *proof, uint64_t max_per_client) {
+    struct websocket_source *s = session->source;
+    struct websocket_client *before = session->client;
+    session->client = client_hold(s, invocation_client_key(proof));
+    client_release(s, before);
+    if (max_per_client && session->client->sessions > max_per_client) return false;
+    session->identity = identity_keep(proof->identity, &session->memory);
+    return true;
+}
+
 void session_open(struct session *session, const struct websocket_start *start) {
     session->opened = true;
     session->ws = websocket_open(session->source->connections, start);
@@ -150,11 +138,15 @@ void session_open(struct session *session, const struct websocket_start *start) 
         session_end(session, CLOSE_ABNORMAL, SLICE(""));
     else if (session->stale)
         websocket_close(session->ws, CLOSE_RESTART, WEBSOCKET_TAKEN_FOR_DEAD);
+    else if (session->proof)
+        proof_opened(session);
     else
         session_record(session);
 }
 
 void session_end(struct session *session, int code, struct slice reason) {
+    if (session->proof) proof_end(session);
+    session->groups = session_groups(session, &session->memory);
     session->ws = NULL;
     session->ended = true;
     session->close_code = code;
@@ -171,6 +163,9 @@ void session_free(struct session *session) {
     list_remove(&session->held_node);
     struct websocket_source *s = session->source;
     client_release(s, session->client);
+    proof_free(session);
+    deliveries_free(session);
+    seen_sender_release(session->sender);
     arena_free(&session->memory);
     free(session);
     s->host.on_ended(s->host.context);
@@ -191,7 +186,18 @@ static void on_closed(void *owner, int code, struct slice reason) {
     session_end(session, code, reason);
 }
 
-static const struct websocket_ops connection_ops = {.on_message = on_message, .on_closed = on_closed};
+static struct member_facts on_facts(void *owner) {
+    const struct session *session = owner;
+    return (struct member_facts){.path = session->raw_path,
+                                 .client_address = session->client_address,
+                                 .user_agent = session->user_agent,
+                                 .protocol = session->protocol,
+                                 .identity = session->identity,
+                                 .connected_ms = session->connected_ms};
+}
+
+static const struct websocket_ops connection_ops = {
+    .on_message = on_message, .on_closed = on_closed, .facts = on_facts};
 
 /* --- the source --- */
 
@@ -202,12 +208,13 @@ struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
     s->log = log;
     s->host = *host;
     s->max_connections = UINT64_MAX;
-    s->connections = websockets_new(l, &connection_ops);
+    s->connections = websockets_new(l, host->members, &connection_ops);
     list_init(&s->sessions);
     list_init(&s->leaving);
     list_init(&s->held);
     s->again.on_due = on_again;
     s->clients = map_new();
+    s->seen = seen_new(loop_clock(l), loop_deadlines(l));
     return s;
 }
 
@@ -251,23 +258,22 @@ void websocket_source_free(struct websocket_source *s) {
     deadline_disarm(loop_deadlines(s->loop), &s->again);
     websockets_free(s->connections);
     map_free(s->clients);
+    seen_free(s->seen);
     free(s);
 }
 
-struct websockets *websocket_source_connections(struct websocket_source *s) {
-    return s->connections;
+const struct websocket_acknowledgements *websocket_source_acknowledgements(const struct websocket_source *s) {
+    return &s->counters;
 }
 
-struct websocket_facts websocket_facts_of(struct websocket *ws) {
-    const struct session *session = websocket_owner(ws);
-    struct clock *clock = loop_clock(session->source->loop);
-    return (struct websocket_facts){.id = websocket_id(ws),
-                                    .path = session->raw_path,
-                                    .client_address = session->client_address,
-                                    .user_agent = session->user_agent,
-                                    .protocol = session->protocol,
-                                    .identity = session->identity,
-                                    .connected_ms = session->connected_ms,
-                                    .active_ms = clock_wall_ms(clock) - (clock_now_ms(clock) - websocket_active_ms(ws)),
-                                    .outbound = websocket_outbound(ws)};
+size_t websocket_source_open(const struct websocket_source *s) {
+    return websockets_open(s->connections);
+}
+
+const struct websockets_counters *websocket_source_counters(const struct websocket_source *s) {
+    return websockets_counters(s->connections);
+}
+
+struct members *websocket_source_members(struct websocket_source *s) {
+    return s->host.members;
 }

@@ -29,6 +29,7 @@ struct websocket_source_host {
     /* Of the present generation; NULL when it does not have the path. */
     struct websocket_site *(*site)(void *context, struct slice path);
     void (*on_ended)(void *context); /* a session is over */
+    struct members *members;         /* where open connections are entered; lent */
 };
 struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
                                               const struct websocket_source_host *host);
@@ -51,19 +52,20 @@ int websocket_source_join(struct websocket_source *s, const struct websocket_clu
 void websocket_source_leave(struct websocket_source *s);
 bool websocket_source_has_left(const struct websocket_source *s);
 struct cluster *websocket_source_cluster(const struct websocket_source *s); /* NULL = none */
-bool websocket_source_is_idle(const struct websocket_source *s);            /* no session, no socket is left */
-void websocket_source_free(struct websocket_source *s);                     /* must be idle; NULL is fine */
-struct websockets *websocket_source_connections(struct websocket_source *s);
-
-/* What is known of an open connection. Slices live as long as it does. */
-struct websocket_facts {
-    struct slice id, path, client_address, user_agent, protocol;
-    struct identity *identity; /* NULL = nobody asked */
-    uint64_t connected_ms;     /* Unix time */
-    uint64_t active_ms;        /* Unix time of the last message either way */
-    uint64_t outbound;         /* bytes that wait for it */
+/* Its groups have changed. */
+void websocket_source_regroup(struct member *m);
+bool websocket_source_is_idle(const struct websocket_source *s); /* no session, no socket is left */
+void websocket_source_free(struct websocket_source *s);          /* must be idle; NULL is fine */
+/* Messages with acknowledgements: clients' that were acknowledged, and that had come before; those to clients that were
+ * sent again, that were lost, and that wait now. */
+struct websocket_acknowledgements {
+    uint64_t acknowledged, duplicates, resent, lost, unacknowledged;
 };
-struct websocket_facts websocket_facts_of(struct websocket *ws);
+const struct websocket_acknowledgements *websocket_source_acknowledgements(const struct websocket_source *s);
+
+size_t websocket_source_open(const struct websocket_source *s); /* connections that are open */
+const struct websockets_counters *websocket_source_counters(const struct websocket_source *s);
+struct members *websocket_source_members(struct websocket_source *s);
 
 /* --- a generation's --- */
 struct websocket_site_config {

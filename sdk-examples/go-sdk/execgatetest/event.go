@@ -34,6 +34,11 @@ type Event struct {
 	Parameters map[string]string // of the route
 	Claims     map[string]any
 	Timeout    time.Duration // none
+
+	// Of a WebSocket connection: its id and groups. Others, which are open too, are [Event.Others].
+	Connection execgate.Connection
+	Groups     []execgate.Group
+	Others     []execgate.ConnectionInfo
 }
 
 // Answer is what came back.
@@ -44,6 +49,7 @@ type Answer struct {
 	Failure string   // the error's type when the handler failed; Body is its text
 	Stack   string   // of a panic
 	Posted  []Posted // of [Call]: the messages that the handler has sent
+	Pushed  []Pushed // of [Call]: what it has sent to connections
 }
 
 func newID() string {
@@ -86,6 +92,12 @@ func (e Event) message(id string) []byte {
 		claims, _ := json.Marshal(e.Claims)
 		fmt.Fprintf(&b, "Execgate-Claims: %s\r\n", claims)
 	}
+	if e.Connection != "" {
+		fmt.Fprintf(&b, "Execgate-Connection-Id: %s\r\n", e.Connection)
+	}
+	if len(e.Groups) > 0 {
+		fmt.Fprintf(&b, "Execgate-Groups: %s\r\n", escapedList(e.Groups))
+	}
 	if e.Header.Get("Host") == "" {
 		b.WriteString("Host: localhost\r\n")
 	}
@@ -117,6 +129,8 @@ func Call(h execgate.Handler, e Event) (*Answer, error) {
 	ctx = execgate.WithSender(execgate.NewContext(ctx, r), func(queue, invocation string, messages []execgate.Message) ([]execgate.Receipt, error) {
 		return sent.take(queue, invocation, messages), nil
 	})
+	open := e.connections()
+	ctx = execgate.WithCalls(ctx, open.serve)
 	response, err := h.Handle(ctx, r)
 	if err != nil {
 		return nil, err
@@ -124,7 +138,7 @@ func Call(h execgate.Handler, e Event) (*Answer, error) {
 	a, err := gather(response)
 	if err == nil {
 		sent.settle(r.ID, true)
-		a.Posted = sent.kept
+		a.Posted, a.Pushed = sent.kept, open.pushed
 	}
 	return a, err
 }

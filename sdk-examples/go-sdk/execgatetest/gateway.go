@@ -44,6 +44,7 @@ type Gateway struct {
 	exchanges int
 	draining  bool
 	outbox    outbox
+	open      connections
 	refusal   int
 	stalled   bool
 	changed   chan struct{} // closed and made anew at every change
@@ -103,6 +104,7 @@ func (g *Gateway) Send(e Event) Sent {
 	id, answer := newID(), make(chan *Answer, 1)
 	g.change(func() {
 		g.held[id] = answer
+		g.open.add(e)
 		g.queue = append(g.queue, e.message(id))
 	})
 	return Sent{id, answer}
@@ -172,6 +174,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.failure(w, r, words[2])
 	case len(words) == 4 && words[1] == "queues" && words[3] == "messages":
 		g.post(w, r, words[2])
+	case words[1] == "connections" || words[1] == "groups":
+		g.connected(w, r)
 	default:
 		http.NotFound(w, r)
 	}

@@ -1,3 +1,4 @@
+use crate::connection::{Caller, Connection, Group};
 use crate::queue::{Queue, Way};
 use crate::wire::Address;
 use std::sync::{Arc, Condvar, Mutex};
@@ -54,6 +55,24 @@ impl Context {
     pub fn queue(&self, name: impl Into<String>) -> Queue {
         let id = Some(self.inner.id.clone());
         Queue::of(name.into(), self.inner.way.clone(), id, self.inner.deadline)
+    }
+
+    /// A WebSocket connection: the event's own is `context.connection(request.connection())`. What is asked of it gives
+    /// up at this event's deadline.
+    pub fn connection(&self, id: impl Into<String>) -> Connection {
+        Connection::of(id.into(), self.caller())
+    }
+
+    /// A group of WebSocket connections; as with [`Context::connection`].
+    pub fn group(&self, name: impl Into<String>) -> Group {
+        Group::of(name.into(), self.caller())
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            way: self.inner.way.clone(),
+            deadline: self.inner.deadline,
+        }
     }
 
     /// True once nobody waits for the answer any more: the client left, the deadline passed, or the gateway is gone.

@@ -22,13 +22,15 @@
 //! and where it happened; the process goes on (unless the profile says `panic = "abort"`).
 //!
 //! Messages of queues come several to an event: [`each_message`], [`Request::messages`]. [`Context::queue`] is where they
-//! are sent.
+//! are sent. [`Context::connection`] and [`Context::group`] send to WebSocket clients, from any handler.
 //!
 //! [`serve`] returns once the gateway wants no more of this process, or SIGTERM came, and everything that was held is
 //! answered. Tests of handlers are in [`testing`].
 
 #![warn(missing_docs)]
 
+mod connected;
+mod connection;
 mod context;
 mod crew;
 pub mod json;
@@ -43,6 +45,7 @@ mod stream;
 pub mod testing;
 mod wire;
 
+pub use connection::{CallError, Connection, Group};
 pub use context::Context;
 pub use message::{each_message, Message};
 pub use queue::{Queue, Receipt, SendError};

@@ -1,3 +1,4 @@
+use crate::connected::Connections;
 use crate::json::Json;
 use crate::request::percent_encode;
 use crate::wire::{Address, Reply};
@@ -5,6 +6,7 @@ use crate::Message;
 use std::fmt;
 use std::io;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// How long a send may take when there is no deadline.
@@ -27,8 +29,11 @@ pub struct Queue {
 #[derive(Clone)]
 pub(crate) enum Way {
     Gateway(Address),
-    /// In a test: queue, sent with the answer?, the message.
-    Test(Sender<(String, bool, Message)>),
+    Test {
+        /// Queue, sent with the answer?, the message.
+        out: Sender<(String, bool, Message)>,
+        open: Arc<Mutex<Connections>>,
+    },
 }
 
 /// What the queue says of a message that was sent.
@@ -124,7 +129,7 @@ impl Queue {
         let reply = match &self.way {
             _ if messages.is_empty() => return Ok(Vec::new()),
             Way::Gateway(address) => self.post(address, None, &messages)?,
-            Way::Test(out) => return Ok(self.keep(out, false, messages)),
+            Way::Test { out, .. } => return Ok(self.keep(out, false, messages)),
         };
         receipts(&reply)
     }
@@ -145,7 +150,7 @@ impl Queue {
         let reply = match &self.way {
             _ if messages.is_empty() => return Ok(()),
             Way::Gateway(address) => self.post(address, Some(invocation), &messages)?,
-            Way::Test(out) => {
+            Way::Test { out, .. } => {
                 self.keep(out, true, messages);
                 return Ok(());
             }
@@ -171,18 +176,6 @@ impl Queue {
         receipts
     }
 
-    /// What is left until the deadline.
-    fn patience(&self) -> io::Result<Duration> {
-        let left = match self.deadline {
-            None => PATIENCE,
-            Some(at) => at.duration_since(SystemTime::now()).unwrap_or_default(),
-        };
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        Ok(left.min(PATIENCE))
-    }
-
     fn post(
         &self,
         address: &Address,
@@ -200,11 +193,23 @@ impl Queue {
         }
         head += &format!("Content-Length: {}\r\n\r\n", body.len());
         let mut wire = address.open()?;
-        wire.limit(self.patience()?)?;
+        wire.limit(patience(self.deadline)?)?;
         wire.send(head.as_bytes(), body.as_bytes())?;
-        wire.limit(self.patience()?)?;
+        wire.limit(patience(self.deadline)?)?;
         Ok(wire.reply()?)
     }
+}
+
+/// What is left until the deadline.
+pub(crate) fn patience(deadline: Option<SystemTime>) -> io::Result<Duration> {
+    let left = match deadline {
+        None => PATIENCE,
+        Some(at) => at.duration_since(SystemTime::now()).unwrap_or_default(),
+    };
+    if left.is_zero() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(left.min(PATIENCE))
 }
 
 fn listed(message: &Message) -> Json {

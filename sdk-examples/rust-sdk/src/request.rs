@@ -89,7 +89,7 @@ impl Request {
         self.own("Invocation-Id").unwrap_or("")
     }
 
-    /// What kind of event this is: `http`, `authorizer`, `invoke`, `queue`, `schedule`, or what a newer gateway knows.
+    /// What kind of event this is: `http`, `authorizer`, `invoke`, `queue`, `schedule`, `websocket`, or what a newer gateway knows.
     pub fn trigger(&self) -> &str {
         self.own("Trigger").unwrap_or("")
     }
@@ -177,6 +177,20 @@ impl Request {
     /// Of an event of a schedule, the moment that is meant: `2026-03-29T01:00:00Z`.
     pub fn scheduled_time(&self) -> Option<&str> {
         self.own("Scheduled-Time")
+    }
+
+    /// The id of the WebSocket connection that the event is of; empty of other events.
+    pub fn connection(&self) -> &str {
+        self.own("Connection-Id").unwrap_or("")
+    }
+
+    /// The groups that this connection is in, or was in when it ended.
+    pub fn groups(&self) -> Vec<String> {
+        let list = self.own("Groups").unwrap_or("");
+        list.split(',')
+            .filter(|name| !name.is_empty())
+            .map(|name| decode(name, false))
+            .collect()
     }
 
     /// What the client sees as X-Request-Id.

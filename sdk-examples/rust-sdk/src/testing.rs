@@ -17,8 +17,12 @@
 //! [`Gateway`] serves a handler as [`crate::serve`] does, against a small stand-in for execgate on a Unix socket, with
 //! concurrency, cancellation, streams and drain.
 
+pub use crate::connected::Pushed;
 pub use crate::outbox::Posted;
 
+use crate::connected::{Connections, Opened};
+use crate::connection::Body;
+use crate::json::Json;
 use crate::outbox::{read_list, Outbox};
 use crate::queue::Way;
 use crate::request::percent_encode;
@@ -47,6 +51,7 @@ pub struct Event {
     fields: Vec<(String, String)>,
     body: Vec<u8>,
     timeout: Option<Duration>,
+    others: Vec<Opened>,
 }
 
 impl Event {
@@ -59,6 +64,7 @@ impl Event {
             fields: Vec::new(),
             body: Vec::new(),
             timeout: None,
+            others: Vec::new(),
         }
     }
 
@@ -116,6 +122,49 @@ impl Event {
         Event::post(&format!("/queue/{}", queue), body)
             .trigger("queue")
             .header("Content-Type", "application/http")
+    }
+
+    /// An event of the WebSocket connection `c-1`. The route is `$connect`, `$disconnect`, `$default` or a name.
+    pub fn websocket(route: &str, message: &str) -> Event {
+        Event::post(&format!("/websocket/ws/{}", route), message)
+            .trigger("websocket")
+            .header("Execgate-Connection-Id", "c-1")
+            .header("Execgate-Websocket-Route", route)
+    }
+
+    /// Sets the groups that its connection is in.
+    pub fn groups(self, names: &[&str]) -> Event {
+        let list: Vec<String> = names.iter().map(|name| percent_encode(name)).collect();
+        self.header("Execgate-Groups", &list.join(","))
+    }
+
+    /// Adds another connection that is open: its id, groups, and who it is, a JSON object.
+    pub fn other(mut self, id: &str, groups: &[&str], claims: &str) -> Event {
+        self.others.push(Opened {
+            id: id.to_string(),
+            groups: groups.iter().map(|name| name.to_string()).collect(),
+            claims: Json::parse(claims).unwrap_or(Json::Null),
+        });
+        self
+    }
+
+    /// Opens what it names; a connection that has ended is not open.
+    fn open(&self, message: &[u8], open: &mut Connections) {
+        for one in &self.others {
+            open.add(one.clone());
+        }
+        let (request, _) = match Request::read(message) {
+            Some(read) if !read.0.connection().is_empty() => read,
+            _ => return,
+        };
+        open.remove(request.connection());
+        if request.header("Execgate-Websocket-Route") != Some("$disconnect") {
+            open.add(Opened {
+                id: request.connection().to_string(),
+                groups: request.groups(),
+                claims: request.claims().unwrap_or(Json::Null),
+            });
+        }
     }
 
     fn message(&self, id: &str) -> Vec<u8> {
@@ -183,6 +232,8 @@ pub struct Answer {
     pub failure: Option<String>,
     /// From [`call`]: the messages that the handler has sent.
     pub posted: Vec<Posted>,
+    /// From [`call`]: what it has sent to WebSocket connections.
+    pub pushed: Vec<Pushed>,
 }
 
 impl Answer {
@@ -212,7 +263,13 @@ pub fn call(handler: &impl Handler, event: Event) -> Result<Answer, Error> {
     let (request, _) = Request::read(&message)
         .ok_or_else(|| Error::new("InvalidEvent", "this is no request message"))?;
     let (out, posted) = channel();
-    let context = Context::with(request.id(), Way::Test(out), request.deadline_ms());
+    let open = Arc::new(Mutex::new(Connections::default()));
+    event.open(&message, &mut locked(&open));
+    let way = Way::Test {
+        out,
+        open: open.clone(),
+    };
+    let context = Context::with(request.id(), way, request.deadline_ms());
     let response = handler.handle(request, context)?;
     response.append(&mut Vec::new(), "")?;
     let mut answer = gather(response)?;
@@ -224,7 +281,12 @@ pub fn call(handler: &impl Handler, event: Event) -> Result<Answer, Error> {
             message,
         })
         .collect();
+    answer.pushed = locked(&open).pushed.clone();
     Ok(answer)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }
 
 fn gather(response: Response) -> Result<Answer, Error> {
@@ -240,6 +302,7 @@ fn gather(response: Response) -> Result<Answer, Error> {
         body,
         failure: None,
         posted: Vec::new(),
+        pushed: Vec::new(),
     })
 }
 
@@ -283,6 +346,7 @@ struct ApiState {
     exchanges: usize,
     draining: bool,
     outbox: Outbox,
+    open: Connections,
 }
 
 impl Gateway {
@@ -325,8 +389,10 @@ impl Gateway {
     /// Sends an event and does not wait.
     pub fn send(&self, event: Event) -> Sent {
         let (id, (sender, answer)) = (new_id(), channel());
+        let message = event.message(&id);
         self.api.change(|state| {
-            state.queue.push_back(event.message(&id));
+            event.open(&message, &mut state.open);
+            state.queue.push_back(message);
             state.held.insert(id.clone(), sender);
         });
         Sent { id, answer }
@@ -346,6 +412,11 @@ impl Gateway {
     /// What the handler has sent to queues so far: at once, and with answers that were successes.
     pub fn posted(&self) -> Vec<Posted> {
         self.api.lock().outbox.kept.clone()
+    }
+
+    /// What the handler has sent to WebSocket connections so far.
+    pub fn pushed(&self) -> Vec<Pushed> {
+        self.api.lock().open.pushed.clone()
     }
 
     /// Makes every further send fail with this status; 0 accepts again.
@@ -400,7 +471,7 @@ pub(crate) type Fields = HashMap<String, String>;
 
 impl Api {
     fn lock(&self) -> MutexGuard<'_, ApiState> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
+        locked(&self.state)
     }
 
     fn change(&self, f: impl FnOnce(&mut ApiState)) {
@@ -434,6 +505,10 @@ impl Api {
                     self.take_answers(&answers)?;
                     self.exchange(max, input.get_ref())
                 }
+                (Some(word), ..) if word.starts_with("connections") || word == "groups" => {
+                    let body = read_body(&mut input, &fields)?;
+                    self.connected(&start, &fields, &body)
+                }
                 _ => return Err(broken(&start)),
             };
             input.get_mut().write_all(&reply)?;
@@ -460,6 +535,22 @@ impl Api {
             text.len()
         );
         Ok(Some((head + &text).into_bytes()))
+    }
+
+    fn connected(&self, start: &str, fields: &Fields, body: &[u8]) -> Vec<u8> {
+        let mut words = start.split(' ');
+        let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        let text = std::str::from_utf8(body);
+        let is_bytes =
+            fields.get("content-type").map(String::as_str) == Some("application/octet-stream");
+        let sent = match text {
+            Ok(text) if !is_bytes => Body::Text(text),
+            _ => Body::Bytes(body),
+        };
+        let (status, told) = self.lock().open.serve(method, target, sent);
+        let length = if status == 204 { 0 } else { told.len() };
+        let head = format!("HTTP/1.1 {} \r\nContent-Length: {}\r\n\r\n", status, length);
+        (head + &told[..length]).into_bytes()
     }
 
     fn exchange(&self, max: usize, stream: &UnixStream) -> Vec<u8> {
@@ -535,6 +626,7 @@ impl Api {
             body,
             failure,
             posted: Vec::new(),
+            pushed: Vec::new(),
         };
         self.change(|state| match state.held.remove(&id) {
             None => state.refused.push(id + " unknown"),

@@ -130,6 +130,8 @@ func main() {
 	err := error(nil)
 	if len(os.Args) > 1 && os.Args[1] == "queues" {
 		err = execgate.Serve(queues)
+	} else if len(os.Args) > 1 && os.Args[1] == "rooms" {
+		err = execgate.Handle(rooms)
 	} else if len(os.Args) > 1 {
 		err = execgate.ServeHTTP(http.HandlerFunc(serveHTTP))
 	} else {

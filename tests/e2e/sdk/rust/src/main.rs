@@ -1,6 +1,7 @@
 //! What test_sdk.py asks of a handler, on the Rust SDK.
 
 mod queues;
+mod rooms;
 
 use execgate::json::Json;
 use execgate::{Context, Error, Request, Response, Stream};
@@ -69,8 +70,10 @@ fn handle(request: Request, context: Context, together: &Barrier) -> Result<Resp
 }
 
 fn main() -> io::Result<()> {
-    if std::env::args().nth(1).as_deref() == Some("queues") {
-        return execgate::serve(queues::handle);
+    match std::env::args().nth(1).as_deref() {
+        Some("queues") => return execgate::serve(queues::handle),
+        Some("rooms") => return execgate::serve(rooms::handle),
+        _ => {}
     }
     let together = Barrier::new(4);
     execgate::serve(|request: Request, context: Context| handle(request, context, &together))?;
