@@ -13,13 +13,13 @@ TEST_JOBS ?= 6
 Q := $(if $(filter 1,$(V)),,@)
 
 # A folder is a layer: it may include itself and what stands before it (tests/lint/layers.py reads this line).
-ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/queue gateway/websocket gateway/event_stream plugins gateway/source local-api gateway/observe gateway/command
+ROOMS := gateway/base gateway/schedule gateway/loop gateway/client gateway/blueprint gateway/invocation gateway/pool gateway/redis gateway/queue gateway/cluster gateway/websocket gateway/event_stream plugins gateway/source local-api gateway/observe gateway/command
 PACKAGES := libmicrohttpd libuv yaml-0.1 libcurl libssl libcrypto libjwt zlib libbrotlienc libzstd sqlite3 hiredis
 TEST_PACKAGES := cmocka jansson libbrotlidec
 
 # What each purpose needs from Debian; `make` installs what is missing (as root, or through sudo).
 BUILD_DEBS := gcc g++ pkg-config libmicrohttpd-dev libuv1-dev libyaml-dev libcurl4-openssl-dev libssl-dev libjwt-dev zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev libhiredis-dev libwslay-dev
-TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl tzdata redis-server python3-websockets util-linux mount \
+TEST_DEBS := libcmocka-dev libjansson-dev python3 python3-pytest python3-pytest-xdist curl openssl procps chromium gdb tmux perl tzdata redis-server python3-websockets util-linux mount iproute2 \
              $(foreach pair,go:golang-go cargo:cargo node:nodejs,$(if $(shell command -v $(firstword $(subst :, ,$(pair)))),,$(lastword $(subst :, ,$(pair)))))
 LINT_DEBS := clang clang-format clang-tidy universal-ctags python3
 FUZZ_DEBS := clang libclang-rt-14-dev
@@ -99,6 +99,7 @@ $(BUILD)/%.o: %.c | $(BUILD)/.need-build
 
 # Its .incbin lines name these, which the compiler's dependency files do not.
 $(BUILD)/gateway/queue/redis_script.o: $(wildcard gateway/queue/redis/*.lua)
+$(BUILD)/gateway/cluster/cluster_script.o: gateway/cluster/cluster.lua
 $(BUILD)/templates.c: gateway/command/build/embed.sh $(TEMPLATES)
 	@mkdir -p $(@D)
 	@echo "  EMBED $@"
@@ -149,8 +150,10 @@ e2e: $(BUILD)/execgate examples | $(BUILD)/.need-test ## run the end-to-end test
 
 FAULTS_KILLS ?= 200
 FAULTS_SEED ?= 1
-faults: $(BUILD)/execgate | $(BUILD)/.need-test ## the crash test in full: gateway, handlers, disk and Redis fail, nothing is lost (FAULTS_KILLS=200 FAULTS_SEED=1)
+FAULTS_ROUNDS ?= 10
+faults: $(BUILD)/execgate | $(BUILD)/.need-test ## the crash tests in full: gateway, handlers, disk, network and Redis fail, nothing is lost (FAULTS_KILLS=200 FAULTS_ROUNDS=10 FAULTS_SEED=1)
 	$(Q)for s in sqlite redis; do EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/crash.py --store $$s --kills $(FAULTS_KILLS) --seed $(FAULTS_SEED) || exit 1; done
+	$(Q)EXECGATE_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/faults/network.py --rounds $(FAULTS_ROUNDS) --seed $(FAULTS_SEED)
 
 sdk: | $(BUILD)/.need-test ## run the tests of the Go and Rust SDKs, and of the examples on them
 	$(if $(GO),$(Q)for d in go-sdk go short-link/go chat/go; do (cd sdk-examples/$$d && $(GO_LOCAL) vet ./... && $(GO_LOCAL) test ./...) || exit 1; done,@echo "no Go here: its SDK is NOT tested (install golang-go)")

@@ -411,6 +411,7 @@ const struct api_route native_routes[] = {
     {NULL, "/%40connections/{id}", native_connection_begin},
     {NULL, "/v1/groups/{id}", native_connection_begin},
     {NULL, "/v1/groups/{id}/messages", native_connection_begin},
+    {NULL, "/v1/nodes", native_connection_begin},
     {"GET", "/v1/config", config_begin},
 };
 const size_t native_route_count = ARRAY_LEN(native_routes);

@@ -1,4 +1,5 @@
 #include "gateway/base/memory.h"
+#include "gateway/base/redis_address.h"
 #include "gateway/blueprint/build.h"
 #include "gateway/blueprint/route_text.h"
 
@@ -100,8 +101,22 @@ static void build_unsaid(struct binder *b, const struct websocket_trigger_config
     build_path(b, &defaults, w, out);
 }
 
+static void build_cluster(struct binder *b, const struct websockets_document *d, struct blueprint *out) {
+    struct redis_address address;
+    struct arena a;
+    struct error e;
+    out->websocket_lease_ms = d->lease_ms;
+    if (!d->cluster) return;
+    out->websocket_cluster = d->cluster->text.p;
+    arena_init(&a, 256);
+    if (redis_address_parse(&address, &a, d->cluster->text, &e) < 0)
+        problems_add(b->problems, d->cluster->at, "cluster: %s", e.message);
+    arena_free(&a);
+}
+
 void build_websockets(const struct composition *c, struct binder *b, struct blueprint_document *d,
                       struct blueprint *out) {
+    build_cluster(b, &d->websockets, out);
     const struct bound_items *paths = &d->websockets.paths;
     size_t most = paths->count;
     for (size_t i = 0; i < out->handler_count; i++) most += out->handlers[i].websocket_trigger_count;

@@ -128,6 +128,8 @@ struct websocket_path_document {
 struct websockets_document {
     struct node *origin;
     struct bound_items paths; /* of struct websocket_path_document */
+    struct node *cluster;
+    uint64_t lease_ms;
 };
 struct blueprint_document {
     struct node *origin;

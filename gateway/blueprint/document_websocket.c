@@ -220,6 +220,22 @@ static const struct schema_field websockets_fields[] = {
      .preset_note = "none: every path that a trigger names has the defaults",
      .about = "Paths of `websocket` triggers, and what is special about them.",
      .example = "{/chat: {routeKey: action, guard: customer}}"},
+    {.name = "cluster",
+     .kind = FIELD_TEXT,
+     .offset = offsetof(struct websockets_document, cluster),
+     .preset_note = "none: this gateway alone",
+     .about = "A Redis or Valkey server, `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`: all gateways there whose "
+              "blueprints have the same `name` are one cluster. Messages reach connections of all of them, groups span "
+              "them, and when one dies, another runs its connections' `$disconnect`. A change needs a restart.",
+     .example = "redis://127.0.0.1:6379"},
+    {.name = "lease",
+     .kind = FIELD_DURATION,
+     .offset = offsetof(struct websockets_document, lease_ms),
+     .least = SECOND_MS,
+     .most = 3600 * SECOND_MS,
+     .preset = "10s",
+     .about = "Of a `cluster`: a gateway of which nothing was heard for so long is taken for dead. It says that it is "
+              "there three times as often. A change needs a restart."},
 };
 const struct object_schema websockets_schema = {
     .name = "websockets",

@@ -255,6 +255,8 @@ struct blueprint {
     size_t queue_count;
     struct websocket_config *websockets; /* every path that has triggers */
     size_t websocket_count;
+    const char *websocket_cluster; /* URL of its Redis; NULL = none */
+    uint64_t websocket_lease_ms;
     const char *data_directory; /* absolute */
     size_t http_trigger_count;  /* of all handlers, of all queues' `send`, and one of each WebSocket path */
     void **settings;            /* what each section made (section.h), in the order of the sections */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define TIMEOUT_MS 10000
+#define LIST_HEAD "%-32s  %-24s  %-9s  %-15s  %s\n", "CONNECTION", "SINCE", "KIND", "CLIENT", "PATH"
 #define ANSWER_MOST (64u << 20)
 
 static const struct option_row connections_options[] = {
@@ -105,8 +106,10 @@ static struct slice member(struct asking *q, struct slice object, struct slice w
     return found;
 }
 
-static void print_row(struct asking *q, struct buf *out, struct slice connection) {
+/* `node`: absent when there is no cluster. */
+static void print_row(struct asking *q, struct buf *out, struct slice node, struct slice connection) {
     struct slice identity = member(q, connection, SLICE("identity"));
+    if (!slice_is_none(node)) buf_printf(out, SLICE_FMT "  ", SLICE_ARG(node));
     buf_printf(out, SLICE_FMT "  " SLICE_FMT "  %-9.*s  %-15.*s  " SLICE_FMT "\n",
                SLICE_ARG(member(q, connection, SLICE("connectionId"))),
                SLICE_ARG(member(q, connection, SLICE("connectedAt"))), SLICE_ARG(member(q, connection, SLICE("kind"))),
@@ -114,7 +117,7 @@ static void print_row(struct asking *q, struct buf *out, struct slice connection
 }
 
 /* The id of the last connection of a page; absent when it has none. */
-static struct slice print_page(struct asking *q, struct buf *out) {
+static struct slice print_page(struct asking *q, struct buf *out, struct slice node) {
     struct json_read json;
     struct json_value value;
     struct slice last = SLICE_NONE;
@@ -122,21 +125,41 @@ static struct slice print_page(struct asking *q, struct buf *out) {
     if (!json_read_open(&json, '[')) return last;
     while (json_read_element(&json) && json_read_value(&json, &value)) {
         last = member(q, value.raw, SLICE("connectionId"));
-        print_row(q, out, value.raw);
+        print_row(q, out, node, value.raw);
     }
     return last;
 }
 
-static int list_rows(struct asking *q, struct buf *out, struct error *e) {
-    const char *path = "/v1/connections";
-    buf_printf(out, "%-32s  %-24s  %-9s  %-15s  %s\n", "CONNECTION", "SINCE", "KIND", "CLIENT", "PATH");
+static int list_node(struct asking *q, struct buf *out, struct slice node, struct error *e) {
+    struct slice of = slice_is_none(node) ? SLICE("") : arena_printf(&q->arena, "node=" SLICE_FMT, SLICE_ARG(node));
+    const char *path = arena_printf(&q->arena, "/v1/connections?" SLICE_FMT "%c", SLICE_ARG(of), 0).p;
     for (;;) {
         int status = ask(q, "GET", path, SLICE_NONE, e);
         if (status < 0) return status;
-        struct slice last = print_page(q, out);
+        struct slice last = print_page(q, out, node);
         if (slice_is_none(last)) return 0;
-        path = arena_printf(&q->arena, "/v1/connections?after=" SLICE_FMT "%c", SLICE_ARG(last), 0).p;
+        path = arena_printf(&q->arena, "/v1/connections?" SLICE_FMT "&after=" SLICE_FMT "%c", SLICE_ARG(of),
+                            SLICE_ARG(last), 0)
+                   .p;
     }
+}
+
+static int list_rows(struct asking *q, struct buf *out, struct error *e) {
+    struct json_read nodes;
+    struct json_value node;
+    bool some = false;
+    int status = ask(q, "GET", "/v1/nodes", SLICE_NONE, e);
+    if (status < 0) return status;
+    json_read_init(&nodes, arena_copy(&q->arena, member(q, q->reply.body, SLICE("nodes"))));
+    json_read_open(&nodes, '[');
+    for (; status == 0 && json_read_element(&nodes) && json_read_value(&nodes, &node); some = true) {
+        if (!some) buf_printf(out, "%-8s  ", "NODE");
+        if (!some) buf_printf(out, LIST_HEAD);
+        status = list_node(q, out, json_text_of(&q->arena, node), e);
+    }
+    if (some) return status;
+    buf_printf(out, LIST_HEAD);
+    return list_node(q, out, SLICE_NONE, e);
 }
 
 static int list(struct asking *q, struct buf *out, struct error *e) {

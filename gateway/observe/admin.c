@@ -22,6 +22,7 @@ static const struct admin_endpoint endpoints[] = {
     {SLICE("*"), SLICE("/@connections/*"), 0, admin_answer_connection},
     {SLICE("*"), SLICE("/v1/groups/*"), 1, admin_answer_connection},
     {SLICE("*"), SLICE("/v1/groups/*/messages"), 0, admin_answer_connection},
+    {SLICE("*"), SLICE("/v1/nodes"), 1, admin_answer_connection},
 };
 
 /* --- answers --- */
@@ -98,7 +99,7 @@ static const struct admin_endpoint *find_endpoint(struct admin_request *r) {
         refuse_method(r, other);
     else
         admin_reply_failure(r, FAILURE_NOT_FOUND,
-                            "there are /health, /status, /v1/connections, /v1/groups and the Lambda invoke API here");
+                            "there are /health, /status, /v1/connections, /v1/groups, /v1/nodes and the Lambda invoke API here");
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* What the gateway does right now, as JSON. */
 #include "gateway/base/json_write.h"
+#include "gateway/cluster/cluster.h"
 #include "gateway/observe/admin_private.h"
 #include "gateway/source/websocket/websocket_source.h"
 
@@ -81,6 +82,23 @@ static void write_schedule(struct json_write *w, const struct admin_schedule *s)
     json_close(w, '}');
 }
 
+/* What it is in, if it is in one; the address shows neither user nor password. */
+static void write_cluster(struct json_write *w, const struct cluster *c) {
+    const char *tag, *trouble = cluster_trouble(c);
+    json_name(w, SLICE("cluster"));
+    json_open(w, '{');
+    json_member(w, SLICE("node"), cluster_tag(c));
+    json_member(w, SLICE("redis"), slice_of(cluster_redis(c)));
+    json_name(w, SLICE("connected"));
+    json_bool(w, trouble == NULL);
+    if (trouble) json_member(w, SLICE("trouble"), slice_of(trouble));
+    json_name(w, SLICE("nodes"));
+    json_open(w, '[');
+    for (size_t i = 0; (tag = cluster_node(c, i)); i++) json_text(w, slice_of(tag));
+    json_close(w, ']');
+    json_close(w, '}');
+}
+
 static void write_websockets(struct json_write *w, struct websocket_source *s) {
     const struct websockets_counters *c = websocket_source_counters(s);
     const struct websocket_acknowledgements *a = websocket_source_acknowledgements(s);
@@ -124,7 +142,9 @@ void admin_answer_status(struct admin_request *r) {
     json_open(&w, '[');
     for (size_t i = 0; host->schedule(host->calls.context, i, &schedule); i++) write_schedule(&w, &schedule);
     json_close(&w, ']');
-    if (host->calls.websockets) write_websockets(&w, host->calls.websockets);
+    struct websocket_source *sockets = host->calls.websockets;
+    if (sockets) write_websockets(&w, sockets);
+    if (sockets && websocket_source_cluster(sockets)) write_cluster(&w, websocket_source_cluster(sockets));
     json_close(&w, '}');
     admin_reply_json(r, 200, NULL, &text);
 }

@@ -1,19 +1,4 @@
 #include "gateway/queue/redis_private.h"
-#include <stdio.h>
-
-static void bulk_number(struct buf *out, uint64_t number) {
-    char digits[24];
-    int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-    redis_bulk(out, slice_make(digits, (size_t)n));
-}
-
-void redis_bulk(struct buf *out, struct slice argument) {
-    buf_append_char(out, '$');
-    buf_append_u64(out, argument.n);
-    buf_append(out, "\r\n", 2);
-    buf_append_slice(out, argument);
-    buf_append(out, "\r\n", 2);
-}
 
 struct redis_call *redis_call_new(struct redis_store *s, const struct redis_kind *kind, size_t size,
                                   struct queue_done done) {
@@ -48,7 +33,7 @@ void redis_put(struct redis_call *c, struct slice argument) {
 
 void redis_put_number(struct redis_call *c, uint64_t number) {
     c->argument_count++;
-    bulk_number(&c->arguments, number);
+    redis_bulk_number(&c->arguments, number);
 }
 
 /* EVALSHA digest 1 prefix now wall calls, and for each call its number of arguments and these. */
@@ -57,19 +42,17 @@ void redis_batch_write(struct redis_store *s, const struct list *calls) {
     size_t words = 7;
     list_each (calls, node) words += 1 + list_entry(node, struct redis_call, node)->argument_count;
     s->command.n = 0;
-    buf_append_char(&s->command, '*');
-    buf_append_u64(&s->command, words);
-    buf_append(&s->command, "\r\n", 2);
+    redis_command_begin(&s->command, words);
     redis_bulk(&s->command, SLICE("EVALSHA"));
     redis_bulk(&s->command, slice_make(s->scripts.digests[first->kind->script], REDIS_DIGEST_SIZE));
     redis_bulk(&s->command, SLICE("1"));
     redis_bulk(&s->command, s->prefix);
-    bulk_number(&s->command, s->has_time ? redis_now_ms(s) : 0);
-    bulk_number(&s->command, clock_wall_ms(s->clock));
-    bulk_number(&s->command, calls->length);
+    redis_bulk_number(&s->command, s->has_time ? redis_now_ms(s) : 0);
+    redis_bulk_number(&s->command, clock_wall_ms(s->clock));
+    redis_bulk_number(&s->command, calls->length);
     list_each (calls, node) {
         const struct redis_call *c = list_entry(node, struct redis_call, node);
-        bulk_number(&s->command, c->argument_count);
+        redis_bulk_number(&s->command, c->argument_count);
         buf_append_slice(&s->command, buf_slice(&c->arguments));
     }
 }

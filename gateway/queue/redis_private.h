@@ -9,10 +9,11 @@
 #include "gateway/base/list.h"
 #include "gateway/base/map.h"
 #include "gateway/queue/message.h"
-#include "gateway/queue/redis_link.h"
 #include "gateway/queue/redis_script.h"
 #include "gateway/queue/redis_store.h"
 #include "gateway/queue/watches.h"
+#include "gateway/redis/redis_link.h"
+#include "gateway/redis/redis_words.h"
 #include <hiredis/hiredis.h>
 
 #define SOON_NEVER UINT64_MAX
@@ -105,7 +106,6 @@ void redis_put(struct redis_call *c, struct slice argument); /* absent = empty *
 void redis_put_number(struct redis_call *c, uint64_t number);
 /* The calls of a batch as one command in s->command, with the times of now. */
 void redis_batch_write(struct redis_store *s, const struct list *calls);
-void redis_bulk(struct buf *out, struct slice argument);
 
 /* --- redis_store.c --- */
 uint64_t redis_now_ms(const struct redis_store *s);
@@ -127,9 +127,6 @@ void redis_read_settled(struct redis_call *c, const redisReply *r);
 void redis_read_stats(struct redis_call *c, const redisReply *r);
 void redis_read_count(struct redis_call *c, const redisReply *r);
 void redis_read_note(struct redis_call *c, const redisReply *r);
-/* 0 for what is not a number. */
-uint64_t redis_number(const redisReply *r, size_t at);
-struct slice redis_text(const redisReply *r, size_t at); /* absent for what is not text */
 
 /* --- redis_watch.c --- */
 struct queue_watch *redis_watch(struct queue_store *store, struct slice queue, void (*on_ready)(void *context),

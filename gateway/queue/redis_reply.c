@@ -8,18 +8,6 @@ static const redisReply *element(const redisReply *r, size_t at) {
     return r && r->type == REDIS_REPLY_ARRAY && at < r->elements ? r->element[at] : &nothing;
 }
 
-struct slice redis_text(const redisReply *r, size_t at) {
-    const redisReply *e = element(r, at);
-    return e->type == REDIS_REPLY_STRING || e->type == REDIS_REPLY_STATUS ? slice_make(e->str, e->len) : SLICE_NONE;
-}
-
-uint64_t redis_number(const redisReply *r, size_t at) {
-    const redisReply *e = element(r, at);
-    uint64_t number = 0;
-    if (e->type == REDIS_REPLY_INTEGER) return e->integer > 0 ? (uint64_t)e->integer : 0;
-    return slice_to_u64(redis_text(r, at), &number) ? number : 0;
-}
-
 static bool is_negative(const redisReply *r, size_t at) {
     const redisReply *e = element(r, at);
     return e->type == REDIS_REPLY_INTEGER && e->integer < 0;

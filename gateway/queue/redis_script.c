@@ -1,8 +1,5 @@
 #include "gateway/queue/redis_script.h"
 #include "gateway/base/memory.h"
-#include <assert.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 
 /* The assembler copies the files in, seen from the root of the tree, where everything is built. */
 #define EMBEDDED(name)                                                                                                 \
@@ -35,20 +32,12 @@ static const struct part parts[REDIS_SCRIPTS][PARTS_MAX] = {
     [REDIS_SCRIPT_NOTES] = {PART(common), PART(notes), PART(finish)},
 };
 
-static void digest_text(struct slice text, char digest[REDIS_DIGEST_SIZE + 1]) {
-    unsigned char bytes[REDIS_DIGEST_SIZE / 2];
-    int ok = EVP_Digest(text.p, text.n, bytes, NULL, EVP_sha1(), NULL);
-    assert(ok == 1);
-    (void)ok;
-    for (size_t i = 0; i < sizeof bytes; i++) snprintf(digest + 2 * i, 3, "%02x", bytes[i]);
-}
-
 void redis_scripts_init(struct redis_scripts *s) {
     for (int i = 0; i < REDIS_SCRIPTS; i++) {
         s->texts[i] = (struct buf){0};
         for (int k = 0; k < PARTS_MAX && parts[i][k].start; k++)
             buf_append(&s->texts[i], parts[i][k].start, (size_t)(parts[i][k].end - parts[i][k].start));
-        digest_text(buf_slice(&s->texts[i]), s->digests[i]);
+        redis_digest(buf_slice(&s->texts[i]), s->digests[i]);
     }
 }
 

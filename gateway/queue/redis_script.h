@@ -5,7 +5,7 @@
  * over any connection, until it restarts; so the text travels once for each connection, and the digest with each call.
  */
 #pragma once
-#include "gateway/base/buf.h"
+#include "gateway/redis/redis_words.h"
 
 enum redis_script {
     REDIS_SCRIPT_SEND,
@@ -15,7 +15,6 @@ enum redis_script {
     REDIS_SCRIPT_NOTES,
     REDIS_SCRIPTS
 };
-#define REDIS_DIGEST_SIZE 40
 
 struct redis_scripts {
     struct buf texts[REDIS_SCRIPTS];

@@ -147,7 +147,7 @@ static void on_loaded(struct redis_wait *w, const redisReply *reply) {
 static void scripts_load(struct redis_store *s) {
     struct buf command = {0};
     for (int i = 0; i < REDIS_SCRIPTS; i++) {
-        buf_append_text(&command, "*3\r\n");
+        redis_command_begin(&command, 3);
         redis_bulk(&command, SLICE("SCRIPT"));
         redis_bulk(&command, SLICE("LOAD"));
         redis_bulk(&command, buf_slice(&s->scripts.texts[i]));

@@ -5,10 +5,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define TAG_MAX 8
+
 struct members {
     struct list open;
     struct map *ids;
-    struct map *groups; /* name -> struct group */
+    struct map *groups;                                                           /* name -> struct group */
+    void (*on_group)(void *context, struct slice name, enum group_change change); /* NULL = nobody watches */
+    void *group_context;
+    char tag[TAG_MAX];
+    size_t tag_size;
 };
 struct group {
     char *name;
@@ -59,6 +65,17 @@ size_t members_open(const struct members *all) {
     return all->open.length;
 }
 
+void members_tag(struct members *all, struct slice tag) {
+    assert(tag.n <= sizeof all->tag);
+    memcpy(all->tag, tag.p, tag.n);
+    all->tag_size = tag.n;
+}
+
+void members_make_id(const struct members *all, struct clock *clock, char id[WEBSOCKET_ID_SIZE]) {
+    clock_random_hex(clock, id, WEBSOCKET_ID_SIZE / 2);
+    memcpy(id, all->tag, all->tag_size);
+}
+
 struct slice member_id(const struct member *m) {
     return slice_make(m->id, sizeof m->id);
 }
@@ -77,12 +94,14 @@ static struct group *group_make(struct members *all, struct slice name) {
     g->name_size = name.n;
     list_init(&g->members);
     map_put(all->groups, group_name(g), g);
+    if (all->on_group) all->on_group(all->group_context, name, GROUP_BEGINS);
     return g;
 }
 
 static void group_look(struct members *all, struct group *g) {
     if (!list_empty(&g->members)) return;
     map_remove(all->groups, group_name(g));
+    if (all->on_group) all->on_group(all->group_context, group_name(g), GROUP_ENDS);
     free(g->name);
     free(g);
 }
@@ -102,6 +121,13 @@ static void membership_end(struct membership *own) {
     list_remove(&own->own_node);
     free(own);
     group_look(all, g);
+}
+
+void members_watch_groups(struct members *all,
+                          void (*on_change)(void *context, struct slice name, enum group_change change),
+                          void *context) {
+    all->on_group = on_change;
+    all->group_context = context;
 }
 
 bool group_name_is_good(struct slice name) {

@@ -9,6 +9,7 @@
  * made once for each kind and held by all (struct parcel, websockets.h).
  */
 #pragma once
+#include "gateway/base/clock.h"
 #include "gateway/base/list.h"
 #include "gateway/base/slice.h"
 
@@ -56,9 +57,16 @@ struct member *members_find(const struct members *all, struct slice id); /* an o
 /* `after` NULL = the first. NULL at the end. */
 struct member *members_next(const struct members *all, const struct member *after);
 size_t members_open(const struct members *all);
+/* What ids begin with from now on, instead of that many random digits: a node's tag (cluster.h), at most 8. */
+void members_tag(struct members *all, struct slice tag);
+void members_make_id(const struct members *all, struct clock *clock, char id[WEBSOCKET_ID_SIZE]);
 struct slice member_id(const struct member *m);
 
 /* --- groups --- */
+/* Called when the first has come into a group and when the last has left it. One such watcher. */
+enum group_change { GROUP_BEGINS, GROUP_ENDS };
+void members_watch_groups(struct members *all,
+                          void (*on_change)(void *context, struct slice name, enum group_change change), void *context);
 enum group_result { GROUP_OK, GROUP_ALREADY, GROUP_BAD_NAME, GROUP_TOO_MANY };
 bool group_name_is_good(struct slice name);
 enum group_result member_join(struct member *m, struct slice group);

@@ -78,10 +78,6 @@ const struct websockets_counters *websockets_counters(const struct websockets *a
     return &all->counters;
 }
 
-void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]) {
-    clock_random_hex(loop_clock(all->loop), id, WEBSOCKET_ID_SIZE / 2);
-}
-
 struct member *websocket_member(struct websocket *ws) {
     return &ws->member;
 }

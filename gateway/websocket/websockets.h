@@ -10,7 +10,7 @@
  *
  * The owner's on_closed is called when it leaves OPEN, once; from then on nobody finds the connection by its id.
  *
- * Ids are 128 random bits. Groups are rooms: they exist while somebody is in them. What is sent to many is made once
+ * Ids are 128 random bits, or 96 behind a node's tag. Groups are rooms: they exist while somebody is in them. What is sent to many is made once
  * and held by all (struct parcel). A connection that does not take what it is sent is closed with 1013 once it holds up
  * `max_outbound` bytes; nobody else waits for it. An idle connection has no buffers: one for reading serves all.
  *
@@ -67,7 +67,7 @@ enum websocket_presence { WEBSOCKET_KNOWN, WEBSOCKET_HIDDEN };
 struct websocket_start {
     int take_fd;
     struct slice early; /* bytes that came right behind the handshake */
-    const char *id;     /* WEBSOCKET_ID_SIZE, from websockets_make_id */
+    const char *id;     /* WEBSOCKET_ID_SIZE, from members_make_id */
     const struct websocket_rules *rules;
     const struct deflate_terms *terms;
     enum websocket_presence presence;
@@ -77,7 +77,6 @@ struct websocket_start {
 struct websocket *websocket_open(struct websockets *all, const struct websocket_start *start);
 /* From now on it is known, and its messages have these bounds. */
 void websocket_reveal(struct websocket *ws, const struct reader_limits *limits);
-void websockets_make_id(struct websockets *all, char id[WEBSOCKET_ID_SIZE]);
 struct member *websocket_member(struct websocket *ws);
 struct websocket *websocket_of_member(struct member *m); /* NULL: of another kind */
 void *websocket_owner(const struct websocket *ws);

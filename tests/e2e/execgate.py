@@ -92,6 +92,7 @@ class Gateway:
         self.file = self.folder / "blueprint.yaml"
         self.file.write_text(textwrap.dedent(blueprint))
         self.args, self.env = list(args), env
+        self.prefix = []  # what starts it, in a place of its own
         self.lines, self.log_queue = [], queue.Queue()
         self.process = None
         self.ready = None
@@ -111,7 +112,7 @@ class Gateway:
         return self
 
     def start(self, listen="127.0.0.1:0"):
-        words = [str(BINARY), "run", str(self.file), "--json", *self.args]
+        words = [*self.prefix, str(BINARY), "run", str(self.file), "--json", *self.args]
         if listen:
             words += ["--listen", listen]
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env)
@@ -126,6 +127,7 @@ class Gateway:
         assert "listeners" in self.ready, f"execgate did not start: {self.ready}"
         self.addresses = self.ready["listeners"]
         first = next((a for a in self.addresses if a.startswith("http://")), None)
+        self.unix = next((a.removeprefix("unix:") for a in self.addresses if a.startswith("unix:")), None)
         self.port = int(first.rsplit(":", 1)[1]) if first else None
 
     def _read_log(self):

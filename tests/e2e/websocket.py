@@ -33,6 +33,15 @@ def close_payload(code, reason=""):
     return struct.pack(">H", code) + reason.encode()
 
 
+def dial(gateway, port, timeout):
+    if port or gateway.port:
+        return socket.create_connection(("127.0.0.1", port or gateway.port), timeout)
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(timeout)
+    s.connect(gateway.unix)
+    return s
+
+
 class Refused(Exception):
     def __init__(self, answer):
         super().__init__(repr(answer))
@@ -43,7 +52,7 @@ class Socket:
     """A connection behind its handshake; raises Refused when that is answered with anything but 101."""
 
     def __init__(self, gateway, path="/ws", headers=None, port=None, tls=None, early=b"", timeout=30, made=None):
-        s = made or socket.create_connection(("127.0.0.1", port or gateway.port), timeout * SLOW)
+        s = made or dial(gateway, port, timeout * SLOW)
         self.socket = tls.wrap_socket(s, server_hostname="localhost") if tls else s
         self.key = base64.b64encode(os.urandom(16))
         fields = {"Host": "localhost", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",

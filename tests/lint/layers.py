@@ -16,8 +16,8 @@ LIBRARY_ROOMS = {
     "openssl/ssl.h": {"gateway/source"},
     "jwt.h": {"gateway/command"},
     "sqlite3.h": {"gateway/queue"},
-    "hiredis/hiredis.h": {"gateway/queue"},
-    "hiredis/async.h": {"gateway/queue"},
+    "hiredis/hiredis.h": {"gateway/redis", "gateway/queue", "gateway/cluster"},
+    "hiredis/async.h": {"gateway/redis"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.M)
 

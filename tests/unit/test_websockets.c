@@ -45,7 +45,7 @@ static void connect_one(struct fixture *f, size_t i) {
     int ends[2];
     char id[WEBSOCKET_ID_SIZE];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
-    websockets_make_id(f->all, id);
+    members_make_id(f->members, f->clock, id);
     const struct websocket_start start = {
         .take_fd = ends[0], .early = SLICE(""), .id = id, .rules = &f->rules, .terms = &none, .owner = &f->owners[i]};
     f->connections[i] = websocket_open(f->all, &start);

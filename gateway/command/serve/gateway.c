@@ -337,7 +337,19 @@ void gateway_take_messages(struct gateway *g) {
     g->takes_messages = true;
 }
 
+static void join_cluster(struct gateway *g) {
+    const struct blueprint *b = generation_blueprint(g->current);
+    struct error e;
+    if (!g->takes_messages || !b->websocket_cluster) return;
+    const struct websocket_cluster_config config = {
+        .url = slice_of(b->websocket_cluster), .name = slice_of(b->name), .lease_ms = b->websocket_lease_ms};
+    g->cluster_url = xstrdup(b->websocket_cluster);
+    if (websocket_source_join(g->websockets, &config, &e) < 0)
+        log_event(g->log, LOG_ERROR, "no cluster can be joined", LOG_TEXT("why", e.message));
+}
+
 bool gateway_serve(struct gateway *g) {
+    join_cluster(g);
     generation_start(g->current);
     gateway_queues_follow(g);
     loop_run(g->loop);
@@ -390,6 +402,16 @@ static void close_stores(struct gateway *g) {
     loop_run_until(g->loop, stores_closed, g, STORE_WAIT_MS);
 }
 
+static bool cluster_left(void *context) {
+    return websocket_source_has_left(((const struct gateway *)context)->websockets);
+}
+
+static void leave_cluster(struct gateway *g) {
+    if (!g->websockets) return;
+    websocket_source_leave(g->websockets);
+    loop_run_until(g->loop, cluster_left, g, KILL_WAIT_MS);
+}
+
 /* A gateway that never served, or whose loop stopped with something left, is emptied by force before it is freed. */
 static void settle(struct gateway *g) {
     if (!g->http) return;
@@ -424,6 +446,7 @@ void gateway_free(struct gateway *g) {
     admin_free(g->admin);
     gateway_reload_free(g);
     close_stores(g);
+    leave_cluster(g);
     websocket_source_free(g->websockets);
     event_source_free(g->events);
     members_free(g->members);
@@ -438,5 +461,6 @@ void gateway_free(struct gateway *g) {
     dev_issuer_free(g->dev_issuer);
     disarm(g);
     loop_free(g->loop);
+    free(g->cluster_url);
     free(g);
 }

@@ -46,6 +46,7 @@ struct gateway {
     struct http_source *http;
     struct members *members; /* open connections that take messages, of every kind */
     struct websocket_source *websockets;
+    char *cluster_url; /* what the cluster was joined with; NULL = none */
     struct event_source *events;
     struct admin *admin; /* NULL = none */
     struct turn_task log_task;

@@ -74,6 +74,12 @@ static void retire(struct gateway *g, struct generation *old) {
     g->retired[g->retired_count++] = old;
 }
 
+static void tell_cluster(const struct gateway *g, const struct blueprint *b) {
+    const char *before = g->cluster_url ? g->cluster_url : "", *now = b->websocket_cluster ? b->websocket_cluster : "";
+    if (g->takes_messages && strcmp(before, now) != 0)
+        log_event(g->log, LOG_WARN, "websockets.cluster changes with a restart only");
+}
+
 static void apply_limits(struct gateway *g, const struct blueprint *b) {
     struct limits_config limits = b->limits;
     if (limits.max_header > g->most_header) {
@@ -100,6 +106,7 @@ static void candidate_serve(struct gateway *g) {
     g->reload.candidate = NULL;
     wishes_clear(&g->reload.wishes);
     apply_limits(g, b);
+    tell_cluster(g, b);
     generation_stop_fetching(old);
     gateway_queues_follow(g);
     retire(g, old);

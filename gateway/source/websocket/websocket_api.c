@@ -1,25 +1,14 @@
 #include "gateway/source/websocket/websocket_api.h"
-#include "gateway/base/base64.h"
-#include "gateway/base/json_read.h"
-#include "gateway/base/json_write.h"
 #include "gateway/base/memory.h"
 #include "gateway/base/text.h"
 #include "gateway/event_stream/event_text.h"
 #include "gateway/invocation/identity.h"
+#include "gateway/source/websocket/websocket_api_private.h"
 #include "gateway/source/websocket/websocket_delivery.h"
 
-#define BATCH_MAX 10000
 #define LIST_MAX 1000
 
-/* One request while it is answered. */
-struct asking {
-    struct websocket_source *source;
-    const struct websocket_request *request;
-    struct websocket_answer *answer;
-    struct slice first, second; /* the path's variable segments */
-};
-
-static void refuse(struct asking *q, int status, const char *detail) {
+void asking_refuse(struct asking *q, int status, const char *detail) {
     q->answer->status = status;
     q->answer->detail = detail;
 }
@@ -31,11 +20,11 @@ static struct members *connections(const struct asking *q) {
 /* The connection that the path names; answers 410 when it is not open. */
 static struct member *named(struct asking *q) {
     struct member *m = members_find(connections(q), q->first);
-    if (!m) refuse(q, 410, "no connection of that id is open");
+    if (!m) asking_refuse(q, 410, "no connection of that id is open");
     return m;
 }
 
-static struct slice parameter(const struct asking *q, struct slice name) {
+struct slice asking_parameter(const struct asking *q, struct slice name) {
     struct slice rest = q->request->url->query, key, value;
     while (url_query_next(&rest, &key, &value))
         if (slice_equal(key, name)) return url_decode(q->request->arena, value, URL_PLUS_IS_BLANK);
@@ -50,10 +39,10 @@ static enum websocket_kind kind_of(const struct websocket_request *r) {
 /* The body, and what event streams show beside it. */
 static bool parcel_read(struct asking *q, struct parcel *p) {
     *p = parcel_make(kind_of(q->request), q->request->body);
-    p->event = parameter(q, SLICE("event"));
-    p->event_id = parameter(q, SLICE("id"));
+    p->event = asking_parameter(q, SLICE("event"));
+    p->event_id = asking_parameter(q, SLICE("id"));
     if (event_field_is_good(p->event) && event_field_is_good(p->event_id)) return true;
-    refuse(q, 400, "event, id: one line of UTF-8 without NUL is expected");
+    asking_refuse(q, 400, "event, id: one line of UTF-8 without NUL is expected");
     return false;
 }
 
@@ -74,7 +63,7 @@ static const struct {
 
 static void answer_deliver(struct asking *q, struct member *m, struct slice message_id) {
     const struct delivery_order order = {
-        .message_id = message_id, .text = q->request->body, .inform = parameter(q, SLICE("informClients"))};
+        .message_id = message_id, .text = q->request->body, .inform = asking_parameter(q, SLICE("informClients"))};
     enum delivery_result result = kind_of(q->request) == WEBSOCKET_TEXT ? websocket_deliver(m, &order)
                                                                         : DELIVERY_BAD_TEXT;
     q->answer->status = delivery_rows[result].status;
@@ -82,15 +71,15 @@ static void answer_deliver(struct asking *q, struct member *m, struct slice mess
 }
 
 /* What goes to many would make its sender wait for the slowest. */
-static bool refuse_acknowledgement(struct asking *q) {
-    if (slice_is_none(parameter(q, SLICE("ack")))) return false;
-    refuse(q, 400, "ack: a message to many cannot be acknowledged; send it to each connection");
+bool asking_refuse_acknowledgement(struct asking *q) {
+    if (slice_is_none(asking_parameter(q, SLICE("ack")))) return false;
+    asking_refuse(q, 400, "ack: a message to many cannot be acknowledged; send it to each connection");
     return true;
 }
 
 static void answer_send(struct asking *q) {
     struct member *m = named(q);
-    struct slice message_id = parameter(q, SLICE("ack"));
+    struct slice message_id = asking_parameter(q, SLICE("ack"));
     if (!m) return;
     if (!slice_is_none(message_id)) {
         answer_deliver(q, m, message_id);
@@ -101,17 +90,17 @@ static void answer_send(struct asking *q) {
     if (m->ops->send(m, &p))
         q->answer->status = 200;
     else
-        refuse(q, 410, "the connection did not take its messages and was closed");
+        asking_refuse(q, 410, "the connection did not take its messages and was closed");
     parcel_free(&p);
 }
 
 static void answer_close(struct asking *q) {
     struct member *m = named(q);
-    struct slice text = parameter(q, SLICE("code")), reason = parameter(q, SLICE("reason"));
+    struct slice text = asking_parameter(q, SLICE("code")), reason = asking_parameter(q, SLICE("reason"));
     uint64_t code = CLOSE_NORMAL;
     if (!m) return;
     if (!slice_is_none(text) && (!slice_to_u64(text, &code) || code > 4999 || !close_code_may_be_sent((int)code))) {
-        refuse(q, 400, "code: one of 1000 to 1003, 1007 to 1014 and 3000 to 4999 is expected");
+        asking_refuse(q, 400, "code: one of 1000 to 1003, 1007 to 1014 and 3000 to 4999 is expected");
         return;
     }
     m->ops->close(m, (int)code, reason);
@@ -128,7 +117,7 @@ static void write_group(void *context, struct slice name) {
     json_text(context, name);
 }
 
-static void write_number(struct json_write *w, struct slice name, uint64_t value) {
+void asking_write_number(struct json_write *w, struct slice name, uint64_t value) {
     json_name(w, name);
     json_number(w, (int64_t)value);
 }
@@ -151,7 +140,7 @@ static void write_connection(struct json_write *w, struct member *m) {
         json_raw(w, f.identity->claims_json);
     }
     if (!slice_is_none(f.protocol)) json_member(w, SLICE("protocol"), f.protocol);
-    write_number(w, SLICE("outbound"), f.outbound);
+    asking_write_number(w, SLICE("outbound"), f.outbound);
     json_name(w, SLICE("groups"));
     json_open(w, '[');
     member_each_group(m, write_group, w);
@@ -171,7 +160,7 @@ static void answer_inspect(struct asking *q) {
 
 static uint64_t list_limit(const struct asking *q) {
     uint64_t limit = LIST_MAX;
-    struct slice text = parameter(q, SLICE("limit"));
+    struct slice text = asking_parameter(q, SLICE("limit"));
     if (!slice_is_none(text) && (!slice_to_u64(text, &limit) || limit > LIST_MAX)) limit = LIST_MAX;
     return limit;
 }
@@ -183,19 +172,19 @@ static struct member *next_listed(const struct asking *q, struct slice group, co
 }
 
 static void answer_list(struct asking *q) {
-    struct slice after = parameter(q, SLICE("after")), group = parameter(q, SLICE("group"));
+    struct slice after = asking_parameter(q, SLICE("after")), group = asking_parameter(q, SLICE("group"));
     struct member *m = NULL;
     struct json_write w = json_write_to(&q->answer->json);
     uint64_t left = list_limit(q);
     if (!slice_is_none(after)) {
         m = members_find(connections(q), after);
         if (!m || (!slice_is_none(group) && !member_is_in(m, group))) {
-            refuse(q, 410, "after: no connection of that id is there any more; begin anew");
+            asking_refuse(q, 410, "after: no connection of that id is there any more; begin anew");
             return;
         }
     }
     json_open(&w, '{');
-    write_number(&w, SLICE("open"), members_open(connections(q)));
+    asking_write_number(&w, SLICE("open"), members_open(connections(q)));
     json_name(&w, SLICE("connections"));
     json_open(&w, '[');
     while (left-- && (m = next_listed(q, group, m))) write_connection(&w, m);
@@ -204,120 +193,60 @@ static void answer_list(struct asking *q) {
     q->answer->status = 200;
 }
 
-/* {"connectionIds": [ID, ...], "text": TEXT} or "base64". */
-struct batch {
-    struct json_value ids, text, base64;
-};
-
-static bool batch_read(struct asking *q, struct batch *b) {
-    struct json_read json;
-    struct slice name;
-    struct json_value value;
-    *b = (struct batch){0};
-    if (!json_is_valid(q->request->body)) return false;
-    json_read_init(&json, q->request->body);
-    if (!json_read_open(&json, '{')) return false;
-    while (json_read_name(&json, q->request->arena, &name) && json_read_value(&json, &value)) {
-        if (slice_equal(name, SLICE("connectionIds"))) b->ids = value;
-        if (slice_equal(name, SLICE("text"))) b->text = value;
-        if (slice_equal(name, SLICE("base64"))) b->base64 = value;
-    }
-    return b->ids.kind == JSON_ARRAY && (b->text.kind == JSON_STRING) != (b->base64.kind == JSON_STRING);
-}
-
-static bool batch_parcel(struct asking *q, const struct batch *b, struct parcel *p) {
-    struct arena *a = q->request->arena;
-    if (b->text.kind == JSON_STRING) {
-        *p = parcel_make(WEBSOCKET_TEXT, json_text_of(a, b->text));
-        return true;
-    }
-    struct slice text = json_text_of(a, b->base64);
-    char *bytes = arena_alloc(a, text.n / 4 * 3 + 1);
-    ptrdiff_t n = base64_decode(text, bytes);
-    if (n < 0) return false;
-    *p = parcel_make(WEBSOCKET_BINARY, slice_make(bytes, (size_t)n));
-    return true;
-}
-
-static void batch_send_one(struct asking *q, struct json_write *w, struct slice id, struct parcel *p) {
-    struct member *m = members_find(connections(q), id);
-    bool sent = m && m->ops->send(m, p);
-    json_open(w, '{');
-    json_member(w, SLICE("connectionId"), id);
-    write_number(w, SLICE("status"), sent ? 200 : 410);
-    json_close(w, '}');
-}
-
-static void batch_send(struct asking *q, const struct batch *b, struct parcel *p) {
+/* The nodes of the cluster; of a gateway that is in none, none. */
+static void answer_nodes(struct asking *q) {
+    const struct cluster *c = q->source->cluster;
     struct json_write w = json_write_to(&q->answer->json);
-    struct json_read ids;
-    struct json_value id;
-    json_read_init(&ids, b->ids.raw);
-    json_read_open(&ids, '[');
+    const char *tag;
     json_open(&w, '{');
-    json_name(&w, SLICE("results"));
+    if (c) json_member(&w, SLICE("node"), cluster_tag(c));
+    if (c && cluster_trouble(c)) json_member(&w, SLICE("trouble"), slice_of(cluster_trouble(c)));
+    json_name(&w, SLICE("nodes"));
     json_open(&w, '[');
-    for (int left = BATCH_MAX; left && json_read_element(&ids) && json_read_value(&ids, &id); left--)
-        batch_send_one(q, &w, id.kind == JSON_STRING ? json_text_of(q->request->arena, id) : SLICE(""), p);
+    for (size_t i = 0; c && (tag = cluster_node(c, i)); i++) json_text(&w, slice_of(tag));
     json_close(&w, ']');
     json_close(&w, '}');
     q->answer->status = 200;
 }
 
-static void answer_batch(struct asking *q) {
-    struct batch b;
-    struct parcel p;
-    if (refuse_acknowledgement(q)) return;
-    if (!batch_read(q, &b)) {
-        refuse(q, 400, "expected {\"connectionIds\": [ID, ...], \"text\": TEXT} or \"base64\" instead of \"text\"");
-        return;
-    }
-    if (!batch_parcel(q, &b, &p)) {
-        refuse(q, 400, "base64: that is no base64");
-        return;
-    }
-    batch_send(q, &b, &p);
-    parcel_free(&p);
-}
-
 /* --- groups --- */
 
-static void answer_join(struct asking *q) {
+void answer_join(struct asking *q) {
     struct member *m = named(q);
     if (!m) return;
     switch (member_join(m, q->second)) {
-    case GROUP_OK:
+    case GROUP_OK: websocket_source_regroup(m); /* fall through */
     case GROUP_ALREADY: q->answer->status = 204; return;
     case GROUP_BAD_NAME:
-        refuse(q, 400, "a group's name has 1 to 128 bytes of UTF-8 without control characters");
+        asking_refuse(q, 400, "a group's name has 1 to 128 bytes of UTF-8 without control characters");
         return;
-    case GROUP_TOO_MANY: refuse(q, 429, "the connection is in as many groups as it may be (maxGroups)"); return;
+    case GROUP_TOO_MANY: asking_refuse(q, 429, "the connection is in as many groups as it may be (maxGroups)"); return;
     }
 }
 
 static void answer_leave(struct asking *q) {
     struct member *m = named(q);
     if (!m) return;
-    member_leave(m, q->second);
+    if (member_leave(m, q->second)) websocket_source_regroup(m);
     q->answer->status = 204;
 }
 
 static void write_count(struct asking *q, struct slice name, uint64_t count) {
     struct json_write w = json_write_to(&q->answer->json);
     json_open(&w, '{');
-    write_number(&w, name, count);
+    asking_write_number(&w, name, count);
     json_close(&w, '}');
     q->answer->status = 200;
 }
 
-static void answer_group(struct asking *q) {
+void answer_group(struct asking *q) {
     write_count(q, SLICE("connections"), members_group_size(connections(q), q->first));
 }
 
-static void answer_broadcast(struct asking *q) {
+void answer_broadcast(struct asking *q) {
     struct parcel p;
-    if (refuse_acknowledgement(q) || !parcel_read(q, &p)) return;
-    const struct member *except = members_find(connections(q), parameter(q, SLICE("except")));
+    if (asking_refuse_acknowledgement(q) || !parcel_read(q, &p)) return;
+    const struct member *except = members_find(connections(q), asking_parameter(q, SLICE("except")));
     write_count(q, SLICE("sent"), members_broadcast(connections(q), q->first, &p, except));
     parcel_free(&p);
 }
@@ -327,19 +256,21 @@ static void answer_broadcast(struct asking *q) {
 static const struct api_row {
     const char *method, *path;
     void (*answer)(struct asking *q);
+    bool (*relay)(struct asking *q); /* in a cluster, first; NULL = the answer is this gateway's own */
 } rows[] = {
-    {"POST", "v1/connections/*", answer_send},
-    {"GET", "v1/connections/*", answer_inspect},
-    {"DELETE", "v1/connections/*", answer_close},
-    {"POST", "@connections/*", answer_send},
-    {"GET", "@connections/*", answer_inspect},
-    {"DELETE", "@connections/*", answer_close},
-    {"GET", "v1/connections", answer_list},
-    {"POST", "v1/connections", answer_batch},
-    {"PUT", "v1/connections/*/groups/*", answer_join},
-    {"DELETE", "v1/connections/*/groups/*", answer_leave},
-    {"GET", "v1/groups/*", answer_group},
-    {"POST", "v1/groups/*/messages", answer_broadcast},
+    {"POST", "v1/connections/*", answer_send, relay_to_owner},
+    {"GET", "v1/connections/*", answer_inspect, relay_to_owner},
+    {"DELETE", "v1/connections/*", answer_close, relay_to_owner},
+    {"POST", "@connections/*", answer_send, relay_to_owner},
+    {"GET", "@connections/*", answer_inspect, relay_to_owner},
+    {"DELETE", "@connections/*", answer_close, relay_to_owner},
+    {"GET", "v1/connections", answer_list, relay_list},
+    {"POST", "v1/connections", answer_batch, NULL},
+    {"PUT", "v1/connections/*/groups/*", answer_join, relay_join},
+    {"DELETE", "v1/connections/*/groups/*", answer_leave, relay_to_owner},
+    {"GET", "v1/nodes", answer_nodes, NULL},
+    {"GET", "v1/groups/*", answer_group, relay_group},
+    {"POST", "v1/groups/*/messages", answer_broadcast, relay_broadcast},
 };
 
 static bool row_matches(const struct api_row *row, struct asking *q) {
@@ -360,7 +291,7 @@ static bool row_matches(const struct api_row *row, struct asking *q) {
 }
 
 enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct websocket_source *s) {
-    struct asking q = {.source = s, .request = &c->request, .answer = &c->answer};
+    struct asking q = {.source = s, .call = c, .request = &c->request, .answer = &c->answer};
     c->answer = (struct websocket_answer){0};
     c->work = NULL;
     bool known = false;
@@ -368,11 +299,11 @@ enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct 
         if (!row_matches(&rows[i], &q)) continue;
         known = true;
         if (!slice_equal(c->request.method, slice_of(rows[i].method))) continue;
-        rows[i].answer(&q);
+        if (!s->cluster || !rows[i].relay || !rows[i].relay(&q)) rows[i].answer(&q);
         return c->work ? WEBSOCKET_CALL_WAITING : WEBSOCKET_CALL_ANSWERED;
     }
     if (!known) return WEBSOCKET_CALL_UNKNOWN;
-    refuse(&q, 405, "the path does not take this method");
+    asking_refuse(&q, 405, "the path does not take this method");
     return WEBSOCKET_CALL_ANSWERED;
 }
 

@@ -8,6 +8,7 @@
  *   PUT, DELETE /v1/connections/{id}/groups/{group}   join, leave
  *   GET  /v1/groups/{group}                       how many are in it
  *   POST /v1/groups/{group}/messages              send to all in it (?except=ID)
+ *   GET  /v1/nodes                                the cluster's nodes
  *
  * Connections are of any kind (websocket/members.h): WebSockets, and event streams that are held open. Sending takes
  * ?event=NAME and ?id=ID, which event streams show.
@@ -17,13 +18,18 @@
  *
  * A message is the request's body: bytes when its Content-Type is application/octet-stream, or when it is not UTF-8,
  * else text. A connection that is not open is 410.
+ *
+ * In a cluster, connections of all nodes and groups that span them are meant; a list is one node's (?node=TAG). What
+ * cannot be said of them now is 503.
  */
 #pragma once
 #include "gateway/base/buf.h"
 #include "gateway/base/fields.h"
 #include "gateway/source/websocket/websocket_source.h"
 
+enum websocket_asker { WEBSOCKET_ASKED_HERE, WEBSOCKET_ASKED_BY_NODE /* which asks everybody itself */ };
 struct websocket_request {
+    enum websocket_asker asker;
     struct slice method;
     const struct url *url;
     struct slice content_type;

@@ -166,6 +166,7 @@ static bool session_run_next(struct session *session, struct websocket_site *sit
 
 static void session_end_run(struct session *session, struct websocket_site *site) {
     const struct site_route *route = site && !session->told ? site->disconnect : NULL;
+    if (route && !session_may_end(session)) return;
     if (route && session_must_wait(session, site, route)) return;
     session->told = true;
     if (route)

@@ -9,14 +9,18 @@
  * websocket_acknowledge.c  messages that are handled once, and acknowledged
  * websocket_seen.c       which those were (websocket_seen.h)
  * websocket_delivery.c   messages that clients acknowledge (websocket_delivery.h)
+ * websocket_cluster.c    what the cluster is told of sessions, and what it asks for
+ * websocket_record.c     a session as it is written down for others
  */
 #pragma once
 #include "gateway/base/map.h"
+#include "gateway/cluster/cluster.h"
 #include "gateway/invocation/collector.h"
 #include "gateway/invocation/event.h"
 #include "gateway/source/websocket/websocket_seen.h"
 #include "gateway/source/websocket/websocket_source.h"
 
+#define WEBSOCKET_TAKEN_FOR_DEAD SLICE("the gateway was cut off and taken for dead; connect again")
 #define WEBSOCKET_NOT_SERVED SLICE("this path is not served any more")
 #define WAITING_MOST 8 /* messages that wait for their handler before no more are read */
 
@@ -32,7 +36,9 @@ struct websocket_source {
     struct log *log;
     struct websocket_source_host host;
     struct websockets *connections;
+    struct cluster *cluster; /* NULL = none */
     struct list sessions;
+    struct list leaving; /* sessions that count for nobody any more: the cluster is asked whose $disconnect is */
     struct map *clients; /* struct websocket_client */
     struct list held;    /* sessions whose handler has no room just now */
     struct deadline again;
@@ -86,6 +92,11 @@ struct session {
     struct turn_task pump;
     struct websocket_site *site; /* that runs its $disconnect */
     bool opened, ended, told;    /* told: $disconnect has been run, or needs not be */
+    bool recorded;               /* the cluster knows of it */
+    bool orphan;                 /* its node died; this one sees to its end */
+    bool confirmed;              /* its $disconnect is ours to run */
+    bool stale;                  /* its id names a node that is no more */
+    struct cluster_confirm confirm;
     int close_code;
     struct slice close_reason;
     struct slice groups; /* that it was in at the end */
@@ -114,6 +125,10 @@ void session_open(struct session *session, const struct websocket_start *start);
 /* No connection (any more). */
 void session_end(struct session *session, int code, struct slice reason);
 void session_pump_soon(struct session *session);
+/* One that comes with its record, from a node that died: all that is left of it is its end. */
+struct session *session_of_record(struct websocket_source *s, struct slice id, struct slice record);
+/* It counts for nobody any more; what is left to be done for it may take its time. */
+void session_retire(struct session *session);
 /* True when the handler's queue is full: the session is run again in a moment. What it would be refused waits. */
 bool session_must_wait(struct session *session, const struct websocket_site *site, const struct site_route *route);
 void session_free(struct session *session);
@@ -179,3 +194,16 @@ void proof_take_message(struct session *session, enum websocket_kind kind, struc
 void proof_run(struct session *session, struct websocket_site *site);
 void proof_end(struct session *session); /* the connection is over */
 void proof_free(struct session *session);
+
+/* websocket_cluster.c */
+/* It is open, or was before and has changed: whoever survives this node has to know. */
+void session_record(struct session *session);
+/* False while the cluster is asked; the session is run again when it has answered. */
+bool session_may_end(struct session *session);
+/* Its end has been dealt with. */
+void session_unrecord(struct session *session);
+
+/* websocket_record.c */
+void session_record_write(struct buf *out, const struct session *session);
+/* False for what is no record; what was read until then is the session's nevertheless. */
+bool session_record_read(struct slice record, struct session *session);

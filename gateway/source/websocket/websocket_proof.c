@@ -79,6 +79,7 @@ static void proof_succeed(struct proof *p) {
     if (!session->ws) return;
     websocket_reveal(session->ws, &p->limits);
     websocket_resume(session->ws);
+    session_record(session);
     log_event(session->source->log, LOG_INFO, "websocket authenticated",
               LOG_SLICE("connection", slice_make(session->id, sizeof session->id)),
               LOG_SLICE("path", session->raw_path), LOG_SLICE("client", session->client_address));

@@ -26,7 +26,7 @@ static struct websocket_client *client_hold(struct websocket_source *s, struct s
 }
 
 static void client_release(struct websocket_source *s, struct websocket_client *c) {
-    if (--c->sessions) return;
+    if (!c || --c->sessions) return;
     map_remove(s->clients, slice_make(c->key, c->key_size));
     free(c);
 }
@@ -72,13 +72,20 @@ static void keep_parameters(struct session *session, const struct invocation *ha
         session->parameters[i] = arena_copy(a, handshake->parameters[i]);
 }
 
-struct session *session_new(struct websocket_source *s, struct websocket_site *site, struct invocation *handshake) {
+static struct session *session_make(struct websocket_source *s) {
     struct session *session = xcalloc(1, sizeof *session);
+    session->source = s;
+    arena_init(&session->memory, SESSION_FIRST_BLOCK);
+    list_init(&session->waiting);
+    session->pump = (struct turn_task){.phase = TURN_PUBLIC, .run = on_pump};
+    return session;
+}
+
+struct session *session_new(struct websocket_source *s, struct websocket_site *site, struct invocation *handshake) {
+    struct session *session = session_make(s);
     const struct request *r = &handshake->request;
     struct arena *a = &session->memory;
-    session->source = s;
-    websockets_make_id(s->connections, session->id);
-    arena_init(a, SESSION_FIRST_BLOCK);
+    members_make_id(s->host.members, loop_clock(s->loop), session->id);
     session->path = arena_copy(a, slice_of(site->config->path));
     session->raw_path = arena_copy(a, r->url.path);
     session->host = arena_copy(a, r->host);
@@ -90,10 +97,28 @@ struct session *session_new(struct websocket_source *s, struct websocket_site *s
     keep_parameters(session, handshake);
     session->client = client_hold(s, invocation_client_key(handshake));
     session->connected_ms = clock_wall_ms(loop_clock(s->loop));
-    list_init(&session->waiting);
-    session->pump = (struct turn_task){.phase = TURN_PUBLIC, .run = on_pump};
     list_push(&s->sessions, &session->node);
     return session;
+}
+
+struct session *session_of_record(struct websocket_source *s, struct slice id, struct slice record) {
+    struct session *session = session_make(s);
+    session->told = id.n != sizeof session->id || !session_record_read(record, session);
+    memcpy(session->id, id.p, id.n < sizeof session->id ? id.n : sizeof session->id);
+    session->opened = session->recorded = session->orphan = true;
+    list_push(&s->leaving, &session->node);
+    session_end(session, CLOSE_ABNORMAL, SLICE("its gateway died"));
+    return session;
+}
+
+void session_retire(struct session *session) {
+    struct websocket_source *s = session->source;
+    if (list_holds(&s->leaving, &session->node)) return;
+    list_remove(&session->node);
+    list_push(&s->leaving, &session->node);
+    client_release(s, session->client);
+    session->client = NULL;
+    s->host.on_ended(s->host.context);
 }
 
 bool session_know(struct session *session, struct invocation *proof, uint64_t max_per_client) {
@@ -111,8 +136,12 @@ void session_open(struct session *session, const struct websocket_start *start) 
     session->ws = websocket_open(session->source->connections, start);
     if (!session->ws)
         session_end(session, CLOSE_ABNORMAL, SLICE(""));
+    else if (session->stale)
+        websocket_close(session->ws, CLOSE_RESTART, WEBSOCKET_TAKEN_FOR_DEAD);
     else if (session->proof)
         proof_opened(session);
+    else
+        session_record(session);
 }
 
 void session_end(struct session *session, int code, struct slice reason) {
@@ -128,6 +157,7 @@ void session_end(struct session *session, int code, struct slice reason) {
 void session_free(struct session *session) {
     assert(session->running == 0);
     list_each (&session->waiting, node) message_free(list_entry(node, struct message, node));
+    session_unrecord(session);
     turn_remove(&session->pump);
     list_remove(&session->node);
     list_remove(&session->held_node);
@@ -180,6 +210,7 @@ struct websocket_source *websocket_source_new(struct loop *l, struct log *log,
     s->max_connections = UINT64_MAX;
     s->connections = websockets_new(l, host->members, &connection_ops);
     list_init(&s->sessions);
+    list_init(&s->leaving);
     list_init(&s->held);
     s->again.on_due = on_again;
     s->clients = map_new();
@@ -200,6 +231,7 @@ void websocket_source_follow(struct websocket_source *s) {
 }
 
 void websocket_source_drain(struct websocket_source *s) {
+    if (s->cluster) cluster_drain(s->cluster);
     websockets_drain(s->connections);
 }
 
@@ -212,13 +244,17 @@ size_t websocket_source_count(const struct websocket_source *s) {
 }
 
 bool websocket_source_is_idle(const struct websocket_source *s) {
-    return list_empty(&s->sessions) && websockets_count(s->connections) == 0;
+    return list_empty(&s->sessions) && list_empty(&s->leaving) && websockets_count(s->connections) == 0;
 }
 
 void websocket_source_free(struct websocket_source *s) {
     if (!s) return;
     /* Sessions that a gateway which is taken down by force has left. */
+    list_each (&s->leaving, node) cluster_confirm_cancel(&list_entry(node, struct session, node)->confirm);
+    cluster_free(s->cluster);
+    s->cluster = NULL;
     list_each (&s->sessions, node) session_free(list_entry(node, struct session, node));
+    list_each (&s->leaving, node) session_free(list_entry(node, struct session, node));
     deadline_disarm(loop_deadlines(s->loop), &s->again);
     websockets_free(s->connections);
     map_free(s->clients);

@@ -40,6 +40,20 @@ void websocket_source_follow(struct websocket_source *s);
 void websocket_source_drain(struct websocket_source *s); /* closes with 1001; what was said is handled */
 void websocket_source_abort(struct websocket_source *s);
 size_t websocket_source_count(const struct websocket_source *s); /* sessions */
+/* Makes it a node of a cluster: connections of all nodes can be sent to, groups span them, and who survives a node runs
+ * its sessions' $disconnect. Before there are any sessions. */
+struct websocket_cluster_config {
+    struct slice url, name; /* of Redis; all gateways of this name there */
+    uint64_t lease_ms;
+};
+int websocket_source_join(struct websocket_source *s, const struct websocket_cluster_config *c,
+                          struct error *e) MUST_CHECK;
+/* The last word to the cluster; has left when websocket_source_has_left. */
+void websocket_source_leave(struct websocket_source *s);
+bool websocket_source_has_left(const struct websocket_source *s);
+struct cluster *websocket_source_cluster(const struct websocket_source *s); /* NULL = none */
+/* Its groups have changed. */
+void websocket_source_regroup(struct member *m);
 bool websocket_source_is_idle(const struct websocket_source *s); /* no session, no socket is left */
 void websocket_source_free(struct websocket_source *s);          /* must be idle; NULL is fine */
 /* Messages with acknowledgements: clients' that were acknowledged, and that had come before; those to clients that were

@@ -8,6 +8,9 @@
  *
  *   RESTING -> RESOLVING -> CONNECTING -> OPEN -> RESTING ...
  *
+ * A connection may be one that listens to a channel instead: then it sends no commands. It repeats its subscription
+ * every few seconds, so one to which nothing comes is broken, too.
+ *
  * The owner is told of each change: on_open, where it sends what every connection begins with (user, password and
  * database have been sent already), and on_down, after every command under way was answered with NULL.
  */
@@ -39,6 +42,9 @@ struct redis_link *redis_link_new(struct loop *loop, const struct redis_address 
 bool redis_link_has_room(const struct redis_link *l);
 /* One command in Redis' protocol; only while open. */
 void redis_link_send(struct redis_link *l, struct slice command, struct redis_wait *w);
+/* Only while open, and again after each on_open: `w` is called with each message, {"message", channel, bytes}, and with
+ * what else Redis says on such a connection. */
+void redis_link_subscribe(struct redis_link *l, struct slice channel, struct redis_wait *w);
 /* The connection is of use: the next time it breaks, the first try comes soon. */
 void redis_link_settled(struct redis_link *l);
 /* Breaks the connection, because of what was answered. */

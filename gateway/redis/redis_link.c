@@ -1,4 +1,4 @@
-#include "gateway/queue/redis_link.h"
+#include "gateway/redis/redis_link.h"
 #include "gateway/base/buf.h"
 #include "gateway/base/memory.h"
 #include <arpa/inet.h>
@@ -11,6 +11,7 @@
 
 #define TICK_MS 1000
 #define SILENCE_TICKS 10
+#define SUBSCRIBE_TICKS 3
 #define REST_MIN_MS 100
 #define REST_MAX_MS 10000
 #define REST_DOUBLINGS 7
@@ -40,6 +41,9 @@ struct redis_link {
     unsigned failures; /* in a row */
     size_t under_way;
     struct redis_wait greeting;
+    struct redis_wait *ear; /* NULL = nothing is subscribed to */
+    char *channel;
+    unsigned ticks;
     char why[192];
     struct resolution *resolution;
 };
@@ -92,6 +96,7 @@ static void on_cleanup(void *context) {
     l->context = NULL;
     l->wanted = l->happened = 0;
     l->outgoing = l->was_full = false;
+    l->ear = NULL;
     turn_remove(&l->events);
     turn_remove(&l->flush);
     turn_add(loop_turn(l->loop), &l->down);
@@ -142,6 +147,33 @@ static void on_reply(redisAsyncContext *context, void *reply, void *wait) {
     l->under_way--;
     l->silent_ticks = 0;
     w->on_reply(w, reply);
+}
+
+/* --- listening --- */
+
+/* hiredis calls it for each message, and once without a reply when the connection ends. */
+static void on_push(redisAsyncContext *context, void *reply, void *wait) {
+    struct redis_link *l = context->data;
+    struct redis_wait *w = wait;
+    l->silent_ticks = 0;
+    if (reply && w == l->ear) w->on_reply(w, reply);
+}
+
+/* Said again and again: the answer shows that somebody is there. A PING would do so, too, but hiredis keeps a note of
+ * each for ever, since it expects no answer to one. */
+static void subscribe(struct redis_link *l) {
+    const char *words[] = {"SUBSCRIBE", l->channel};
+    const size_t sizes[] = {9, strlen(l->channel)};
+    if (redisAsyncCommandArgv(l->context, on_push, l->ear, 2, words, sizes) != REDIS_OK)
+        redis_link_fail(l, "it takes no subscription");
+}
+
+void redis_link_subscribe(struct redis_link *l, struct slice channel, struct redis_wait *w) {
+    assert(l->phase == LINK_OPEN && l->context);
+    free(l->channel);
+    l->channel = slice_dup(channel);
+    l->ear = w;
+    subscribe(l);
 }
 
 /* --- the first words --- */
@@ -301,7 +333,8 @@ static void link_begin(struct redis_link *l) {
 static void on_tick(struct deadline *d) {
     struct redis_link *l = container_of(d, struct redis_link, tick);
     deadline_arm(loop_deadlines(l->loop), d, clock_now_ms(loop_clock(l->loop)) + TICK_MS);
-    bool owes = l->phase == LINK_CONNECTING || (l->phase == LINK_OPEN && l->under_way > 0);
+    bool owes = l->phase == LINK_CONNECTING || (l->phase == LINK_OPEN && (l->under_way > 0 || l->ear));
+    if (l->phase == LINK_OPEN && l->context && l->ear && ++l->ticks % SUBSCRIBE_TICKS == 0) subscribe(l);
     l->silent_ticks = owes ? l->silent_ticks + 1 : 0;
     if (l->silent_ticks > SILENCE_TICKS) redis_link_fail(l, "no answer for 10 seconds");
     l->owner.on_tick(l->owner.context);
@@ -359,5 +392,6 @@ void redis_link_free(struct redis_link *l) {
     deadline_disarm(loop_deadlines(l->loop), &l->tick);
     deadline_disarm(loop_deadlines(l->loop), &l->rest);
     turn_remove(&l->down);
+    free(l->channel);
     free(l);
 }
