@@ -48,6 +48,7 @@ struct cluster {
     uint64_t beats;                   /* sent */
     struct list confirms, confirming; /* not asked yet; the beat is under way */
     struct buf nodes;                 /* tags, each NUL-terminated */
+    uint64_t keep_ms;                 /* until then no node is forgotten: Redis was emptied */
     struct buf changes;               /* of this turn, as arguments */
     size_t change_words;
     struct map *groups;  /* names; the value says nothing */
