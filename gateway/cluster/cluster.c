@@ -18,7 +18,7 @@ const char *cluster_redis(const struct cluster *c) {
 }
 
 const char *cluster_trouble(const struct cluster *c) {
-    if (c->phase == CLUSTER_UP) return NULL;
+    if (c->phase == CLUSTER_UP && c->listens) return NULL;
     return c->why[0] ? c->why : "it has not answered yet";
 }
 
@@ -233,6 +233,7 @@ static void on_open(void *context) {
     redis_bulk(&c->command, SLICE("LOAD"));
     redis_bulk(&c->command, c->script.text);
     cluster_send(c, &c->loading);
+    redis_link_hurry(c->ear);
     c->phase = CLUSTER_JOINING;
     beat(c);
 }
@@ -271,13 +272,13 @@ static void on_ear_open(void *context) {
     buf_append_text(&channel, "to:");
     buf_append_text(&channel, c->tag);
     redis_link_subscribe(c->ear, buf_slice(&channel), &c->heard);
-    redis_link_settled(c->ear);
+    redis_link_hurry(c->link);
     buf_free(&channel);
 }
 
 static void on_ear_down(void *context, const char *why) {
-    (void)context;
     (void)why; /* the other connection tells */
+    ((struct cluster *)context)->listens = false;
 }
 
 static void on_nothing(void *context) {

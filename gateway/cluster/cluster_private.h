@@ -44,6 +44,7 @@ struct cluster {
     struct deadline look; /* while somebody waits for an answer */
     uint64_t away_ms;     /* since when; UP: no matter */
     char why[256];        /* it is away; empty = that was not told */
+    bool listens;         /* what is sent to the tag arrives */
     bool beat_due, beating, adopt_due, adopting, draining;
     uint64_t beats;                   /* sent */
     struct list confirms, confirming; /* not asked yet; the beat is under way */
