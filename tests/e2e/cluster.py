@@ -32,10 +32,10 @@ websockets: {{cluster: "{url}", lease: {lease}s{more}}}
 class Node(Gateway):
     """One gateway of the cluster; its calls about connections are made at its admin listener."""
 
-    def __init__(self, folder, url, number, lease=LEASE_S, more=""):
+    def __init__(self, folder, url, number, lease=LEASE_S, more="", top=""):
         own = folder / str(number)
         own.mkdir(exist_ok=True)
-        text = BLUEPRINT.format(handlers=HANDLERS, folder=folder, number=number, url=url, lease=lease, more=more)
+        text = BLUEPRINT.format(handlers=HANDLERS, folder=folder, number=number, url=url, lease=lease, more=more) + top
         super().__init__(own, text, args=["--admin", f"unix:{own}/admin"])
         self.number = number
 

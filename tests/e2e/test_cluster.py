@@ -1,4 +1,5 @@
 """Gateways that share their WebSocket connections through Redis (docs/websockets.md, "Clusters")."""
+import base64
 import contextlib
 import json
 import signal
@@ -10,6 +11,7 @@ from cluster import LEASE_S, Cluster, Node, kill
 from events import Stream
 from execgate import run_cli, wait_for
 from redis_server import RedisServer
+from test_auth import bcrypt
 from websocket import BINARY, TEXT
 
 
@@ -394,3 +396,34 @@ def test_a_reload_keeps_the_cluster(two):
     with ws:
         assert a.call("POST", f"/v1/connections/{id}", "still").status == 200
         assert ws.text() == "still"
+
+
+def test_claims_and_groups_outlive_their_node(tmp_path):
+    more = ', paths: {"/rooms/{room}": {guard: people}}'
+    top = f'auth: {{guards: {{people: {{type: basic, users: "file:{tmp_path}/people"}}}}}}\n'
+    (tmp_path / "people").write_text(f"ann:{bcrypt('secret')}\n")
+    with Cluster(tmp_path, more=more, top=top) as c:
+        a, b = c.nodes
+        credential = base64.b64encode(b"ann:secret").decode()
+        ws, id = b.socket(headers={"Authorization": f"Basic {credential}", "User-Agent": "an agent"})
+        with ws:
+            assert a.call("PUT", f"/v1/connections/{id}/groups/tea%20room").status == 204
+            stored = c.redis.call("HVALS", f"execgate:{{chat}}:cluster:sessions:{b.tag}")
+            assert len(stored) == 1 and b"ann" in stored[0] and b"tea%20room" in stored[0]
+            assert b"secret" not in stored[0] and credential.encode() not in stored[0]
+            kill(b)
+            wait_for(lambda: c.ended() == {id: 1}, 60, "the survivor's $disconnect")
+        e = c.ledger()[0]
+        assert e["node"] == "1" and "ann" in json.dumps(e["user"]) and e["agent"] == "an agent" and e["groups"] == ["tea room"]
+
+
+def test_who_is_to_be_told_of_a_lost_message_may_be_anywhere(tmp_path):
+    more = ', paths: {"/rooms/{room}": {acknowledge: {resendAfter: 100ms, maxResends: 1}}}'
+    with Cluster(tmp_path, more=more) as c:
+        a, b = c.nodes
+        deaf, id = a.socket()
+        told, told_id = b.socket()
+        with deaf, told:
+            assert b.call("POST", f"/v1/connections/{id}?ack=m1&informClients={told_id}", "hello").status == 200
+            loss = json.loads(told.text())
+            assert loss["messageId"] == "m1" and loss["connectionId"] == id

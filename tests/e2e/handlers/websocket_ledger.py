@@ -25,7 +25,8 @@ while True:
         runtime.respond(id, {"statusCode": 200, "headers": {"Content-Type": "text/event-stream", "Execgate-Groups": "all"}, "body": ""})
         continue
     entry = {"id": about["connectionId"], "route": about["routeKey"], "node": os.environ["NODE"], "code": about.get("disconnectStatusCode"),
-             "user": about.get("authorizer"), "address": about["identity"]["sourceIp"], "body": event.get("body")}
+             "user": about.get("authorizer"), "address": about["identity"]["sourceIp"], "body": event.get("body"), "agent": about["identity"].get("userAgent"),
+             "groups": about.get("groups", event.get("groups"))}
     if about["routeKey"] == "$disconnect" and os.path.exists(folder + "/hold"):
         note(folder + "/held", entry)
         while os.path.exists(folder + "/hold"):
