@@ -24,6 +24,7 @@ handlers:
     triggers:
       - {{websocket: "/rooms/{{room}}", reply: true}}
       - {{websocket: "/rooms/{{room}}", route: $disconnect}}
+      - {{http: GET /stream}}
 websockets: {{cluster: "{url}", lease: {lease}s{more}}}
 """
 
