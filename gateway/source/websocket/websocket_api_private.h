@@ -26,6 +26,9 @@ struct slice asking_parameter(const struct asking *q, struct slice name);
 /* True when it was one that asks for what goes to one connection only; answers 400. */
 bool asking_refuse_acknowledgement(struct asking *q);
 void asking_write_number(struct json_write *w, struct slice name, uint64_t value);
+/* How many connections a list may have. */
+uint64_t asking_limit(const struct asking *q);
+void answer_list(struct asking *q);
 void answer_join(struct asking *q);
 void answer_group(struct asking *q);
 void answer_broadcast(struct asking *q);

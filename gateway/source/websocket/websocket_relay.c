@@ -143,7 +143,7 @@ static bool is_node(const struct cluster *c, struct slice tag) {
     return false;
 }
 
-bool relay_list(struct asking *q) {
+static bool relay_list_of_node(struct asking *q) {
     const struct cluster *c = q->source->cluster;
     struct slice tag = asking_parameter(q, SLICE("node"));
     if (slice_is_none(tag) || slice_equal(tag, cluster_tag(c)) || q->request->asker == WEBSOCKET_ASKED_BY_NODE)
@@ -219,7 +219,7 @@ bool relay_join(struct asking *q) {
     return true;
 }
 
-/* --- groups: every node that has members is asked, and what they say is added up --- */
+/* --- groups: every node that has members is asked, and what they say is put together --- */
 
 struct tally {
     struct cluster_lookup lookup;
@@ -230,6 +230,8 @@ struct tally {
     const char *what;  /* was done with so many */
     struct buf payload;
     uint64_t sum;
+    struct buf items; /* of a list: those so far */
+    uint64_t left;    /* how many more may be in it */
     size_t asked;
     const char *trouble;
 };
@@ -243,6 +245,36 @@ static void tally_drop(struct websocket_call *c) {
     ((struct tally *)c->work)->call = NULL;
 }
 
+static void items_read(struct tally *t, struct json_read *json) {
+    struct json_value one;
+    if (!json_read_open(json, '[')) return;
+    while (json_read_element(json) && json_read_value(json, &one)) {
+        if (t->left == 0) continue;
+        if (t->items.n) buf_append_char(&t->items, ',');
+        buf_append_slice(&t->items, one.raw);
+        t->left--;
+    }
+}
+
+/* The connections of a node's list. */
+static void tally_list(struct tally *t, struct slice text) {
+    struct json_read json;
+    struct json_value unused;
+    struct slice name;
+    json_read_init(&json, text);
+    if (!t->left || !json_is_valid(text) || !json_read_open(&json, '{')) return;
+    while (json_read_name(&json, &t->memory, &name))
+        if (slice_equal(name, SLICE("connections")))
+            items_read(t, &json);
+        else if (!json_read_value(&json, &unused))
+            return;
+}
+
+static void tally_take(struct tally *t, struct slice text) {
+    t->sum += relay_count_of(text, t->name);
+    tally_list(t, text);
+}
+
 static void tally_answer(const struct tally *t, struct websocket_call *c) {
     struct json_write w = json_write_to(&c->answer.json);
     c->answer.status = t->trouble ? 503 : 200;
@@ -254,6 +286,12 @@ static void tally_answer(const struct tally *t, struct websocket_call *c) {
     }
     json_open(&w, '{');
     asking_write_number(&w, t->name, t->sum);
+    if (slice_equal(t->name, SLICE("open"))) {
+        json_name(&w, SLICE("connections"));
+        json_open(&w, '[');
+        if (t->items.n) json_raw(&w, buf_slice(&t->items));
+        json_close(&w, ']');
+    }
     json_close(&w, '}');
 }
 
@@ -261,6 +299,7 @@ static void tally_finish(struct tally *t) {
     struct websocket_call *c = t->call;
     if (c) tally_answer(t, c);
     buf_free(&t->payload);
+    buf_free(&t->items);
     arena_free(&t->memory);
     free(t);
     if (c) call_answered(c);
@@ -273,7 +312,7 @@ static void on_tallied(struct cluster_ask *ask, enum cluster_outcome outcome, st
     struct websocket_answer answer = {0};
     bool well = outcome == CLUSTER_ANSWERED && relay_read(bytes, &t->memory, &answer) && answer.status == 200;
     if (well)
-        t->sum += relay_count_of(buf_slice(&answer.json), t->name);
+        tally_take(t, buf_slice(&answer.json));
     else if (outcome != CLUSTER_GONE)
         t->trouble = relay_why(t->source, &t->memory, slice_make(part->tag, sizeof part->tag),
                                outcome == CLUSTER_ANSWERED ? CLUSTER_SILENT : outcome);
@@ -306,20 +345,21 @@ static void on_nodes(struct cluster_lookup *l, struct slice tags) {
 }
 
 /* This gateway's own have been counted, and got their message, already. */
-static void tally_begin(struct asking *q, struct slice name, const char *what) {
+static void tally_begin(struct asking *q, struct slice group, struct slice name, const char *what) {
     struct tally *t = xcalloc(1, sizeof *t);
     t->source = q->source;
     t->call = q->call;
     t->name = name;
     t->what = what;
-    t->sum = relay_count_of(buf_slice(&q->answer->json), name);
     t->lookup.on_nodes = on_nodes;
     arena_init(&t->memory, 512);
+    t->left = slice_equal(name, SLICE("open")) ? asking_limit(q) : 0;
+    tally_take(t, buf_slice(&q->answer->json));
     buf_free(&q->answer->json);
     relay_write(&t->payload, q->request, q->request->body);
     q->call->work = t;
     q->call->drop = tally_drop;
-    cluster_lookup(q->source->cluster, arena_copy(&t->memory, q->first), &t->lookup);
+    cluster_lookup(q->source->cluster, arena_copy(&t->memory, group), &t->lookup);
 }
 
 static bool is_everybodys(const struct asking *q) {
@@ -329,7 +369,7 @@ static bool is_everybodys(const struct asking *q) {
 bool relay_group(struct asking *q) {
     if (!is_everybodys(q)) return false;
     answer_group(q);
-    tally_begin(q, SLICE("connections"), "are in the group");
+    tally_begin(q, q->first, SLICE("connections"), "are in the group");
     return true;
 }
 
@@ -341,6 +381,17 @@ bool relay_broadcast(struct asking *q) {
     }
     answer_broadcast(q);
     if (q->answer->status != 200) return true;
-    tally_begin(q, SLICE("sent"), "were sent it");
+    tally_begin(q, q->first, SLICE("sent"), "were sent it");
+    return true;
+}
+
+/* A group is listed wherever its members are; all else node by node, and so what comes behind a connection. */
+bool relay_list(struct asking *q) {
+    struct slice group = asking_parameter(q, SLICE("group"));
+    bool begins = slice_is_none(asking_parameter(q, SLICE("after"))) &&
+                  slice_is_none(asking_parameter(q, SLICE("node")));
+    if (slice_is_none(group) || !begins || !is_everybodys(q)) return relay_list_of_node(q);
+    answer_list(q);
+    tally_begin(q, group, SLICE("open"), "are in the group");
     return true;
 }
