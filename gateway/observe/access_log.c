@@ -58,10 +58,8 @@ static struct late_line *late_line_new(struct log *log, const struct invocation 
     size_t size = 0;
     for (size_t i = 0; i < l->count; i++) size += l->fields[i].text.n;
     struct late_line *late = xmalloc(sizeof *late + size);
-    *late = (struct late_line){.log = log,
-                               .clock = inv->pipeline->clock,
-                               .received_us = inv->received_us,
-                               .level = level_of_success(inv)};
+    *late = (struct late_line){
+        .log = log, .clock = inv->pipeline->clock, .received_us = inv->received_us, .level = level_of_success(inv)};
     char *room = late->texts;
     for (size_t i = 0; i < l->count; i++) line_add(&late->line, copy_field(l->fields[i], &room));
     return late;

@@ -1,8 +1,11 @@
 """Server-sent events: streams that handlers write, and streams that the gateway holds (docs/server-sent-events.md)."""
 import contextlib
 import http.client
+import itertools
 import json
 import os
+import resource
+import select
 import signal
 
 import pytest
@@ -554,6 +557,25 @@ def test_connections_leave_the_http_server_whole(tmp_path):
                 assert f.readline() == b": held\n"
         in_group(env, 0)
         wait_for(lambda: open_files() <= before, what=f"{before} open files")
+
+
+def test_without_a_descriptor_the_client_is_refused(tmp_path):
+    with puppet(tmp_path) as (g, env), Stream(g) as s, Stream(g) as first:
+        apis = [Native(env) for _ in range(2)]
+        events = [event_for(api) for api in apis]
+        fields = [("Content-Type", "text/event-stream"), ("Execgate-Groups", "room")]
+        used = {int(fd) for fd in os.listdir(f"/proc/{g.pid}/fd")}
+        free = next(fd for fd in itertools.count() if fd not in used)
+        limits = resource.prlimit(g.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(g.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
+        apis[0].answer(message(events[0].id, "", fields=fields))
+        refused, other = (s, first) if select.select([s.socket, first.socket], [], [], 30)[0] == [s.socket] else (first, s)
+        assert refused.open().head.status == 503
+        resource.prlimit(g.pid, resource.RLIMIT_NOFILE, limits)
+        assert g.wait_log("a connection cannot be kept; raise the limit of open files (ulimit -n)")
+        apis[1].answer(message(events[1].id, "", fields=fields))
+        assert other.open().head.status == 200
+        in_group(env, 1)
 
 
 @pytest.mark.parametrize("fields, why", [

@@ -1,5 +1,6 @@
 """`auth: message`: the first message of a connection proves who its client is (docs/websockets.md)."""
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ from execgate import SLOW, run_cli, wait_for
 from issuer import Key
 from native import Native, message
 from puppet import Api
+from test_auth import bcrypt
 from test_websocket import puppet
 from websocket import BINARY, CONTINUATION, PING, PONG, TEXT, Refused, Socket
 
@@ -166,12 +168,27 @@ def test_tokens_of_an_issuer(tmp_path):
             api.send_exchange(message(e.id))
 
 
+def test_users_and_one_of_several_guards(tmp_path):
+    (tmp_path / "staff").write_text(f"alice:{bcrypt('wonder land')}\n")
+    guard = 'staff: {type: basic, users: "file:staff"}\n    ' + KEY + "\n    either: {type: any, of: [key, staff]}"
+    with puppet(tmp_path, ["websocket: /ws"], guarded(guard, name="either"), env=ENV) as (g, env):
+        for token, name in [(base64.b64encode(b"alice:wonder land").decode(), "alice"), (SECRET, "acme"),
+                            (base64.b64encode(b"alice:guess").decode(), None), ("wrong", None)]:
+            with Socket(g) as ws:
+                prove(ws, token)
+                if not name:
+                    refused(ws, 1008)
+                    continue
+                id = welcomed(ws)
+                assert Native(env).call("GET", f"/v1/connections/{id}").json()["claims"] == {"sub": name}
+
+
 AUTHORIZER = """
 #!/bin/sh
 printf '%s %s %s\\n' "$HTTP_AUTHORIZATION" "$HTTP_X_DEVICE" "$QUERY_STRING" >&2
 case "$HTTP_AUTHORIZATION" in
 "Bearer good-token") printf 'Content-Type: application/json\\n\\n{"isAuthorized": true, "context": {"sub": "carol"}}' ;;
-"Bearer slow-token") sleep 3; printf 'Content-Type: application/json\\n\\n{"isAuthorized": true, "context": {"sub": "slow"}}' ;;
+"Bearer slow-token") sleep 4; printf 'Content-Type: application/json\\n\\n{"isAuthorized": true, "context": {"sub": "slow"}}' ;;
 "Bearer broken") exit 3 ;;
 *) printf 'Content-Type: application/json\\n\\n{"isAuthorized": false}' ;;
 esac
@@ -202,7 +219,7 @@ def test_a_handler_decides(tmp_path):
 
 
 def test_the_deadline_is_for_the_message_not_for_the_guard(tmp_path):
-    with asking_a_handler(tmp_path, ", authTimeout: 1s") as (g, _), Socket(g) as ws:
+    with asking_a_handler(tmp_path, ", authTimeout: 3s") as (g, _), Socket(g) as ws:
         prove(ws, "slow-token")
         ws.send(TEXT, "kept until the verdict")
         welcomed(ws)
@@ -295,7 +312,7 @@ def test_a_proof_in_fragments_with_pings_between_and_a_packed_one(tmp_path):
 
 
 def test_a_client_that_says_nothing_is_closed(tmp_path):
-    with guarded_puppet(tmp_path, path=", authTimeout: 500ms") as (g, env):
+    with guarded_puppet(tmp_path, path=", authTimeout: 3s") as (g, env):
         with Socket(g) as silent, Socket(g) as slow, Socket(g) as pinging:
             slow.send(TEXT, b'{"token": ', fin=False)
             pinging.send(PING, b"1")

@@ -136,9 +136,9 @@ struct http_upgrade {
 /* Replies 101. Connection is the server's; Upgrade and the rest are in `headers`. The exchange ends as any other. False
  * when there is no descriptor for the connection that is to leave: nothing was replied, nobody was called. */
 bool http_exchange_upgrade(struct http_exchange *x, const struct fields *headers, struct http_upgrade *u);
-/* The connection leaves as it is, with the answer's head for the taker to send, and its body, which lasts until the
- * connection ends. The body in `reply` is not looked at. */
-void http_exchange_hand_over(struct http_exchange *x, const struct http_reply *reply, struct http_upgrade *u);
+/* The connection leaves as it is, with the answer's head for the taker to send, and a body behind it, which lasts until
+ * the connection ends. False as above. */
+bool http_exchange_hand_over(struct http_exchange *x, int status, const struct fields *headers, struct http_upgrade *u);
 
 /* A reply made once and sent many times (202 with a tiny body). */
 struct http_canned;

@@ -74,6 +74,12 @@ static bool failure_ends_connection(enum failure f) {
     return f == FAILURE_REQUEST_TIMEOUT || f == FAILURE_BODY_TOO_LARGE;
 }
 
+static bool upgrade_begins(struct http_exchange *x, struct invocation *inv) {
+    const struct outcome *o = &inv->outcome;
+    if (o->status == 101) return http_exchange_upgrade(x, &o->headers, inv->upgrade);
+    return http_exchange_hand_over(x, o->status, &o->headers, inv->upgrade);
+}
+
 /* A connection that leaves the HTTP server needs a descriptor of its own. */
 static void upgrade_refuse(struct invocation *inv) {
     struct http_upgrade *u = inv->upgrade;
@@ -89,18 +95,18 @@ static void source_finish(struct invocation *inv) {
     d->invocation = NULL;
     if (!x) return; /* the client has left; the pipeline lets go of the outcome */
     const struct http_source *s = source_of(x);
-    if (inv->upgrade && http_exchange_upgrade(x, &inv->outcome.headers, inv->upgrade)) return;
-    if (inv->upgrade) upgrade_refuse(inv);
     if (s->events) event_source_take(s->events, inv);
+    if (inv->upgrade && upgrade_begins(x, inv)) {
+        delivery_end_body(d);
+        return;
+    }
+    if (inv->upgrade) upgrade_refuse(inv);
     bool close = d->distrusted || failure_ends_connection(inv->outcome.failure);
     struct http_reply reply = {.status = inv->outcome.status,
                                .headers = &inv->outcome.headers,
                                .take_body = outcome_take_body(&inv->outcome),
                                .connection = close ? HTTP_CLOSE : HTTP_KEEP};
-    if (inv->upgrade)
-        http_exchange_hand_over(x, &reply, inv->upgrade);
-    else
-        http_exchange_reply(x, &reply);
+    http_exchange_reply(x, &reply);
     delivery_end_body(d);
 }
 

@@ -21,8 +21,18 @@ void upgrade_forget(struct http_exchange *x) {
     u->lost(u);
 }
 
-static int descriptor_copy(int fd) {
-    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+static bool nowhere_is_there(struct http_server *s) {
+    if (s->nowhere < 0) s->nowhere = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return s->nowhere >= 0;
+}
+
+/* False when the connection that is to leave cannot have a descriptor of its own. */
+static bool descriptor_take(const struct http_exchange *x, struct http_upgrade *u) {
+    u->fd = nowhere_is_there(x->server) ? fcntl(x->fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (u->fd >= 0) return true;
+    log_event(x->server->config.log, LOG_WARN, "a connection cannot be kept; raise the limit of open files (ulimit -n)",
+              LOG_TEXT("why", strerror(errno)));
+    return false;
 }
 
 /* Both hold for the socket, whichever descriptor is used. libmicrohttpd has turned Nagle's algorithm on again. */
@@ -56,13 +66,7 @@ bool http_exchange_upgrade(struct http_exchange *x, const struct fields *headers
         u->lost(u);
         return true;
     }
-    u->fd = descriptor_copy(x->fd);
-    if (u->fd < 0) {
-        log_event(x->server->config.log, LOG_WARN,
-                  "a connection cannot be kept; raise the limit of open files (ulimit -n)",
-                  LOG_TEXT("why", strerror(errno)));
-        return false;
-    }
+    if (!descriptor_take(x, u)) return false;
     x->replied = true;
     x->upgrade = u;
     x->status = MHD_HTTP_SWITCHING_PROTOCOLS;
@@ -74,47 +78,38 @@ bool http_exchange_upgrade(struct http_exchange *x, const struct fields *headers
 
 /* --- without a 101 --- */
 
-static int nowhere_of(struct http_server *s) {
-    if (s->nowhere < 0) s->nowhere = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    return s->nowhere;
-}
-
 void exchange_leave(struct http_exchange *x) {
     struct http_upgrade *u = x->upgrade;
     if (!x->suspended) exchange_suspend(x);
     /* A watch that were closed later would let go of the wrong socket. */
     watch_close(x->watch);
     x->watch = NULL;
-    int nowhere = nowhere_of(x->server);
-    int copy = nowhere < 0 ? -1 : descriptor_copy(x->fd);
-    if (copy >= 0 && dup3(nowhere, x->fd, O_CLOEXEC) < 0) {
-        close(copy);
-        copy = -1;
-    }
-    if (copy < 0) {
+    if (dup3(x->server->nowhere, x->fd, O_CLOEXEC) < 0) {
         exchange_break(x); /* lost, when the exchange is over */
         return;
     }
     x->broken = true;
     x->upgrade = NULL;
     exchange_resume(x);
-    descriptor_prepare(x, copy);
-    u->taken(u, copy, SLICE_NONE);
+    descriptor_prepare(x, u->fd);
+    u->taken(u, u->fd, SLICE_NONE);
 }
 
-void http_exchange_hand_over(struct http_exchange *x, const struct http_reply *reply, struct http_upgrade *u) {
+bool http_exchange_hand_over(struct http_exchange *x, int status, const struct fields *headers,
+                             struct http_upgrade *u) {
     if (!x->open || x->replied || x->broken) {
         u->lost(u);
-        return;
+        return true;
     }
+    if (!descriptor_take(x, u)) return false;
     x->replied = true;
     x->leaves = true;
-    by_hand_head(x, &(struct http_reply){.status = reply->status, .headers = reply->headers}, &u->head);
-    u->fd = -1; /* made when it leaves */
+    by_hand_head(x, &(struct http_reply){.status = status, .headers = headers}, &u->head);
     x->upgrade = u;
-    if (x->in_call) return; /* settle looks after it */
+    if (x->in_call) return true; /* settle looks after it */
     if (x->stage == STAGE_END)
         exchange_leave(x);
     else if (x->suspended)
         exchange_resume(x);
+    return true;
 }

@@ -60,13 +60,14 @@ bool acknowledge_take(struct message *m) {
 /* Clients that a guard knows are the same ones after they have come back. */
 static struct seen_sender *sender_of(struct session *session) {
     if (session->sender) return session->sender;
-    bool known = session->identity && identity_subject(session->identity).n > 0;
-    struct slice who = known ? slice_make(session->client->key, session->client->key_size)
-                             : slice_make(session->id, sizeof session->id);
+    struct slice subject = session->identity ? identity_subject(session->identity) : SLICE_NONE;
+    bool known = subject.n > 0;
     struct buf key = {0};
     buf_append_slice(&key, session->path);
     buf_append_char(&key, ' ');
-    buf_append_slice(&key, who);
+    buf_append_slice(&key, known ? session->identity->guard : SLICE(""));
+    buf_append_char(&key, ' ');
+    buf_append_slice(&key, known ? subject : slice_make(session->id, sizeof session->id));
     session->sender = seen_sender_hold(session->source->seen, buf_slice(&key), known ? SEEN_LASTS : SEEN_WHILE_HELD);
     buf_free(&key);
     return session->sender;

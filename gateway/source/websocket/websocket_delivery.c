@@ -70,7 +70,7 @@ static struct delivery *delivery_find(const struct deliveries *all, struct slice
 static void deadline_follow(struct deliveries *all) {
     struct deadlines *deadlines = loop_deadlines(all->session->source->loop);
     uint64_t due_ms = DEADLINE_NEVER;
-    list_each (&all->waiting, node) {
+    for (struct list_node *node = list_first(&all->waiting); node; node = list_next(&all->waiting, node)) {
         const struct delivery *d = list_entry(node, struct delivery, node);
         if (d->due_ms < due_ms) due_ms = d->due_ms;
     }
@@ -119,7 +119,7 @@ static void lose(struct deliveries *all, struct delivery *d, const char *why) {
 /* --- again --- */
 
 static struct delivery *first_due(const struct deliveries *all) {
-    list_each (&all->waiting, node) {
+    for (struct list_node *node = list_first(&all->waiting); node; node = list_next(&all->waiting, node)) {
         struct delivery *d = list_entry(node, struct delivery, node);
         if (d->due_ms <= now_ms(all)) return d;
     }
