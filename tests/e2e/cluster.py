@@ -107,9 +107,10 @@ class Cluster:
 
     def ledger(self, route="$disconnect", name="ledger"):
         try:
-            lines = (self.folder / name).read_text().splitlines()
+            text = (self.folder / name).read_text()
         except FileNotFoundError:
             return []
+        lines = text[:text.rfind("\n") + 1].splitlines()  # one that is being written is not there yet
         return [e for e in map(json.loads, lines) if e["route"] == route]
 
     def ended(self):
