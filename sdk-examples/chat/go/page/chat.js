@@ -9,7 +9,7 @@ class Room {
   constructor(name) {
     this.name = name;
     this.joined = false;
-    this.size = 0;
+    this.unnamed = 0; // how many more there were when we asked
     this.people = new Map(); // seat -> name
     this.gone = new Set(); // seats that left since we asked who is there: an older list may still have them
     this.lines = [];
@@ -26,9 +26,9 @@ class Room {
     this.gone.add(seat);
     this.people.delete(seat);
   }
-  listed(people, size) {
+  listed(people, count) {
     for (const { seat, name } of people) if (!this.gone.has(seat)) this.people.set(seat, name);
-    this.size = size;
+    this.unnamed = Math.max(0, count - people.length);
   }
   add(line) {
     this.lines.push(line);
@@ -54,7 +54,7 @@ const told = {
     for (const room of rooms.values()) if (room.joined) enter(room);
   },
   rooms(news) {
-    for (const { room, people } of news.rooms) roomOf(room).size = people;
+    for (const { room } of news.rooms) roomOf(room);
     if (!shown && news.rooms.length > 0) choose(roomOf(news.rooms[0].room));
   },
   room(news) {
@@ -146,6 +146,7 @@ function show() {
   lines.replaceChildren(...shown.lines.map(lineOf));
   if (atEnd) lines.scrollTop = lines.scrollHeight;
   const people = [...shown.people.values()].sort((a, b) => a.localeCompare(b));
+  if (shown.unnamed > 0) people.push(`and ${shown.unnamed} more`);
   field("people").replaceChildren(...people.map((name) => element("li", name)));
 }
 
