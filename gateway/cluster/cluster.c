@@ -18,7 +18,7 @@ const char *cluster_redis(const struct cluster *c) {
 }
 
 const char *cluster_trouble(const struct cluster *c) {
-    if (c->phase == CLUSTER_UP) return NULL;
+    if (c->phase == CLUSTER_UP && c->listens) return NULL;
     return c->why[0] ? c->why : "it has not answered yet";
 }
 
@@ -119,11 +119,19 @@ bool cluster_check(struct cluster *c, const redisReply *reply) {
     return true;
 }
 
+static bool nodes_have(const struct cluster *c, struct slice tag) {
+    const char *known;
+    for (size_t i = 0; (known = cluster_node(c, i)); i++)
+        if (slice_equal(slice_of(known), tag)) return true;
+    return false;
+}
+
+/* After Redis was emptied, nodes are there though they are not all back in it. */
 static void nodes_read(struct cluster *c, const redisReply *nodes) {
-    c->nodes.n = 0;
+    if (cluster_now_ms(c) >= c->keep_ms) c->nodes.n = 0;
     for (size_t i = 0; nodes && nodes->type == REDIS_REPLY_ARRAY && i < nodes->elements; i++) {
         struct slice tag = redis_text(nodes, i);
-        if (!cluster_tag_is_good(tag)) continue;
+        if (!cluster_tag_is_good(tag) || nodes_have(c, tag)) continue;
         buf_append_slice(&c->nodes, tag);
         buf_append_char(&c->nodes, '\0');
     }
@@ -160,6 +168,7 @@ static void on_beaten(struct redis_wait *w, const redisReply *reply) {
         return;
     }
     c->adopt_due |= redis_number(reply, 1) > 0 && !c->draining;
+    if (slice_equal(redis_text(reply, 0), SLICE("new"))) c->keep_ms = cluster_now_ms(c) + c->lease_ms;
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 2) nodes_read(c, reply->element[2]);
     if (c->phase == CLUSTER_JOINING || c->phase == CLUSTER_UP)
         on_lease(c, slice_equal(redis_text(reply, 0), SLICE("new")));
@@ -224,6 +233,7 @@ static void on_open(void *context) {
     redis_bulk(&c->command, SLICE("LOAD"));
     redis_bulk(&c->command, c->script.text);
     cluster_send(c, &c->loading);
+    redis_link_hurry(c->ear);
     c->phase = CLUSTER_JOINING;
     beat(c);
 }
@@ -262,13 +272,13 @@ static void on_ear_open(void *context) {
     buf_append_text(&channel, "to:");
     buf_append_text(&channel, c->tag);
     redis_link_subscribe(c->ear, buf_slice(&channel), &c->heard);
-    redis_link_settled(c->ear);
+    redis_link_hurry(c->link);
     buf_free(&channel);
 }
 
 static void on_ear_down(void *context, const char *why) {
-    (void)context;
     (void)why; /* the other connection tells */
+    ((struct cluster *)context)->listens = false;
 }
 
 static void on_nothing(void *context) {

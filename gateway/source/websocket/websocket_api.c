@@ -158,7 +158,7 @@ static void answer_inspect(struct asking *q) {
 
 /* --- many --- */
 
-static uint64_t list_limit(const struct asking *q) {
+uint64_t asking_limit(const struct asking *q) {
     uint64_t limit = LIST_MAX;
     struct slice text = asking_parameter(q, SLICE("limit"));
     if (!slice_is_none(text) && (!slice_to_u64(text, &limit) || limit > LIST_MAX)) limit = LIST_MAX;
@@ -175,7 +175,7 @@ static void answer_list(struct asking *q) {
     struct slice after = asking_parameter(q, SLICE("after")), group = asking_parameter(q, SLICE("group"));
     struct member *m = NULL;
     struct json_write w = json_write_to(&q->answer->json);
-    uint64_t left = list_limit(q);
+    uint64_t left = asking_limit(q);
     if (!slice_is_none(after)) {
         m = members_find(connections(q), after);
         if (!m || (!slice_is_none(group) && !member_is_in(m, group))) {

@@ -7,15 +7,20 @@
 
 /* --- what goes over the wire --- */
 
+void relay_write_parts(struct buf *out, struct slice method, struct slice target, struct slice content_type,
+                       struct slice body) {
+    cluster_field_write(out, method);
+    cluster_field_write(out, target);
+    cluster_field_write(out, content_type);
+    cluster_field_write(out, body);
+}
+
 void relay_write(struct buf *out, const struct websocket_request *r, struct slice body) {
     struct buf target = {0};
     buf_append_slice(&target, r->url->path);
     if (!slice_is_none(r->url->query)) buf_append_char(&target, '?');
     buf_append_slice(&target, r->url->query);
-    cluster_field_write(out, r->method);
-    cluster_field_write(out, buf_slice(&target));
-    cluster_field_write(out, r->content_type);
-    cluster_field_write(out, body);
+    relay_write_parts(out, r->method, buf_slice(&target), r->content_type, body);
     buf_free(&target);
 }
 
@@ -66,9 +71,24 @@ const char *relay_why(const struct websocket_source *s, struct arena *a, struct 
     return arena_printf(a, "node " SLICE_FMT " does not answer; it may have been sent or not", SLICE_ARG(tag)).p;
 }
 
+const char *relay_no_nodes(const struct websocket_source *s, struct arena *a) {
+    const char *trouble = cluster_trouble(s->cluster);
+    return arena_printf(a, "Redis at %s cannot be reached (%s), and so cannot the other nodes",
+                        cluster_redis(s->cluster), trouble ? trouble : "it does not answer")
+        .p;
+}
+
 void call_answered(struct websocket_call *c) {
     c->work = NULL;
     c->on_done(c);
+}
+
+/* What Redis says of the nodes may be some seconds old, but one that was never seen is a mistake. */
+static bool is_node(const struct cluster *c, struct slice tag) {
+    const char *known;
+    for (size_t i = 0; (known = cluster_node(c, i)); i++)
+        if (slice_equal(slice_of(known), tag)) return true;
+    return false;
 }
 
 /* --- one other node --- */
@@ -121,33 +141,116 @@ static bool relay_to(struct asking *q, struct slice tag) {
     return true;
 }
 
-struct slice relay_node_of(const struct asking *q, struct slice id) {
+/* --- nobody knows which other node --- */
+
+struct quest {
+    struct websocket_source *source;
+    struct websocket_call *call; /* NULL = nobody waits */
+    size_t asked;
+    struct websocket_answer answer; /* of whoever has the connection, or else why it is not known */
+};
+struct quest_part {
+    struct relay relay;
+    struct quest *quest;
+};
+
+static void quest_drop(struct websocket_call *c) {
+    ((struct quest *)c->work)->call = NULL;
+}
+
+static void quest_finish(struct quest *t) {
+    struct websocket_call *c = t->call;
+    if (c)
+        c->answer = t->answer;
+    else
+        buf_free(&t->answer.json);
+    free(t);
+    if (c) call_answered(c);
+}
+
+/* Anything but 410 is the word of its node. */
+static void quest_take(struct quest_part *part, enum cluster_outcome outcome, struct slice bytes) {
+    struct quest *t = part->quest;
+    struct websocket_answer answer = {0};
+    struct arena *a = t->call->request.arena;
+    if (outcome == CLUSTER_GONE) return;
+    if (outcome != CLUSTER_ANSWERED || !relay_read(bytes, a, &answer))
+        answer = (struct websocket_answer){.status = 503,
+                                           .detail = relay_why(t->source, a, relay_tag(&part->relay), outcome)};
+    if (answer.status == 410 || (t->answer.status != 410 && t->answer.status != 503)) {
+        buf_free(&answer.json);
+        return;
+    }
+    buf_free(&t->answer.json);
+    t->answer = answer;
+}
+
+static void on_quested(struct cluster_ask *ask, enum cluster_outcome outcome, struct slice bytes) {
+    struct relay *relay = container_of(ask, struct relay, ask);
+    struct quest_part *part = container_of(relay, struct quest_part, relay);
+    struct quest *t = part->quest;
+    if (t->call) quest_take(part, outcome, bytes);
+    free(part);
+    if (--t->asked == 0) quest_finish(t);
+}
+
+static void quest_ask(struct quest *t, struct asking *q, struct slice tag) {
+    struct quest_part *part = xcalloc(1, sizeof *part);
+    struct buf payload = {0};
+    part->relay.ask.on_end = on_quested;
+    part->quest = t;
+    memcpy(part->relay.tag, tag.p, sizeof part->relay.tag);
+    relay_write(&payload, q->request, q->request->body);
+    t->asked++;
+    cluster_ask(q->source->cluster, tag, &payload, &part->relay.ask);
+}
+
+/* The id of an event stream names no node, so each is asked. */
+static bool relay_to_all(struct asking *q) {
     const struct cluster *c = q->source->cluster;
-    if (!c || q->request->asker == WEBSOCKET_ASKED_BY_NODE || id.n != WEBSOCKET_ID_SIZE) return SLICE_NONE;
+    const char *tag;
+    if (q->request->body.n > CLUSTER_PAYLOAD_MAX / 2) return false;
+    struct quest *t = xcalloc(1, sizeof *t);
+    t->source = q->source;
+    t->call = q->call;
+    t->answer = (struct websocket_answer){.status = 410, .detail = "no connection of that id is open"};
+    for (size_t i = 0; (tag = cluster_node(c, i)); i++)
+        if (!slice_equal(slice_of(tag), cluster_tag(c))) quest_ask(t, q, slice_of(tag));
+    if (t->asked == 0) {
+        free(t);
+        if (cluster_trouble(c)) asking_refuse(q, 503, relay_no_nodes(q->source, q->request->arena));
+        return cluster_trouble(c) != NULL;
+    }
+    q->call->work = t;
+    q->call->drop = quest_drop;
+    return true;
+}
+
+bool relay_is_elsewhere(const struct asking *q, struct slice id) {
+    const struct cluster *c = q->source->cluster;
+    if (!c || q->request->asker == WEBSOCKET_ASKED_BY_NODE || id.n != WEBSOCKET_ID_SIZE) return false;
     struct slice tag = slice_make(id.p, CLUSTER_TAG_SIZE);
-    if (!cluster_tag_is_good(tag) || slice_equal(tag, cluster_tag(c))) return SLICE_NONE;
-    return tag;
+    return cluster_tag_is_good(tag) && !slice_equal(tag, cluster_tag(c));
+}
+
+struct slice relay_node_of(const struct asking *q, struct slice id) {
+    struct slice tag = slice_make(id.p, CLUSTER_TAG_SIZE);
+    return relay_is_elsewhere(q, id) && is_node(q->source->cluster, tag) ? tag : SLICE_NONE;
 }
 
 bool relay_to_owner(struct asking *q) {
     if (members_find(websocket_source_members(q->source), q->first)) return false;
+    if (!relay_is_elsewhere(q, q->first)) return false;
     struct slice tag = relay_node_of(q, q->first);
-    return !slice_is_none(tag) && relay_to(q, tag);
-}
-
-/* What Redis says of the nodes may be some seconds old, but one that was never seen is a mistake. */
-static bool is_node(const struct cluster *c, struct slice tag) {
-    const char *known;
-    for (size_t i = 0; (known = cluster_node(c, i)); i++)
-        if (slice_equal(slice_of(known), tag)) return true;
-    return false;
+    return slice_is_none(tag) ? relay_to_all(q) : relay_to(q, tag);
 }
 
 bool relay_list(struct asking *q) {
     const struct cluster *c = q->source->cluster;
-    struct slice tag = asking_parameter(q, SLICE("node"));
-    if (slice_is_none(tag) || slice_equal(tag, cluster_tag(c)) || q->request->asker == WEBSOCKET_ASKED_BY_NODE)
-        return false;
+    struct slice tag = asking_parameter(q, SLICE("node")), group = asking_parameter(q, SLICE("group"));
+    if (q->request->asker == WEBSOCKET_ASKED_BY_NODE) return false;
+    if (slice_is_none(tag) && !slice_is_none(group)) return relay_group_list(q, group);
+    if (slice_is_none(tag) || slice_equal(tag, cluster_tag(c))) return false;
     if (is_node(c, tag)) return relay_to(q, tag);
     asking_refuse(q, 404, "node: there is none of that name in the cluster; GET /v1/nodes lists them");
     return true;
@@ -295,11 +398,7 @@ static void tally_ask(struct tally *t, struct slice tag) {
 
 static void on_nodes(struct cluster_lookup *l, struct slice tags) {
     struct tally *t = container_of(l, struct tally, lookup);
-    const char *trouble = cluster_trouble(t->source->cluster);
-    if (slice_is_none(tags))
-        t->trouble = arena_printf(&t->memory, "Redis at %s cannot be reached (%s), and so cannot the other nodes",
-                                  cluster_redis(t->source->cluster), trouble ? trouble : "it does not answer")
-                         .p;
+    if (slice_is_none(tags)) t->trouble = relay_no_nodes(t->source, &t->memory);
     for (size_t i = 0; i + CLUSTER_TAG_SIZE <= tags.n; i += CLUSTER_TAG_SIZE)
         tally_ask(t, slice_make(tags.p + i, CLUSTER_TAG_SIZE));
     if (t->asked == 0) tally_finish(t);
