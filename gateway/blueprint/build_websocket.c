@@ -151,6 +151,7 @@ static void build_cluster(struct binder *b, const struct websockets_document *d,
     struct arena a;
     struct error e;
     out->websocket_lease_ms = d->lease_ms;
+    if (!d->cluster) check_key_alone(b, d->origin, "lease", "cluster");
     if (!d->cluster) return;
     out->websocket_cluster = d->cluster->text.p;
     arena_init(&a, 256);

@@ -456,6 +456,11 @@ def test_groups(tmp_path):
         assert api.call("POST", f"/v1/groups/a%20room/messages?except={first}", "others").json() == {"sent": 1}
         assert b.text() == "others"
         members = lambda words: [c["connectionId"] for c in api.call("GET", "/v1/connections?group=" + words).json()["connections"]]
+        for method, path, word in (("POST", "/v1/groups/" + "x" * 129 + "/messages", "a group's name"), ("GET", "/v1/groups/%01", "a group's name"),
+                                   ("GET", "/v1/connections?limit=x", "limit: a number"),
+                                   ("POST", f"/v1/connections/{first}?informClients={second}", "informClients: goes with ack")):
+            r = api.call(method, path, "hi" if method == "POST" else b"")
+            assert r.status == 400 and word in r.json()["detail"], path
         assert members("a%20room") == [first, second] and members("two") == [first] and members("none") == []
         assert members("a%20room&limit=1") == [first] and members(f"a%20room&after={first}") == [second] and members(f"a%20room&after={second}") == []
         assert api.call("GET", f"/v1/connections?group=two&after={second}").status == 410

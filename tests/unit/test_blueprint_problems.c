@@ -46,6 +46,7 @@ static const struct bad {
     {"handlers: {a: {command: /a, triggers: [{websocket: \"/a/{b\"}]}}\n", 3, 52, "websocket: "},
     {"handlers: {a: {command: /a, triggers: [{websocket: \"/a/{b\"}]}}\nwebsockets: {paths: {\"/a/{b\": {}}}\n", 4, 22,
      "websocket: "},
+    {"websockets: {lease: 5s}\n", 3, 21, "lease: says nothing without `cluster`"},
     {"handlers: {a: {command: /a, triggers: [{websocket: /a, route: $conect}]}}\n", 3, 63,
      "there is no event $conect; did you mean \"$connect\"?"},
     {"handlers: {a: {command: /a, triggers: [{websocket: /a, route: $x}]}}\n", 3, 63,
