@@ -15,8 +15,8 @@ static struct slice *text_at(const struct session *session, size_t i) {
     return (struct slice *)(void *)((char *)(uintptr_t)session + text_offsets[i]);
 }
 
-/* What comes back from Redis may have been written by anybody. It becomes header fields of an event, so nothing in it may
- * end one (RFC 9110 5.5). */
+/* What comes back from Redis may have been written by anybody. It becomes header fields of an event, so nothing in it
+ * may end one (RFC 9110 5.5). */
 static bool text_is_clean(struct slice text) {
     for (size_t i = 0; i < text.n; i++) {
         unsigned char c = (unsigned char)text.p[i];

@@ -107,7 +107,8 @@ void session_of_record(struct websocket_source *s, struct slice id, struct slice
     memcpy(session->id, id.p, sizeof session->id);
     session->opened = session->recorded = session->orphan = true;
     if (session->told)
-        log_event(s->log, LOG_WARN, "what Redis has of a dead node's connection cannot be read; its $disconnect is left out",
+        log_event(s->log, LOG_WARN,
+                  "what Redis has of a dead node's connection cannot be read; its $disconnect is left out",
                   LOG_SLICE("connection", id));
     list_push(&s->leaving, &session->node);
     session_end(session, CLOSE_ABNORMAL, SLICE("its gateway died"));
