@@ -13,6 +13,7 @@
 #define SERVED_KEPT_MS 60000 /* an answer that nobody can ask for again */
 
 struct cluster_peer {
+    struct list_node node; /* while it is swept away */
     struct cluster *cluster;
     char tag[CLUSTER_TAG_SIZE];
     uint64_t numbers; /* that we have used */
@@ -41,6 +42,7 @@ static struct cluster_peer *peer_of(struct cluster *c, struct slice tag) {
     if (!p) {
         p = xcalloc(1, sizeof *p);
         p->cluster = c;
+        p->numbers = c->numbers;
         memcpy(p->tag, tag.p, sizeof p->tag);
         list_init(&p->asks);
         list_init(&p->served);
@@ -306,33 +308,43 @@ static bool is_a_node(const struct cluster *c, const struct cluster_peer *p) {
     return false;
 }
 
+/* The other side may go on counting: whoever has this tag is asked with higher numbers, should it come back. */
 static void peer_free(struct cluster_peer *p) {
+    struct cluster *c = p->cluster;
     list_each (&p->served, node) served_forget(list_entry(node, struct cluster_served, node));
-    map_remove(p->cluster->peers, peer_tag(p));
+    if (p->numbers > c->numbers) c->numbers = p->numbers;
+    map_remove(c->peers, peer_tag(p));
     free(p);
 }
 
-/* Numbers are kept as long as the other side may go on counting. */
 static bool peer_is_over(const struct cluster_peer *p, uint64_t now_ms) {
     return list_empty(&p->asks) && list_empty(&p->served) && p->used_ms + SERVED_KEPT_MS < now_ms &&
            !is_a_node(p->cluster, p);
+}
+
+static void served_sweep(struct cluster_peer *p, uint64_t now_ms) {
+    list_each (&p->served, node) {
+        struct cluster_served *r = list_entry(node, struct cluster_served, node);
+        if (r->answered && r->answered_ms + SERVED_KEPT_MS < now_ms) served_free(r);
+    }
 }
 
 void peers_sweep(struct cluster *c) {
     size_t cursor = 0;
     struct slice tag;
     void *value;
-    struct cluster_peer *over = NULL;
+    struct list over;
     uint64_t now_ms = cluster_now_ms(c);
+    list_init(&over);
     while (map_next(c->peers, &cursor, &tag, &value)) {
         struct cluster_peer *p = value;
-        list_each (&p->served, node) {
-            struct cluster_served *r = list_entry(node, struct cluster_served, node);
-            if (r->answered && r->answered_ms + SERVED_KEPT_MS < now_ms) served_free(r);
-        }
-        if (peer_is_over(p, now_ms)) over = p;
+        served_sweep(p, now_ms);
+        if (peer_is_over(p, now_ms)) list_push(&over, &p->node);
     }
-    if (over) peer_free(over);
+    list_each (&over, node) {
+        list_remove(node);
+        peer_free(list_entry(node, struct cluster_peer, node));
+    }
 }
 
 static struct cluster_peer *peer_first(const struct cluster *c) {

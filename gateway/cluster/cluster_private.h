@@ -56,6 +56,7 @@ struct cluster {
     struct map *orphans; /* id -> struct orphan */
     struct list orphan_list;
     struct map *peers; /* tag -> struct cluster_peer */
+    uint64_t numbers;  /* of requests: the highest that was used with a peer which is forgotten */
     struct list lookups;
 };
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from cluster import LEASE_S, Cluster, Node, kill
+from cluster_records import BAD, identity, record
 from events import Stream
 from execgate import run_cli, wait_for
 from redis_server import RedisServer
@@ -427,3 +428,17 @@ def test_who_is_to_be_told_of_a_lost_message_may_be_anywhere(tmp_path):
             assert b.call("POST", f"/v1/connections/{id}?ack=m1&informClients={told_id}", "hello").status == 200
             loss = json.loads(told.text())
             assert loss["messageId"] == "m1" and loss["connectionId"] == id
+
+
+def test_records_that_no_gateway_has_written_do_no_harm(tmp_path):
+    with Cluster(tmp_path, 1) as c:
+        good, keys = record(identity=identity('{"sub":"me"}')), "execgate:{chat}:cluster:"
+        ids = {f"deadbeef{i:024x}": name for i, name in enumerate(BAD)}
+        left = {**{id: BAD[name] for id, name in ids.items()}, "deadbeef" + "f" * 24: good, "short": good, "\r\nEvil: 1".ljust(32): good}
+        for id, bytes in left.items():
+            c.redis.call("HSET", keys + "sessions:deadbeef", id, bytes)
+        c.redis.call("SADD", keys + "buried", "deadbeef")
+        wait_for(c.ledger, what="the $disconnect of the good one")
+        wait_for(lambda: c.redis.call("EXISTS", keys + "sessions:deadbeef", f"{keys}orphans:{c.nodes[0].tag}") == 0, what="the end of all")
+        assert c.ended() == {"deadbeef" + "f" * 24: 1}
+        assert {e["connection"] for e in c.nodes[0].logs("cannot be read", level="warn")} == set(ids)

@@ -372,6 +372,17 @@ def test_losses_that_close_the_informed_do_not_end_in_a_knot(tmp_path):
         wait_for(lambda: counters(g)["lost"] == 20)
 
 
+def test_connections_that_end_in_the_moment_in_which_they_are_sent_a_message_again(tmp_path):
+    with acknowledging(tmp_path, "resendAfter: 1s", ", idleTimeout: 1s") as (g, env), contextlib.ExitStack() as stack:
+        api = Api(env)
+        sockets = [stack.enter_context(Socket(g)) for _ in range(20)]
+        for c in api.call("GET", "/v1/connections").json()["connections"]:
+            assert order(api, c["connectionId"], "m", "x").status == 200
+        for ws in sockets:
+            assert ws.closed()[0] == 1001
+        wait_for(lambda: counters(g)["unacknowledged"] == 0)
+
+
 def test_the_gateway_stops_while_messages_wait(tmp_path):
     with acknowledging(tmp_path) as (g, env), Socket(g) as ws:
         api = Native(env)

@@ -1,14 +1,39 @@
 /* Nodes of a cluster against a real Redis: who may say what, who gets what. */
 #include "gateway/base/memory.h"
 #include "gateway/cluster/cluster.h"
+#include "gateway/cluster/cluster_message.h"
 #include "tests/support/redis_yard.h"
 #include <stdlib.h>
 
 #define LEASE_MS 600
 #define PATIENCE 30000
 
+/* The system's clock, which can be put forward. */
+struct moved_clock {
+    struct clock clock;
+    struct clock *system;
+    uint64_t ahead_us;
+};
+
 static struct redis_yard yard;
-static struct clock *clock_used;
+static struct moved_clock clock_moved;
+static struct clock *const clock_used = &clock_moved.clock;
+
+static struct moved_clock *moved(struct clock *c) {
+    return container_of(c, struct moved_clock, clock);
+}
+
+static uint64_t moved_us(struct clock *c) {
+    return moved(c)->system->monotonic_us(moved(c)->system) + moved(c)->ahead_us;
+}
+
+static uint64_t moved_wall_ms(struct clock *c) {
+    return moved(c)->system->wall_ms(moved(c)->system);
+}
+
+static void moved_random(struct clock *c, void *p, size_t n) {
+    moved(c)->system->random(moved(c)->system, p, n);
+}
 
 /* One node, and what it was told. */
 struct member {
@@ -203,6 +228,50 @@ static void nobody_of_that_name(struct loop *loop) {
     member_quit(&a);
 }
 
+/* What was heard on a channel: the number of a request. */
+static uint64_t number_heard(redisContext *channel) {
+    struct cluster_message m;
+    void *reply;
+    assert_int_equal(redisGetReply(channel, &reply), REDIS_OK);
+    const redisReply *bytes = ((redisReply *)reply)->element[2];
+    assert_true(cluster_message_read(slice_make(bytes->str, bytes->len), &m));
+    freeReplyObject(reply);
+    return m.number;
+}
+
+static void ask_nobody(struct member *from, const char *tag) {
+    struct question q = {0};
+    ask(from, slice_of(tag), "x", &q);
+    clock_moved.ahead_us += 4500 * 1000ULL; /* of its patience; before the request is repeated */
+    assert_true(loop_run_until(from->loop, is_ended, &q, PATIENCE));
+    assert_int_not_equal(q.outcome, CLUSTER_ANSWERED);
+}
+
+static bool is_past(void *context) {
+    return clock_now_ms(clock_used) >= *(uint64_t *)context;
+}
+
+/* It may be there all the time, and remember which numbers it has seen. */
+static void a_node_that_was_forgotten_is_not_asked_with_old_numbers(struct loop *loop) {
+    struct member a = {0};
+    redisContext *channel = redisConnect("127.0.0.1", yard.port);
+    member_up(&a, loop);
+    assert_int_equal(redisSetTimeout(channel, (struct timeval){.tv_sec = 5}), REDIS_OK);
+    freeReplyObject(redisCommand(channel, "SUBSCRIBE execgate:{test}:cluster:to:ffffffff"));
+    ask_nobody(&a, "ffffffff");
+    uint64_t before = number_heard(channel);
+    ask_nobody(&a, "eeeeeeee"); /* both are swept away at once */
+    clock_moved.ahead_us += 61 * 1000 * 1000ULL;
+    uint64_t until_ms = clock_now_ms(clock_used) + 1500;
+    assert_true(loop_run_until(loop, is_past, &until_ms, PATIENCE));
+    ask_nobody(&a, "ffffffff");
+    uint64_t after = number_heard(channel);
+    while (after == before) after = number_heard(channel); /* repeated before it was given up */
+    assert_true(after > before);
+    redisFree(channel);
+    member_quit(&a);
+}
+
 /* --- leases --- */
 
 static bool has_two_orphans(void *context) {
@@ -302,6 +371,7 @@ static void an_orderly_end_leaves_nothing(struct loop *loop) {
 TEST(asks_and_answers)
 TEST(a_request_that_is_repeated_is_carried_out_once)
 TEST(nobody_of_that_name)
+TEST(a_node_that_was_forgotten_is_not_asked_with_old_numbers)
 TEST(what_a_dead_node_leaves_is_taken_over)
 TEST(who_was_declared_dead_learns_it)
 TEST(a_tag_that_is_anothers_is_given_up)
@@ -310,7 +380,7 @@ TEST(an_orderly_end_leaves_nothing)
 
 static int begin(void **state) {
     (void)state;
-    clock_used = clock_system_new();
+    clock_moved = (struct moved_clock){{moved_us, moved_wall_ms, moved_random}, clock_system_new(), 0};
     redis_yard_init(&yard);
     return 0;
 }
@@ -318,7 +388,7 @@ static int begin(void **state) {
 static int end(void **state) {
     (void)state;
     redis_yard_end(&yard);
-    clock_system_free(clock_used);
+    clock_system_free(clock_moved.system);
     return 0;
 }
 
@@ -327,6 +397,7 @@ int main(void) {
         cmocka_unit_test(test_asks_and_answers),
         cmocka_unit_test(test_a_request_that_is_repeated_is_carried_out_once),
         cmocka_unit_test(test_nobody_of_that_name),
+        cmocka_unit_test(test_a_node_that_was_forgotten_is_not_asked_with_old_numbers),
         cmocka_unit_test(test_what_a_dead_node_leaves_is_taken_over),
         cmocka_unit_test(test_who_was_declared_dead_learns_it),
         cmocka_unit_test(test_a_tag_that_is_anothers_is_given_up),

@@ -99,8 +99,19 @@ static void on_resync(void *context) {
     }
 }
 
+static bool id_is_good(struct slice id) {
+    for (size_t i = 0; i < id.n; i++)
+        if (!(id.p[i] >= '0' && id.p[i] <= '9') && !(id.p[i] >= 'a' && id.p[i] <= 'f')) return false;
+    return id.n == WEBSOCKET_ID_SIZE;
+}
+
+/* Of what cannot be a connection nobody is told, and nobody else need look at it again. */
 static void on_orphan(void *context, struct slice id, struct slice record) {
-    (void)session_of_record(context, id, record);
+    struct websocket_source *s = context;
+    if (id_is_good(id))
+        session_of_record(s, id, record);
+    else
+        cluster_drop(s->cluster, id);
 }
 
 static void session_bury(struct session *session) {

@@ -144,10 +144,12 @@ static void put_off(struct deliveries *all) {
     }
 }
 
-/* Whoever is too slow is closed by a resend; then session_run loses the rest. */
+/* Whoever is too slow is closed by a resend, and another deadline of this very moment may have closed it before; then
+ * session_run loses the rest. */
 static void on_due(struct deadline *deadline) {
     struct deliveries *all = container_of(deadline, struct deliveries, deadline);
     struct delivery *d;
+    if (!all->session->ws) return;
     if (websocket_is_paused(all->session->ws)) put_off(all);
     while (all->session->ws && (d = first_due(all))) {
         if (d->resends < all->max_resends)

@@ -126,7 +126,7 @@ void session_open(struct session *session, const struct websocket_start *start);
 void session_end(struct session *session, int code, struct slice reason);
 void session_pump_soon(struct session *session);
 /* One that comes with its record, from a node that died: all that is left of it is its end. */
-struct session *session_of_record(struct websocket_source *s, struct slice id, struct slice record);
+void session_of_record(struct websocket_source *s, struct slice id, struct slice record);
 /* It counts for nobody any more; what is left to be done for it may take its time. */
 void session_retire(struct session *session);
 /* True when the handler's queue is full: the session is run again in a moment. What it would be refused waits. */

@@ -101,14 +101,17 @@ struct session *session_new(struct websocket_source *s, struct websocket_site *s
     return session;
 }
 
-struct session *session_of_record(struct websocket_source *s, struct slice id, struct slice record) {
+void session_of_record(struct websocket_source *s, struct slice id, struct slice record) {
     struct session *session = session_make(s);
-    session->told = id.n != sizeof session->id || !session_record_read(record, session);
-    memcpy(session->id, id.p, id.n < sizeof session->id ? id.n : sizeof session->id);
+    session->told = !session_record_read(record, session);
+    memcpy(session->id, id.p, sizeof session->id);
     session->opened = session->recorded = session->orphan = true;
+    if (session->told)
+        log_event(s->log, LOG_WARN,
+                  "what Redis has of a dead node's connection cannot be read; its $disconnect is left out",
+                  LOG_SLICE("connection", id));
     list_push(&s->leaving, &session->node);
     session_end(session, CLOSE_ABNORMAL, SLICE("its gateway died"));
-    return session;
 }
 
 void session_retire(struct session *session) {
