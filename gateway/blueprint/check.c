@@ -6,16 +6,24 @@
 
 /* A route as it was met first. */
 struct claim {
-    const struct handler_config *handler;
+    const struct handler_config *handler; /* NULL: the handshake of a WebSocket path */
     const struct http_trigger_config *trigger;
 };
 
-static void report_conflict(struct problems *p, const struct claim *first, const struct claim *second) {
+/* As its blueprint says it: "GET /items of shop", or "the WebSocket path /chat". */
+static const char *claim_words(const struct claim *c, struct arena *a) {
+    if (c->handler) return arena_printf(a, "%s of %s%c", c->trigger->text, c->handler->name, 0).p;
+    return arena_printf(a, "the WebSocket path " SLICE_FMT "%c", SLICE_ARG(c->trigger->pattern), 0).p;
+}
+
+static void report_conflict(struct problems *p, struct arena *a, const struct claim *first,
+                            const struct claim *second) {
     struct position at = {second->trigger->line, second->trigger->column};
     bool same_text = slice_equal(first->trigger->pattern, second->trigger->pattern);
-    problems_add(p, at, "http: %s of %s %s %s of %s on line %d, column %d; remove or change one", second->trigger->text,
-                 second->handler->name, same_text ? "is the same route as" : "matches the same requests as",
-                 first->trigger->text, first->handler->name, first->trigger->line, first->trigger->column);
+    problems_add(p, at, "%s: %s %s %s on line %d, column %d; remove or change one",
+                 second->handler ? "http" : "websocket", claim_words(second, a),
+                 same_text ? "is the same route as" : "matches the same requests as", claim_words(first, a),
+                 first->trigger->line, first->trigger->column);
 }
 
 static void check_route(struct problems *p, struct map *claims, struct arena *a, struct claim claim) {
@@ -23,7 +31,7 @@ static void check_route(struct problems *p, struct map *claims, struct arena *a,
     route_write_shape(&shape, claim.trigger);
     const struct claim *first = map_get(claims, buf_slice(&shape));
     if (first) {
-        report_conflict(p, first, &claim);
+        report_conflict(p, a, first, &claim);
     } else {
         struct claim *kept = arena_alloc(a, sizeof *kept);
         *kept = claim;
@@ -48,7 +56,7 @@ static void check_routes(struct problems *p, const struct blueprint *model) {
     }
     for (size_t i = 0; i < model->websocket_count; i++) {
         const struct handler_config *h = &model->websockets[i].door;
-        if (h->http_trigger_count) check_route(p, claims, &a, (struct claim){h, h->http_triggers});
+        if (h->http_trigger_count) check_route(p, claims, &a, (struct claim){NULL, h->http_triggers});
     }
     map_free(claims);
     arena_free(&a);
