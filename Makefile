@@ -39,7 +39,7 @@ SOURCES := $(sort $(foreach room,$(ROOMS),$(wildcard $(room)/*.c $(room)/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 OBJECTS += $(BUILD)/templates.o
 # What `execgate new` writes, embedded as it stands (gateway/command/build/templates.h).
-TEMPLATES := $(shell find sdk-examples/templates/*/ -type f | sort) sdk-examples/execgate.h sdk-examples/execgate.hpp LICENSE \
+TEMPLATES := $(shell find sdk-examples/templates/*/ -type f -not -path '*/__pycache__/*' | sort) sdk-examples/execgate.h sdk-examples/execgate.hpp LICENSE \
              $(filter-out %_test.go,$(wildcard $(addprefix sdk-examples/,go-sdk/go.mod go-sdk/*.go go-sdk/*/*.go rust-sdk/Cargo.toml rust-sdk/src/*)))
 UNIT_BINARIES := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard tests/unit/test_*.c)))
 FUZZ_BINARIES := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))

@@ -3,6 +3,7 @@ import pathlib
 import sys
 from urllib.parse import quote
 
+sys.dont_write_bytecode = True  # what lies beside a template is taken for a part of it
 sys.path.insert(0, str(pathlib.Path(__file__).parents[4] / "sdk-examples/templates/python"))
 import execgate  # noqa: E402
 
