@@ -67,6 +67,7 @@ static void build_door(struct binder *b, struct websocket_path_document *d, stru
     d->number = VALUE_UNSET;
     w->door = (struct handler_config){
         .name = w->path, .timeout_ms = out->limits.body_timeout_ms, .line = w->line, .column = w->column};
+    if (w->path[0] != '/') return; /* told already */
     if (route_parse(text, &out->arena, t, &e) < 0) {
         problems_add(b->problems, (struct position){w->line, w->column}, "websocket: %s", e.message);
         return;
@@ -85,7 +86,7 @@ static void check_key_alone(struct binder *b, const struct node *path, const cha
 /* API Gateway writes `$request.body.action`. */
 static void check_route_key(struct binder *b, const struct node *key) {
     struct slice prefix = SLICE("$request.body."), text = key->text;
-    if (slice_starts_with(text, prefix))
+    if (slice_starts_with(text, prefix) && text.n > prefix.n)
         problems_add(b->problems, key->at, "routeKey: the name of a member, found \"%s\"; write %s", text.p,
                      text.p + prefix.n);
     else if (text.n == 0)
@@ -220,11 +221,9 @@ static const char *path_nearest(const struct blueprint *model, const char *path)
 
 static void check_path_used(struct problems *p, const struct websocket_config *w, const struct blueprint *model) {
     const struct position at = {w->line, w->column};
-    if (path_has_trigger(model, w->path)) return;
+    if (path_has_trigger(model, w->path) || w->path[0] != '/') return; /* no path: told already */
     const char *near = path_nearest(model, w->path);
-    if (w->path[0] != '/')
-        problems_add(p, at, "%s: a path begins with /; write /%s", w->path, w->path);
-    else if (near)
+    if (near)
         problems_add(p, at, "%s: no trigger has this path; did you mean \"%s\"?", w->path, near);
     else
         problems_add(p, at, "%s: no trigger has this path; give a handler `websocket: %s`, or remove it", w->path,

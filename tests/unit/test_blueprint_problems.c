@@ -47,7 +47,7 @@ static const struct bad {
     {"handlers: {a: {command: /a, triggers: [{websocket: \"/a/{b\"}]}}\nwebsockets: {paths: {\"/a/{b\": {}}}\n", 4, 22,
      "websocket: "},
     {"handlers: {a: {command: /a, triggers: [{websocket: /chat}]}}\nwebsockets: {paths: {chat: {}}}\n", 4, 22,
-     "chat: a path begins with /; write /chat"},
+     "paths: expected a path such as `/chat` as a key, found \"chat\""},
     {"handlers: {a: {command: /a, triggers: [{websocket: /a}]}}\nwebsockets: {paths: {/a: {acknowledge: true}}}\n", 4,
      40, "found \"true\"; {} is an empty one"},
     {"handlers: {a: {command: /a, triggers: [{websocket: /a}, {http: GET /a}]}}\n", 3, 52,
