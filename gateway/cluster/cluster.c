@@ -6,6 +6,7 @@
 
 #define BEATS_IN_A_LEASE 3
 #define LOOK_MS 100
+#define DEAF_TIMES 2 /* in a row that a subscription has failed */
 
 /* --- what is known --- */
 
@@ -18,7 +19,7 @@ const char *cluster_redis(const struct cluster *c) {
 }
 
 const char *cluster_trouble(const struct cluster *c) {
-    if (c->phase == CLUSTER_UP) return NULL;
+    if (c->phase == CLUSTER_UP) return c->deaf_why[0] ? c->deaf_why : NULL;
     return c->why[0] ? c->why : "it has not answered yet";
 }
 
@@ -262,13 +263,23 @@ static void on_ear_open(void *context) {
     buf_append_text(&channel, "to:");
     buf_append_text(&channel, c->tag);
     redis_link_subscribe(c->ear, buf_slice(&channel), &c->heard);
-    redis_link_settled(c->ear);
     buf_free(&channel);
 }
 
+/* Most often the other connection tells; but it may be that alone nobody may listen, as without rights to channels. */
 static void on_ear_down(void *context, const char *why) {
-    (void)context;
-    (void)why; /* the other connection tells */
+    struct cluster *c = context;
+    if (c->phase != CLUSTER_UP || ++c->deaf_times < DEAF_TIMES) return;
+    if (strcmp(c->deaf_why, why) != 0)
+        log_event(c->log, LOG_WARN, "the cluster's Redis lets this node hear nothing, so other nodes cannot reach it",
+                  LOG_TEXT("redis", c->address.where), LOG_TEXT("why", why));
+    snprintf(c->deaf_why, sizeof c->deaf_why, "%s", why);
+}
+
+void cluster_hears(struct cluster *c) {
+    redis_link_settled(c->ear);
+    c->deaf_times = 0;
+    c->deaf_why[0] = '\0';
 }
 
 static void on_nothing(void *context) {
