@@ -552,6 +552,20 @@ def test_a_reload_keeps_connections(tmp_path):
         assert ws.text() == "three"
 
 
+def test_a_path_that_goes_while_connect_is_asked(tmp_path):
+    with puppet(tmp_path, ["websocket: /ws, route: $connect", "websocket: /other"]) as (g, env):
+        result = connecting(g)
+        api = Native(env)
+        id = api.exchange().events[0].id
+        g.file.write_text(g.file.read_text().replace("{websocket: /ws, route: $connect}", "{websocket: /new}"))
+        g.process.send_signal(signal.SIGHUP)
+        g.wait_log("reloaded")
+        api.answer(message(id))
+        with result() as ws:
+            assert ws.closed() == (1001, "this path is not served any more")
+        wait_for(lambda: Api(env).call("GET", "/v1/connections").json()["open"] == 0)
+
+
 def test_a_stop_closes_with_1001_and_tells_disconnect(tmp_path):
     script = """#!/bin/sh
     echo "$EXECGATE_WEBSOCKET_ROUTE $EXECGATE_CLOSE_CODE ${#EXECGATE_CONNECTION_ID}" >&2
