@@ -6,6 +6,7 @@
 
 #define BEATS_IN_A_LEASE 3
 #define LOOK_MS 100
+#define DEAF_TIMES 2 /* in a row that a subscription has failed */
 
 /* --- what is known --- */
 
@@ -19,6 +20,7 @@ const char *cluster_redis(const struct cluster *c) {
 
 const char *cluster_trouble(const struct cluster *c) {
     if (c->phase == CLUSTER_UP && c->listens) return NULL;
+    if (c->phase == CLUSTER_UP && c->deaf_why[0]) return c->deaf_why;
     return c->why[0] ? c->why : "it has not answered yet";
 }
 
@@ -276,9 +278,22 @@ static void on_ear_open(void *context) {
     buf_free(&channel);
 }
 
+/* Most often the other connection tells; but it may be that alone nobody may listen, as without rights to channels. */
 static void on_ear_down(void *context, const char *why) {
-    (void)why; /* the other connection tells */
-    ((struct cluster *)context)->listens = false;
+    struct cluster *c = context;
+    c->listens = false;
+    if (c->phase != CLUSTER_UP || ++c->deaf_times < DEAF_TIMES) return;
+    if (strcmp(c->deaf_why, why) != 0)
+        log_event(c->log, LOG_WARN, "the cluster's Redis lets this node hear nothing, so other nodes cannot reach it",
+                  LOG_TEXT("redis", c->address.where), LOG_TEXT("why", why));
+    snprintf(c->deaf_why, sizeof c->deaf_why, "%s", why);
+}
+
+void cluster_hears(struct cluster *c) {
+    redis_link_settled(c->ear);
+    c->listens = true;
+    c->deaf_times = 0;
+    c->deaf_why[0] = '\0';
 }
 
 static void on_nothing(void *context) {

@@ -46,7 +46,7 @@ struct cluster_options {
 struct cluster *cluster_new(struct loop *loop, const struct cluster_options *options, struct error *e);
 struct slice cluster_tag(const struct cluster *c);
 const char *cluster_redis(const struct cluster *c);   /* "HOST:PORT" */
-const char *cluster_trouble(const struct cluster *c); /* why Redis cannot be reached; NULL = it is */
+const char *cluster_trouble(const struct cluster *c); /* why Redis cannot be used; NULL = it can */
 /* Until when whoever asks now should be kept waiting: some seconds, or not at all when Redis has been away for longer.
  */
 uint64_t cluster_patience(const struct cluster *c);

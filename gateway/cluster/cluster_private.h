@@ -45,6 +45,8 @@ struct cluster {
     uint64_t away_ms;     /* since when; UP: no matter */
     char why[256];        /* it is away; empty = that was not told */
     bool listens;         /* what is sent to the tag arrives */
+    char deaf_why[256];   /* nothing can be heard; empty = it can */
+    unsigned deaf_times;
     bool beat_due, beating, adopt_due, adopting, draining;
     uint64_t beats;                   /* sent */
     struct list confirms, confirming; /* not asked yet; the beat is under way */
@@ -71,6 +73,7 @@ void cluster_rise(struct cluster *c);
 /* Of an error that makes the connection useless; true when it was one. */
 bool cluster_check(struct cluster *c, const redisReply *reply);
 void cluster_look_soon(struct cluster *c);
+void cluster_hears(struct cluster *c); /* what is sent to its tag */
 
 /* cluster_script.c */
 struct cluster_script cluster_script(void);

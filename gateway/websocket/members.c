@@ -71,9 +71,13 @@ void members_tag(struct members *all, struct slice tag) {
     all->tag_size = tag.n;
 }
 
+void members_mark_id(const struct members *all, char *id) {
+    memcpy(id, all->tag, all->tag_size);
+}
+
 void members_make_id(const struct members *all, struct clock *clock, char id[WEBSOCKET_ID_SIZE]) {
     clock_random_hex(clock, id, WEBSOCKET_ID_SIZE / 2);
-    memcpy(id, all->tag, all->tag_size);
+    members_mark_id(all, id);
 }
 
 struct slice member_id(const struct member *m) {

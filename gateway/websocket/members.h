@@ -59,6 +59,8 @@ struct member *members_next(const struct members *all, const struct member *afte
 size_t members_open(const struct members *all);
 /* What ids begin with from now on, instead of that many random digits: a node's tag (cluster.h), at most 8. */
 void members_tag(struct members *all, struct slice tag);
+/* Instead of the first digits of somebody else's id. */
+void members_mark_id(const struct members *all, char *id);
 void members_make_id(const struct members *all, struct clock *clock, char id[WEBSOCKET_ID_SIZE]);
 struct slice member_id(const struct member *m);
 

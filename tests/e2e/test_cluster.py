@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from cluster import LEASE_S, Cluster, Node, kill
+from cluster import LEASE_S, Cluster, Killable, Node, kill
 from cluster_records import BAD, identity, record
 from events import Stream
 from execgate import run_cli, wait_for
@@ -442,3 +442,44 @@ def test_records_that_no_gateway_has_written_do_no_harm(tmp_path):
         wait_for(lambda: c.redis.call("EXISTS", keys + "sessions:deadbeef", f"{keys}orphans:{c.nodes[0].tag}") == 0, what="the end of all")
         assert c.ended() == {"deadbeef" + "f" * 24: 1}
         assert {e["connection"] for e in c.nodes[0].logs("cannot be read", level="warn")} == set(ids)
+
+
+def test_a_redis_user_without_channels_is_told(two):
+    a, b = two.nodes
+    two.redis.call("ACL", "SETUSER", "default", "resetchannels")
+    two.redis.call("CLIENT", "KILL", "TYPE", "pubsub")
+    for n in (a, b):
+        assert "channels" in n.wait_log("hear nothing", level="warn")["why"]
+        assert not n.is_up()
+    two.redis.call("ACL", "SETUSER", "default", "allchannels")
+    wait_for(lambda: a.is_up() and b.is_up(), 60, "nodes that hear again")
+    ws, id = b.socket()
+    with ws:
+        assert a.call("POST", f"/v1/connections/{id}", "hello").status == 200
+        assert ws.text() == "hello"
+
+
+class NewsCluster(Cluster):
+    """With event streams that the gateway holds."""
+
+    def start(self, number, stack=None):
+        node = Node(self.folder, self.redis.url, number, **self.kw)
+        node.write("news", "#!/bin/sh\nprintf 'Content-Type: text/event-stream\\nExecgate-Groups: news\\n\\n'\n")
+        text = node.file.read_text()
+        node.file.write_text(text.replace("handlers:\n", "handlers:\n  news: {command: ./news, mode: once, triggers: [{http: GET /news}]}\n"))
+        return (stack or self.stack).enter_context(Killable(node))
+
+
+def test_event_streams_of_another_node(tmp_path):
+    with NewsCluster(tmp_path) as c:
+        a, b = c.nodes
+        with Stream(b, "/news") as s:
+            s.open()
+            id = wait_for(b.connections)[0]["connectionId"]
+            assert a.call("GET", f"/v1/connections/{id}").json()["kind"] == "sse"
+            assert a.call("POST", f"/v1/connections/{id}?event=greeting&id=7", "hello").status == 200
+            s.expect("event: greeting\nid: 7\ndata: hello\n\n")
+            assert a.call("POST", "/v1/groups/news/messages", "all").json() == {"sent": 1}
+            s.expect("data: all\n\n")
+            assert a.call("DELETE", f"/v1/connections/{id}").status == 204
+            assert s.rest() == ""

@@ -399,7 +399,10 @@ def test_who_does_not_read_is_sent_away(tmp_path):
         got = []
         reader = threading.Thread(target=lambda: [got.append(quick.recv()) for _ in range(200)], daemon=True)
         reader.start()
-        sent = [api.call("POST", "/v1/groups/all/messages", b"x" * 100_000).json()["sent"] for _ in range(200)]
+        sent = []
+        for i in range(200):
+            sent.append(api.call("POST", "/v1/groups/all/messages", b"x" * 100_000).json()["sent"])
+            wait_for(lambda n=i: len(got) > n, what="the quick one's message")
         assert sent[0] == 2 and sent[-1] == 1, "one of the two has been closed"
         reader.join(60)
         assert len(got) == 200, "the quick one got them all"
@@ -547,6 +550,20 @@ def test_a_reload_keeps_connections(tmp_path):
         assert gone.closed() == (1001, "this path is not served any more")
         ws.send(TEXT, "?")
         assert ws.text() == "three"
+
+
+def test_a_path_that_goes_while_connect_is_asked(tmp_path):
+    with puppet(tmp_path, ["websocket: /ws, route: $connect", "websocket: /other"]) as (g, env):
+        result = connecting(g)
+        api = Native(env)
+        id = api.exchange().events[0].id
+        g.file.write_text(g.file.read_text().replace("{websocket: /ws, route: $connect}", "{websocket: /new}"))
+        g.process.send_signal(signal.SIGHUP)
+        g.wait_log("reloaded")
+        api.answer(message(id))
+        with result() as ws:
+            assert ws.closed() == (1001, "this path is not served any more")
+        wait_for(lambda: Api(env).call("GET", "/v1/connections").json()["open"] == 0)
 
 
 def test_a_stop_closes_with_1001_and_tells_disconnect(tmp_path):

@@ -12,6 +12,7 @@
 struct event_source {
     struct loop *loop;
     struct log *log;
+    struct members *members;
     struct event_streams *streams;
     void (*on_ended)(void *context);
     void *context;
@@ -133,6 +134,10 @@ static struct http_upgrade *hold_new(struct event_source *s, struct invocation *
     return &h->upgrade;
 }
 
+void event_source_mark(const struct event_source *s, struct invocation *inv) {
+    members_mark_id(s->members, inv->id);
+}
+
 void event_source_take(struct event_source *s, struct invocation *inv) {
     struct outcome *o = &inv->outcome;
     bool streams = invocation_answers_events(inv) && o->failure == FAILURE_NONE;
@@ -151,6 +156,7 @@ struct event_source *event_source_new(const struct event_source_config *c) {
     s->log = c->log;
     s->on_ended = c->on_ended;
     s->context = c->context;
+    s->members = c->members;
     s->streams = event_streams_new(c->loop, c->members, &stream_ops);
     return s;
 }

@@ -20,6 +20,9 @@ struct event_source_config {
 struct event_source *event_source_new(const struct event_source_config *c);
 void event_source_free(struct event_source *s); /* NULL is fine */
 struct event_streams *event_source_streams(struct event_source *s);
+/* Of a request that may become a held stream: its id is the stream's, and tells the nodes of a cluster where that is.
+ */
+void event_source_mark(const struct event_source *s, struct invocation *inv);
 /* Of an answer that a client's connection waits for: makes it a relayed one, or sets inv->upgrade to whoever will hold
  * the connection. What is no event stream stays as it is. */
 void event_source_take(struct event_source *s, struct invocation *inv);

@@ -219,6 +219,7 @@ static void on_head(struct http_exchange *x) {
     struct http_source *s = source_of(x);
     struct request_delivery *d = delivery_take(s);
     struct invocation *inv = invocation_new(s->pipeline, &invocations, d);
+    if (s->events) event_source_mark(s->events, inv);
     d->exchange = x;
     d->invocation = inv;
     http_exchange_set_user(x, d);

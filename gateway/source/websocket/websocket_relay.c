@@ -205,7 +205,7 @@ static void quest_ask(struct quest *t, struct asking *q, struct slice tag) {
     cluster_ask(q->source->cluster, tag, &payload, &part->relay.ask);
 }
 
-/* The id of an event stream names no node, so each is asked. */
+/* An event stream keeps its id when its node takes a new tag, so each node is asked. */
 static bool relay_to_all(struct asking *q) {
     const struct cluster *c = q->source->cluster;
     const char *tag;

@@ -141,6 +141,8 @@ void session_open(struct session *session, const struct websocket_start *start) 
         session_end(session, CLOSE_ABNORMAL, SLICE(""));
     else if (session->stale)
         websocket_close(session->ws, CLOSE_RESTART, WEBSOCKET_TAKEN_FOR_DEAD);
+    else if (!session_config(session)) /* gone while $connect was asked */
+        websocket_close(session->ws, CLOSE_GOING_AWAY, WEBSOCKET_NOT_SERVED);
     else if (session->proof)
         proof_opened(session);
     else
