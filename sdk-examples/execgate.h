@@ -82,8 +82,11 @@ int execgate_cancelled(const struct execgate_request *request);
 /* --- the response: 200 and an empty body unless said otherwise. All return 0, or -1 when the call was refused --- */
 int execgate_status(struct execgate_response *response, int status);
 /* Adds a field, at any time before the answer leaves. Refused: control characters, names that are no token, and the
- * fields that are not the handler's to say (Content-Length, Transfer-Encoding, Execgate-*). */
+ * fields that are not the handler's to say (Content-Length, Transfer-Encoding, Execgate-* but Execgate-Groups). */
 int execgate_add_header(struct execgate_response *response, const char *name, const char *value);
+/* The answer is an event stream that goes on without the handler, in this group; call it for each group. The body is
+ * its beginning. */
+int execgate_hold(struct execgate_response *response, const char *group);
 /* Both append to the body. */
 int execgate_write(struct execgate_response *response, const void *data, size_t size);
 int execgate_print(struct execgate_response *response, const char *format, ...) EXECGATE_FORMAT(2, 3);
@@ -509,6 +512,7 @@ struct execgate_response {
     enum eg_state state;
     int status;
     int failures; /* messages named in the body, which is to be closed */
+    int is_held;  /* an event stream of execgate_hold */
     struct eg_buffer fields;
     struct eg_buffer body;
 };
@@ -850,7 +854,8 @@ static int eg_append_field(struct eg_buffer *b, const char *name, const char *va
 }
 
 int execgate_add_header(struct execgate_response *response, const char *name, const char *value) {
-    if (response->state != EG_ANSWERING || strncasecmp(name, "Execgate-", 9) == 0) return -1;
+    int is_own = strncasecmp(name, "Execgate-", 9) == 0 && strcasecmp(name, "Execgate-Groups") != 0;
+    if (response->state != EG_ANSWERING || is_own) return -1;
     if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0) return -1;
     return eg_append_field(&response->fields, name, value);
 }
@@ -1110,6 +1115,16 @@ static void eg_append_escaped(struct eg_buffer *b, const char *text) {
         snprintf(escape, sizeof escape, "%%%02X", (unsigned)(unsigned char)*text);
         eg_append(b, plain ? text : escape, plain ? 1 : 3);
     }
+}
+
+int execgate_hold(struct execgate_response *response, const char *group) {
+    if (response->state != EG_ANSWERING || !*group) return -1;
+    if (!response->is_held) eg_append_text(&response->fields, "Content-Type: text/event-stream\r\n");
+    response->is_held = 1;
+    eg_append_text(&response->fields, "Execgate-Groups: ");
+    eg_append_escaped(&response->fields, group);
+    eg_append_text(&response->fields, "\r\n");
+    return response->fields.failed;
 }
 
 /* A call is made in frame: its method and path first, one escaped name in it. */
@@ -1377,6 +1392,7 @@ static int eg_handle(struct execgate_client *c) {
     r->state = EG_ANSWERING;
     r->status = 200;
     r->failures = 0;
+    r->is_held = 0;
     eg_clear(&r->fields);
     eg_clear(&r->body);
     c->handler(&c->request, r, c->user);

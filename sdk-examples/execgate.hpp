@@ -238,6 +238,11 @@ inline void send_with_answer(const request &q, const std::string &queue, const m
     send_with_answer(q, queue, std::vector<message>(1, one));
 }
 
+/* The answer is an event stream that goes on without the handler, in this group; the body is its beginning. */
+inline int hold(response &r, const std::string &group) {
+    return execgate_hold(&r, group.c_str());
+}
+
 /* The groups that the event's connection is in, or was in when it ended. */
 inline std::vector<std::string> groups(const request &q) {
     std::vector<std::string> all;

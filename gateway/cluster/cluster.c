@@ -19,7 +19,8 @@ const char *cluster_redis(const struct cluster *c) {
 }
 
 const char *cluster_trouble(const struct cluster *c) {
-    if (c->phase == CLUSTER_UP) return c->deaf_why[0] ? c->deaf_why : NULL;
+    if (c->phase == CLUSTER_UP && c->listens) return NULL;
+    if (c->phase == CLUSTER_UP && c->deaf_why[0]) return c->deaf_why;
     return c->why[0] ? c->why : "it has not answered yet";
 }
 
@@ -120,11 +121,19 @@ bool cluster_check(struct cluster *c, const redisReply *reply) {
     return true;
 }
 
+static bool nodes_have(const struct cluster *c, struct slice tag) {
+    const char *known;
+    for (size_t i = 0; (known = cluster_node(c, i)); i++)
+        if (slice_equal(slice_of(known), tag)) return true;
+    return false;
+}
+
+/* After Redis was emptied, nodes are there though they are not all back in it. */
 static void nodes_read(struct cluster *c, const redisReply *nodes) {
-    c->nodes.n = 0;
+    if (cluster_now_ms(c) >= c->keep_ms) c->nodes.n = 0;
     for (size_t i = 0; nodes && nodes->type == REDIS_REPLY_ARRAY && i < nodes->elements; i++) {
         struct slice tag = redis_text(nodes, i);
-        if (!cluster_tag_is_good(tag)) continue;
+        if (!cluster_tag_is_good(tag) || nodes_have(c, tag)) continue;
         buf_append_slice(&c->nodes, tag);
         buf_append_char(&c->nodes, '\0');
     }
@@ -145,6 +154,7 @@ static void on_lease(struct cluster *c, bool fresh) {
     }
     confirms_return(c);
     if (c->phase != CLUSTER_UP) log_up(c);
+    redis_link_hurry(c->ear);
     c->phase = CLUSTER_UP;
     registry_resync(c);
     peers_post(c);
@@ -161,6 +171,7 @@ static void on_beaten(struct redis_wait *w, const redisReply *reply) {
         return;
     }
     c->adopt_due |= redis_number(reply, 1) > 0 && !c->draining;
+    if (slice_equal(redis_text(reply, 0), SLICE("new"))) c->keep_ms = cluster_now_ms(c) + c->lease_ms;
     if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 2) nodes_read(c, reply->element[2]);
     if (c->phase == CLUSTER_JOINING || c->phase == CLUSTER_UP)
         on_lease(c, slice_equal(redis_text(reply, 0), SLICE("new")));
@@ -269,6 +280,7 @@ static void on_ear_open(void *context) {
 /* Most often the other connection tells; but it may be that alone nobody may listen, as without rights to channels. */
 static void on_ear_down(void *context, const char *why) {
     struct cluster *c = context;
+    c->listens = false;
     if (c->phase != CLUSTER_UP || ++c->deaf_times < DEAF_TIMES) return;
     if (strcmp(c->deaf_why, why) != 0)
         log_event(c->log, LOG_WARN, "the cluster's Redis lets this node hear nothing, so other nodes cannot reach it",
@@ -276,8 +288,11 @@ static void on_ear_down(void *context, const char *why) {
     snprintf(c->deaf_why, sizeof c->deaf_why, "%s", why);
 }
 
+/* A connection that is of use says that the other may be, too; one that was merely made does not. */
 void cluster_hears(struct cluster *c) {
     redis_link_settled(c->ear);
+    redis_link_hurry(c->link);
+    c->listens = true;
     c->deaf_times = 0;
     c->deaf_why[0] = '\0';
 }

@@ -252,7 +252,8 @@ static void on_heard(struct redis_wait *w, const redisReply *reply) {
     struct cluster *c = container_of(w, struct cluster, heard);
     struct cluster_message m;
     if (!slice_equal(redis_text(reply, 0), SLICE("message")) || !is_to_us(c, redis_text(reply, 1))) {
-        cluster_hears(c);
+        if (slice_equal(redis_text(reply, 0), SLICE("subscribe")) && is_to_us(c, redis_text(reply, 1)))
+            cluster_hears(c);
         return;
     }
     struct slice bytes = redis_text(reply, 2);

@@ -44,12 +44,14 @@ struct cluster {
     struct deadline look; /* while somebody waits for an answer */
     uint64_t away_ms;     /* since when; UP: no matter */
     char why[256];        /* it is away; empty = that was not told */
-    char deaf_why[256];   /* nothing can be heard; empty = it can */
+    bool listens;         /* what is sent to the tag arrives */
+    char deaf_why[256];   /* it does not; empty = that was not told */
     unsigned deaf_times;
     bool beat_due, beating, adopt_due, adopting, draining;
     uint64_t beats;                   /* sent */
     struct list confirms, confirming; /* not asked yet; the beat is under way */
     struct buf nodes;                 /* tags, each NUL-terminated */
+    uint64_t keep_ms;                 /* until then no node is forgotten: Redis was emptied */
     struct buf changes;               /* of this turn, as arguments */
     size_t change_words;
     struct map *groups;  /* names; the value says nothing */

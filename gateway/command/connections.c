@@ -1,5 +1,6 @@
 #include "gateway/base/json_read.h"
 #include "gateway/base/memory.h"
+#include "gateway/base/text.h"
 #include "gateway/base/url.h"
 #include "gateway/client/http_call.h"
 #include "gateway/command/load.h"
@@ -11,7 +12,7 @@
 
 static const struct option_row connections_options[] = {
     {"admin", 0, "ADDRESS", "The gateway's admin listener; default: what the blueprint says"},
-    {"json", 0, NULL, "Of list: print what the gateway answered"},
+    {"json", 0, NULL, "Of list: print one JSON object, with all that is known of each"},
     {"binary", 0, NULL, "Of send: as bytes, not as text"},
     {"code", 0, "CODE", "Of close: the close code (default 1000)"},
     {"reason", 0, "TEXT", "Of close: the reason that the client is told"},
@@ -27,6 +28,8 @@ struct asking {
     struct listener_config admin;
     struct http_caller *caller;
     struct http_reply reply;
+    bool as_json;   /* the list */
+    size_t printed; /* connections of it */
 };
 
 static const char *word(const struct asking *q, size_t index) {
@@ -76,6 +79,16 @@ static const char *detail_of(struct asking *q) {
     return "";
 }
 
+/* Of a socket the client only knows the name that stands for its host. */
+static int not_there(const struct asking *q, const char *why, struct error *e) {
+    const struct listener_config *l = &q->admin;
+    if (l->kind == LISTENER_UNIX)
+        return error_set(e, ERROR_SYSTEM, "no gateway answers at unix:%s; does it run, with this admin listener?",
+                         l->path);
+    return error_set(e, ERROR_SYSTEM, "no gateway answers at %s:%u; does it run, with this admin listener? (%s)",
+                     l->host, l->port, why);
+}
+
 static int ask(struct asking *q, const char *method, const char *path, struct slice body, struct error *e) {
     bool binary = arguments_has(q->arguments, "binary");
     struct field type = {SLICE("Content-Type"), binary ? SLICE("application/octet-stream") : SLICE("text/plain")};
@@ -87,8 +100,8 @@ static int ask(struct asking *q, const char *method, const char *path, struct sl
                                    .body = body,
                                    .timeout_ms = TIMEOUT_MS,
                                    .max_size = ANSWER_MOST};
-    int status = http_caller_call(q->caller, &call, &q->reply, e);
-    if (status < 0) return status;
+    struct error why;
+    if (http_caller_call(q->caller, &call, &q->reply, &why) < 0) return not_there(q, why.message, e);
     if (q->reply.status >= 200 && q->reply.status <= 299) return 0;
     return error_set(e, ERROR_STATE, "%d: %s", q->reply.status, detail_of(q));
 }
@@ -108,6 +121,11 @@ static struct slice member(struct asking *q, struct slice object, struct slice w
 
 /* `node`: absent when there is no cluster. */
 static void print_row(struct asking *q, struct buf *out, struct slice node, struct slice connection) {
+    if (q->printed++ && q->as_json) buf_append_char(out, ',');
+    if (q->as_json) {
+        buf_append_slice(out, connection);
+        return;
+    }
     struct slice identity = member(q, connection, SLICE("identity"));
     if (!slice_is_none(node)) buf_printf(out, SLICE_FMT "  ", SLICE_ARG(node));
     buf_printf(out, SLICE_FMT "  " SLICE_FMT "  %-9.*s  %-15.*s  " SLICE_FMT "\n",
@@ -144,6 +162,12 @@ static int list_node(struct asking *q, struct buf *out, struct slice node, struc
     }
 }
 
+static void print_heading(struct asking *q, struct buf *out, bool with_nodes) {
+    if (q->as_json) return;
+    if (with_nodes) buf_printf(out, "%-8s  ", "NODE");
+    buf_printf(out, LIST_HEAD);
+}
+
 static int list_rows(struct asking *q, struct buf *out, struct error *e) {
     struct json_read nodes;
     struct json_value node;
@@ -153,20 +177,20 @@ static int list_rows(struct asking *q, struct buf *out, struct error *e) {
     json_read_init(&nodes, arena_copy(&q->arena, member(q, q->reply.body, SLICE("nodes"))));
     json_read_open(&nodes, '[');
     for (; status == 0 && json_read_element(&nodes) && json_read_value(&nodes, &node); some = true) {
-        if (!some) buf_printf(out, "%-8s  ", "NODE");
-        if (!some) buf_printf(out, LIST_HEAD);
+        if (!some) print_heading(q, out, true);
         status = list_node(q, out, json_text_of(&q->arena, node), e);
     }
     if (some) return status;
-    buf_printf(out, LIST_HEAD);
+    print_heading(q, out, false);
     return list_node(q, out, SLICE_NONE, e);
 }
 
 static int list(struct asking *q, struct buf *out, struct error *e) {
-    if (!arguments_has(q->arguments, "json")) return list_rows(q, out, e);
-    int status = ask(q, "GET", "/v1/connections", SLICE_NONE, e);
-    if (status == 0) buf_append_slice(out, q->reply.body);
-    if (status == 0) buf_append_char(out, '\n');
+    q->as_json = arguments_has(q->arguments, "json");
+    if (!q->as_json) return list_rows(q, out, e);
+    buf_append_text(out, "{\"connections\":[");
+    int status = list_rows(q, out, e);
+    buf_append_text(out, "]}\n");
     return status;
 }
 
@@ -217,6 +241,14 @@ static const struct verb {
     {"close", "the id of a connection", 2, close_connection},
 };
 
+static int unknown_verb(const char *name, struct error *e) {
+    const char *names[ARRAY_LEN(verbs)];
+    for (size_t i = 0; i < ARRAY_LEN(verbs); i++) names[i] = verbs[i].name;
+    const char *near = text_nearest(slice_of(name), names, ARRAY_LEN(verbs));
+    if (near) return error_set(e, ERROR_USAGE, "there is no \"%s\"; did you mean \"%s\"?", name, near);
+    return error_set(e, ERROR_USAGE, "there is no \"%s\"; expected list, show, send or close", name);
+}
+
 static const struct verb *find_verb(const struct arguments *a, struct error *e) {
     const char *name = a->positional_count ? a->positional[0] : "list";
     size_t given = a->positional_count ? a->positional_count : 1;
@@ -226,7 +258,7 @@ static const struct verb *find_verb(const struct arguments *a, struct error *e) 
         error_set(e, ERROR_USAGE, "%s needs %s", name, verbs[i].needs);
         return NULL;
     }
-    error_set(e, ERROR_USAGE, "there is no \"%s\"; expected list, show, send or close", name);
+    unknown_verb(name, e);
     return NULL;
 }
 
@@ -236,7 +268,10 @@ static int asking_run(struct asking *q, const struct verb *verb, struct error *e
     if (find_admin(q, &exit_status, e) < 0) return exit_status;
     q->caller = http_caller_new(NULL, e);
     int status = q->caller ? verb->run(q, &out, e) : -ERROR_SYSTEM;
-    if (out.n) command_print(&out, stdout);
+    if (status == 0 && out.n)
+        command_print(&out, stdout);
+    else
+        buf_free(&out);
     if (status == 0) return EXIT_OK;
     return status == -ERROR_STATE ? EXIT_FAILED : EXIT_SYSTEM;
 }

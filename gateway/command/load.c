@@ -138,9 +138,10 @@ struct blueprint *command_load(const struct arguments *a, enum blueprint_check c
 
 size_t command_count_routes(const struct blueprint *b) {
     size_t n = 0;
-    for (size_t i = 0; i < b->handler_count; i++) n += b->handlers[i].http_trigger_count;
+    for (size_t i = 0; i < b->handler_count; i++)
+        n += b->handlers[i].http_trigger_count + b->handlers[i].websocket_trigger_count;
     for (size_t i = 0; i < b->queue_count; i++) n += b->queues[i].sender.http_trigger_count;
-    return n + b->websocket_count;
+    return n;
 }
 
 static void append_count(struct buf *out, size_t n, const char *what) {

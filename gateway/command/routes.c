@@ -14,6 +14,7 @@ struct route_row {
     const struct handler_config *handler;
     const struct http_trigger_config *trigger; /* of a WebSocket path: that of its handshake */
     struct slice method;
+    struct slice event; /* of a WebSocket path: its route; else empty */
 };
 
 static int slice_order(struct slice a, struct slice b) {
@@ -25,21 +26,26 @@ static int slice_order(struct slice a, struct slice b) {
 static int row_order(const void *left, const void *right) {
     const struct route_row *a = left, *b = right;
     int order = slice_order(a->trigger->pattern, b->trigger->pattern);
-    return order ? order : slice_order(a->method, b->method);
+    if (order == 0) order = slice_order(a->method, b->method);
+    return order ? order : slice_order(a->event, b->event);
 }
 
 static size_t add_rows(struct route_row *rows, const struct handler_config *h) {
     for (size_t k = 0; k < h->http_trigger_count; k++)
-        rows[k] = (struct route_row){h, &h->http_triggers[k], h->http_triggers[k].method};
+        rows[k] = (struct route_row){h, &h->http_triggers[k], h->http_triggers[k].method, SLICE("")};
     return h->http_trigger_count;
 }
 
-/* The handler that is told first of a path. */
-static const struct handler_config *websocket_handler(const struct blueprint *b, const struct websocket_config *w) {
-    for (size_t i = 0; i < b->handler_count; i++)
-        for (size_t k = 0; k < b->handlers[i].websocket_trigger_count; k++)
-            if (strcmp(b->handlers[i].websocket_triggers[k].path, w->path) == 0) return &b->handlers[i];
-    return &w->door;
+/* Those of one WebSocket path, which share its handshake. */
+static size_t add_websocket_rows(struct route_row *rows, const struct handler_config *h,
+                                 const struct websocket_config *w) {
+    size_t n = 0;
+    for (size_t k = 0; k < h->websocket_trigger_count; k++) {
+        const struct websocket_trigger_config *t = &h->websocket_triggers[k];
+        if (strcmp(t->path, w->path) == 0)
+            rows[n++] = (struct route_row){h, w->door.http_triggers, SLICE("WS"), slice_of(t->route)};
+    }
+    return n;
 }
 
 /* Every route, sorted by path; malloc'd. */
@@ -49,8 +55,8 @@ static struct route_row *sorted_rows(const struct blueprint *b, size_t count) {
     for (size_t i = 0; i < b->handler_count; i++) n += add_rows(rows + n, &b->handlers[i]);
     for (size_t i = 0; i < b->queue_count; i++) n += add_rows(rows + n, &b->queues[i].sender);
     for (size_t i = 0; i < b->websocket_count; i++)
-        rows[n++] = (struct route_row){websocket_handler(b, &b->websockets[i]), b->websockets[i].door.http_triggers,
-                                       SLICE("WS")};
+        for (size_t k = 0; k < b->handler_count; k++)
+            n += add_websocket_rows(rows + n, &b->handlers[k], &b->websockets[i]);
     qsort(rows, count, sizeof *rows, row_order);
     return rows;
 }
@@ -76,15 +82,18 @@ static void print_table(struct buf *out, const struct auth_settings *auth, const
     bool guarded = auth && auth->guard_count;
     for (size_t i = 0; i < count; i++) {
         size_t name = strlen(rows[i].handler->name);
-        if (rows[i].trigger->pattern.n > path) path = rows[i].trigger->pattern.n;
+        size_t shown = rows[i].trigger->pattern.n + (rows[i].event.n ? rows[i].event.n + 1 : 0);
+        if (shown > path) path = shown;
         if (name > handler) handler = name;
     }
     if (!guarded) handler = 0;
     buf_printf(out, "%-8s %-*s %-*s%s\n", "METHOD", (int)path, "PATH", (int)handler, "HANDLER",
                guarded ? " GUARDS" : "");
     for (size_t i = 0; i < count; i++) {
-        buf_printf(out, "%-8.*s %-*.*s %-*s", SLICE_ARG(rows[i].method), (int)path, SLICE_ARG(rows[i].trigger->pattern),
-                   (int)handler, rows[i].handler->name);
+        struct slice pattern = rows[i].trigger->pattern, event = rows[i].event;
+        buf_printf(out, "%-8.*s " SLICE_FMT "%s%-*.*s %-*s", SLICE_ARG(rows[i].method), SLICE_ARG(pattern),
+                   event.n ? " " : "", (int)(path - pattern.n - (event.n ? 1 : 0)), SLICE_ARG(event), (int)handler,
+                   rows[i].handler->name);
         append_guards(out, auth, policy_of(auth, &rows[i]));
         buf_append_char(out, '\n');
     }
@@ -104,6 +113,7 @@ static void print_json(struct buf *out, const struct auth_settings *auth, const 
         json_open(&w, '{');
         json_member(&w, SLICE("method"), rows[i].method);
         json_member(&w, SLICE("path"), rows[i].trigger->pattern);
+        if (rows[i].event.n) json_member(&w, SLICE("route"), rows[i].event);
         json_member(&w, SLICE("handler"), slice_of(rows[i].handler->name));
         json_guards(&w, auth, policy_of(auth, &rows[i]));
         json_close(&w, '}');
@@ -136,7 +146,7 @@ const struct command command_routes = {
     .summary = "List what a blueprint answers, with which handler, and who may ask",
     .details = "Prints every route, sorted by path. When several match a request, a static segment beats a\n"
                "{parameter}, which beats {the-rest+}; ANY yields to a named method; GET also answers HEAD; WS is a\n"
-               "path that speaks WebSocket.\n"
+               "path that speaks WebSocket, with the event or the messages that the handler takes.\n"
                "Where the blueprint has guards, those that a request must pass are named; `none` is open to everybody.",
     .options = routes_options,
     .option_count = ARRAY_LEN(routes_options),

@@ -98,8 +98,9 @@ static const struct admin_endpoint *find_endpoint(struct admin_request *r) {
     if (other)
         refuse_method(r, other);
     else
-        admin_reply_failure(r, FAILURE_NOT_FOUND,
-                            "there are /health, /status, /v1/connections, /v1/groups, /v1/nodes and the Lambda invoke API here");
+        admin_reply_failure(
+            r, FAILURE_NOT_FOUND,
+            "there are /health, /status, /v1/connections, /v1/groups, /v1/nodes and the Lambda invoke API here");
     return NULL;
 }
 

@@ -374,6 +374,11 @@ void redis_link_send(struct redis_link *l, struct slice command, struct redis_wa
     l->was_full |= outgoing_is_full(l);
 }
 
+void redis_link_hurry(struct redis_link *l) {
+    if (l->phase != LINK_RESTING || !deadline_armed(&l->rest)) return;
+    deadline_arm(loop_deadlines(l->loop), &l->rest, clock_now_ms(loop_clock(l->loop)));
+}
+
 void redis_link_settled(struct redis_link *l) {
     l->failures = 0;
 }

@@ -45,6 +45,8 @@ void redis_link_send(struct redis_link *l, struct slice command, struct redis_wa
 /* Only while open, and again after each on_open: `w` is called with each message, {"message", channel, bytes}, and with
  * what else Redis says on such a connection. */
 void redis_link_subscribe(struct redis_link *l, struct slice channel, struct redis_wait *w);
+/* What keeps others from connecting may be over: does not rest any longer. */
+void redis_link_hurry(struct redis_link *l);
 /* The connection is of use: the next time it breaks, the first try comes soon. */
 void redis_link_settled(struct redis_link *l);
 /* Breaks the connection, because of what was answered. */

@@ -10,9 +10,10 @@
  *
  * The owner's on_closed is called when it leaves OPEN, once; from then on nobody finds the connection by its id.
  *
- * Ids are 128 random bits, or 96 behind a node's tag. Groups are rooms: they exist while somebody is in them. What is sent to many is made once
- * and held by all (struct parcel). A connection that does not take what it is sent is closed with 1013 once it holds up
- * `max_outbound` bytes; nobody else waits for it. An idle connection has no buffers: one for reading serves all.
+ * Ids are 128 random bits, or 96 behind a node's tag. Groups are rooms: they exist while somebody is in them. What is
+ * sent to many is made once and held by all (struct parcel). A connection that does not take what it is sent is closed
+ * with 1013 once it holds up `max_outbound` bytes; nobody else waits for it. An idle connection has no buffers: one for
+ * reading serves all.
  *
  * Pings find out whether a silent client is still there. A client that sends faster than `rate` is read later, not
  * refused. While its owner says so (websocket_pause), nothing is read from it.

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
+
+// groupsField leaves an event stream to the gateway.
+const groupsField = "Execgate-Groups"
 
 // Response is an answer. The zero value is a 200 with an empty body.
 type Response struct {
@@ -34,6 +38,16 @@ func JSON(status int, v any) (*Response, error) {
 		return nil, err
 	}
 	return &Response{Status: status, ContentType: "application/json", Body: append(body, '\n')}, nil
+}
+
+// EventStream is a stream of server-sent events that goes on without the handler, in these groups, which must not be
+// none; events, whole ones, are its beginning.
+func EventStream(events string, groups ...Group) *Response {
+	header := http.Header{}
+	for _, g := range groups {
+		header.Add(groupsField, url.PathEscape(string(g)))
+	}
+	return &Response{ContentType: "text/event-stream", Header: header, Body: []byte(events)}
 }
 
 // Error fails an event with a type of one's own, which the log and the client of an invocation by name see. The type is
@@ -143,7 +157,7 @@ func isNotOurs(name string) bool {
 	if strings.EqualFold(name, "Content-Length") || strings.EqualFold(name, "Transfer-Encoding") {
 		return true
 	}
-	return len(name) >= 9 && strings.EqualFold(name[:9], "Execgate-")
+	return len(name) >= 9 && !strings.EqualFold(name, groupsField) && strings.EqualFold(name[:9], "Execgate-")
 }
 
 // isToken: RFC 9110 section 5.6.2.

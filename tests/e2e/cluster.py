@@ -24,6 +24,7 @@ handlers:
     triggers:
       - {{websocket: "/rooms/{{room}}", reply: true}}
       - {{websocket: "/rooms/{{room}}", route: $disconnect}}
+      - {{http: GET /stream}}
 websockets: {{cluster: "{url}", lease: {lease}s{more}}}
 """
 
@@ -31,10 +32,10 @@ websockets: {{cluster: "{url}", lease: {lease}s{more}}}
 class Node(Gateway):
     """One gateway of the cluster; its calls about connections are made at its admin listener."""
 
-    def __init__(self, folder, url, number, lease=LEASE_S, more=""):
+    def __init__(self, folder, url, number, lease=LEASE_S, more="", top=""):
         own = folder / str(number)
         own.mkdir(exist_ok=True)
-        text = BLUEPRINT.format(handlers=HANDLERS, folder=folder, number=number, url=url, lease=lease, more=more)
+        text = BLUEPRINT.format(handlers=HANDLERS, folder=folder, number=number, url=url, lease=lease, more=more) + top
         super().__init__(own, text, args=["--admin", f"unix:{own}/admin"])
         self.number = number
 
@@ -106,9 +107,10 @@ class Cluster:
 
     def ledger(self, route="$disconnect", name="ledger"):
         try:
-            lines = (self.folder / name).read_text().splitlines()
+            text = (self.folder / name).read_text()
         except FileNotFoundError:
             return []
+        lines = text[:text.rfind("\n") + 1].splitlines()  # one that is being written is not there yet
         return [e for e in map(json.loads, lines) if e["route"] == route]
 
     def ended(self):

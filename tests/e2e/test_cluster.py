@@ -1,4 +1,5 @@
 """Gateways that share their WebSocket connections through Redis (docs/websockets.md, "Clusters")."""
+import base64
 import contextlib
 import json
 import signal
@@ -6,11 +7,12 @@ import threading
 import time
 
 import pytest
-from cluster import LEASE_S, Cluster, Killable, Node, kill
+from cluster import LEASE_S, Cluster, Node, kill
 from cluster_records import BAD, identity, record
 from events import Stream
 from execgate import run_cli, wait_for
 from redis_server import RedisServer
+from test_auth import bcrypt
 from websocket import BINARY, TEXT
 
 
@@ -98,11 +100,35 @@ def test_groups_span_nodes(tmp_path):
             assert r.json() == {"sent": 2}, r
         for ws, id in members[:2]:
             assert [ws.text() for _ in range(3)] == ["from 0", "from 1", "from 2"]
+        for n in c.nodes:
+            listed = n.call("GET", "/v1/connections?group=a%20room").json()["connections"]
+            assert [x["connectionId"] for x in listed] == sorted((id for _, id in members), key=lambda id: id[:8])
+            pages, after = [], ""
+            while page := n.call("GET", f"/v1/connections?group=a%20room&limit=1{after}").json()["connections"]:
+                pages += page
+                after = f"&after={page[-1]['connectionId']}"
+            assert [x["connectionId"] for x in pages] == [x["connectionId"] for x in listed]
         assert c.nodes[0].call("DELETE", f"/v1/connections/{members[1][1]}/groups/a%20room").status == 204
         assert wait_for(lambda: c.nodes[2].call("POST", "/v1/groups/a%20room/messages", "two").json() == {"sent": 2})
         assert members[0][0].text() == members[2][0].text() == "two"
         members[0][0].close()
         wait_for(lambda: c.nodes[1].call("GET", "/v1/groups/a%20room").json() == {"connections": 1}, what="the group without who left")
+
+
+def test_streams_that_the_gateway_holds(two):
+    a, b = two.nodes
+    ws, id = a.socket()
+    with ws, Stream(b, "/stream") as stream:
+        stream.open()
+        assert a.call("PUT", f"/v1/connections/{id}/groups/all").status == 204
+        assert wait_for(lambda: a.call("GET", "/v1/groups/all").json() == {"connections": 2}, what="the stream in the group")
+        assert a.call("POST", "/v1/groups/all/messages", "to both").json() == {"sent": 2}
+        assert ws.text() == "to both" and stream.event()["data"] == "to both"
+        streams = [c["connectionId"] for c in a.call("GET", "/v1/connections?group=all").json()["connections"] if c["kind"] != "websocket"]
+        assert len(streams) == 1
+        assert a.call("POST", f"/v1/connections/{streams[0]}", "to one").status == 200
+        assert stream.event()["data"] == "to one"
+        assert a.call("GET", f"/v1/connections/{'f' * 32}").status == 410
 
 
 def test_lists_and_the_command(two):
@@ -373,6 +399,37 @@ def test_a_reload_keeps_the_cluster(two):
         assert ws.text() == "still"
 
 
+def test_claims_and_groups_outlive_their_node(tmp_path):
+    more = ', paths: {"/rooms/{room}": {guard: people}}'
+    top = f'auth: {{guards: {{people: {{type: basic, users: "file:{tmp_path}/people"}}}}}}\n'
+    (tmp_path / "people").write_text(f"ann:{bcrypt('secret')}\n")
+    with Cluster(tmp_path, more=more, top=top) as c:
+        a, b = c.nodes
+        credential = base64.b64encode(b"ann:secret").decode()
+        ws, id = b.socket(headers={"Authorization": f"Basic {credential}", "User-Agent": "an agent"})
+        with ws:
+            assert a.call("PUT", f"/v1/connections/{id}/groups/tea%20room").status == 204
+            stored = c.redis.call("HVALS", f"execgate:{{chat}}:cluster:sessions:{b.tag}")
+            assert len(stored) == 1 and b"ann" in stored[0] and b"tea%20room" in stored[0]
+            assert b"secret" not in stored[0] and credential.encode() not in stored[0]
+            kill(b)
+            wait_for(lambda: c.ended() == {id: 1}, 60, "the survivor's $disconnect")
+        e = c.ledger()[0]
+        assert e["node"] == "1" and "ann" in json.dumps(e["user"]) and e["agent"] == "an agent" and e["groups"] == ["tea room"]
+
+
+def test_who_is_to_be_told_of_a_lost_message_may_be_anywhere(tmp_path):
+    more = ', paths: {"/rooms/{room}": {acknowledge: {resendAfter: 100ms, maxResends: 1}}}'
+    with Cluster(tmp_path, more=more) as c:
+        a, b = c.nodes
+        deaf, id = a.socket()
+        told, told_id = b.socket()
+        with deaf, told:
+            assert b.call("POST", f"/v1/connections/{id}?ack=m1&informClients={told_id}", "hello").status == 200
+            loss = json.loads(told.text())
+            assert loss["messageId"] == "m1" and loss["connectionId"] == id
+
+
 def test_records_that_no_gateway_has_written_do_no_harm(tmp_path):
     with Cluster(tmp_path, 1) as c:
         good, keys = record(identity=identity('{"sub":"me"}')), "execgate:{chat}:cluster:"
@@ -402,27 +459,31 @@ def test_a_redis_user_without_channels_is_told(two):
         assert ws.text() == "hello"
 
 
-class NewsCluster(Cluster):
-    """With event streams that the gateway holds."""
+def test_every_call_reaches_event_streams_of_another_node(two):
+    a, b = two.nodes
+    with Stream(b, "/stream") as s:
+        s.open()
+        id = wait_for(b.connections)[0]["connectionId"]
+        assert a.call("GET", f"/v1/connections/{id}").json()["kind"] == "sse"
+        assert a.call("POST", f"/v1/connections/{id}?event=greeting&id=7", "hello").status == 200
+        s.expect("event: greeting\nid: 7\ndata: hello\n\n")
+        r = a.call("POST", "/v1/connections", json.dumps({"connectionIds": [id], "text": "one of many"}))
+        assert r.json() == {"results": [{"connectionId": id, "status": 200}]}
+        s.expect("data: one of many\n\n")
+        assert a.call("POST", "/v1/groups/all/messages", "all").json() == {"sent": 1}
+        s.expect("data: all\n\n")
+        assert a.call("DELETE", f"/v1/connections/{id}").status == 204
+        assert s.rest() == ""
 
-    def start(self, number, stack=None):
-        node = Node(self.folder, self.redis.url, number, **self.kw)
-        node.write("news", "#!/bin/sh\nprintf 'Content-Type: text/event-stream\\nExecgate-Groups: news\\n\\n'\n")
-        text = node.file.read_text()
-        node.file.write_text(text.replace("handlers:\n", "handlers:\n  news: {command: ./news, mode: once, triggers: [{http: GET /news}]}\n"))
-        return (stack or self.stack).enter_context(Killable(node))
 
-
-def test_event_streams_of_another_node(tmp_path):
-    with NewsCluster(tmp_path) as c:
-        a, b = c.nodes
-        with Stream(b, "/news") as s:
-            s.open()
-            id = wait_for(b.connections)[0]["connectionId"]
-            assert a.call("GET", f"/v1/connections/{id}").json()["kind"] == "sse"
-            assert a.call("POST", f"/v1/connections/{id}?event=greeting&id=7", "hello").status == 200
-            s.expect("event: greeting\nid: 7\ndata: hello\n\n")
-            assert a.call("POST", "/v1/groups/news/messages", "all").json() == {"sent": 1}
-            s.expect("data: all\n\n")
-            assert a.call("DELETE", f"/v1/connections/{id}").status == 204
-            assert s.rest() == ""
+def test_a_node_that_has_just_come_is_reached(tmp_path):
+    with Cluster(tmp_path, 1, lease=60) as c:  # so that the first asks Redis again only in 20 s
+        b = c.start(2)
+        wait_for(b.is_up)
+        ws, id = b.socket()
+        with ws:
+            assert c.nodes[0].call("POST", f"/v1/connections/{id}", "hello").status == 200
+            assert ws.text() == "hello"
+            r = c.nodes[0].call("POST", "/v1/connections", json.dumps({"connectionIds": [id], "text": "again"}))
+            assert r.json()["results"][0]["status"] == 200
+            assert ws.text() == "again"

@@ -203,6 +203,10 @@ def test_a_websocket_message_that_is_no_text(event, tmp_path):
     assert event("websocket", "-d", "hello")["body"] == "hello"
 
 
+def test_a_websocket_message_of_a_route(event):
+    compare(event("websocket", "--name", "join"), {**WEBSOCKET["message"], "requestContext": {**WEBSOCKET["message"]["requestContext"], "routeKey": "join"}})
+
+
 # --- the route of a blueprint ---
 
 def test_the_route_is_the_blueprints(event, shop):
@@ -246,7 +250,7 @@ def test_it_can_be_piped_into_invoke(shop, event):
 @pytest.mark.parametrize("words,hint", [
     ([], "http, queue, websocket or schedule"), (["tcp"], "http, queue, websocket or schedule"), (["htpp"], 'did you mean "http"'), (["http", "blueprint.yaml"], "it needs --http"),
     (["http", "-b", "x.yaml"], "x.yaml says which route"), (["queue", "blueprint.yaml"], "nothing about a queue event"), (["queue", "--http", "GET /"], "--http says nothing about a queue event"),
-    (["schedule", "--count", "2"], "--count says nothing"), (["queue", "--count", "11"], "from 1 to 10"), (["schedule", "-d", "{"], "is JSON"), (["websocket", "--type", "open"], 'connect, message or disconnect, not "open"'),
+    (["schedule", "--count", "2"], "--count says nothing"), (["queue", "--count", "11"], "from 1 to 10"), (["schedule", "-d", "{"], "is JSON"), (["websocket", "--type", "connect", "--name", "a"], "of a message"), (["websocket", "--type", "open"], 'connect, message or disconnect, not "open"'),
     (["http", "--http", "GET /opne"], 'did you mean "GET /open"'), (["http", "--http", "PUT /open"], "allowed: GET, HEAD"), (["http", "--http", "GET /" + "x/" * 70], "segments"),
     (["http", "--http", "GET /open", "-H", "Host: a b"], "Host"), (["http", "--as", "sub"], "NAME=VALUE"), (["queue", "-d", "@missing"], 'cannot open "missing"'),
 ])

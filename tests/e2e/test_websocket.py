@@ -456,6 +456,11 @@ def test_groups(tmp_path):
         assert api.call("POST", f"/v1/groups/a%20room/messages?except={first}", "others").json() == {"sent": 1}
         assert b.text() == "others"
         members = lambda words: [c["connectionId"] for c in api.call("GET", "/v1/connections?group=" + words).json()["connections"]]
+        for method, path, word in (("POST", "/v1/groups/" + "x" * 129 + "/messages", "a group's name"), ("GET", "/v1/groups/%01", "a group's name"),
+                                   ("GET", "/v1/connections?limit=x", "limit: a number"),
+                                   ("POST", f"/v1/connections/{first}?informClients={second}", "informClients: goes with ack")):
+            r = api.call(method, path, "hi" if method == "POST" else b"")
+            assert r.status == 400 and word in r.json()["detail"], path
         assert members("a%20room") == [first, second] and members("two") == [first] and members("none") == []
         assert members("a%20room&limit=1") == [first] and members(f"a%20room&after={first}") == [second] and members(f"a%20room&after={second}") == []
         assert api.call("GET", f"/v1/connections?group=two&after={second}").status == 410
@@ -657,7 +662,7 @@ def test_people_look_send_and_close(tmp_path, unix):
         rows = cli("list").stdout.splitlines()
         assert len(rows) == 2 and rows[1].endswith("/ws") and "127.0.0.1" in rows[1]
         id = rows[1].split()[0]
-        assert json.loads(cli("list", "--json").stdout)["open"] == 1
+        assert [c["connectionId"] for c in json.loads(cli("list", "--json").stdout)["connections"]] == [id]
         assert json.loads(cli("show", id).stdout)["connectionId"] == id
         assert cli("send", id, "hello from the operator").returncode == 0
         assert ws.text() == "hello from the operator"
@@ -666,6 +671,9 @@ def test_people_look_send_and_close(tmp_path, unix):
         gone = cli("show", id)
         assert gone.returncode == 5 and "no connection of that id is open" in gone.stderr
         assert cli("send", id).returncode == 2 and cli("open").returncode == 2
+        assert 'did you mean "list"?' in cli("lst").stderr and json.loads(cli("list", "--json").stdout) == {"connections": []}
+    nobody = cli("list")
+    assert nobody.returncode == 3 and "no gateway answers at" in nobody.stderr and nobody.stdout == ""
 
 
 def test_connections_count_among_all_others(gateway):
@@ -712,8 +720,12 @@ def test_a_full_queue_makes_events_wait(tmp_path):
 
 def test_routes_are_listed(gateway):
     g = gateway(echo("guard: none"))
-    rows = run_cli("routes", g.file).stdout
-    assert [r.split()[:3] for r in rows.splitlines() if "/ws" in r] == [["WS", "/ws", "echo"]]
+    text = g.file.read_text().replace("    triggers:\n", "    triggers:\n      - {websocket: /ws, route: join}\n")
+    g.file.write_text(text)
+    rows = [r.split() for r in run_cli("routes", g.file).stdout.splitlines() if "/ws" in r]
+    assert ["WS", "/ws", "join", "echo"] in rows and len(rows) > 1
+    listed = [r for r in json.loads(run_cli("routes", "--json", g.file).stdout) if r["path"] == "/ws"]
+    assert {"method": "WS", "path": "/ws", "route": "join", "handler": "echo", "guards": []} in listed and len(listed) == len(rows)
 
 
 def test_a_handler_that_is_an_http_server(gateway):

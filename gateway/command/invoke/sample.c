@@ -19,7 +19,8 @@
 
 static const struct option_row sample_options[] = {
     REQUEST_TEXT_OPTIONS,
-    {"name", 0, "NAME", "Of the queue or the schedule (default sample)"},
+    {"name", 0, "NAME",
+     "Of the queue or the schedule (default sample), or the route of a websocket message (default $default)"},
     {"count", 'c', "N", "Messages of a queue's event, 1 to 10 (default 1)"},
     {"type", 't', "TYPE", "Of a websocket event: connect, message (default) or disconnect"},
     {"var", 'v', "NAME=VALUE", "Set a variable of the blueprint; may be repeated"},
@@ -179,8 +180,12 @@ static int sample_websocket(struct sample *s, struct error *e) {
     if (!row)
         return error_set(e, ERROR_USAGE, "--type is connect, message or disconnect, not \"%s\"",
                          arguments_get(s->arguments, "type"));
+    const char *route = arguments_get(s->arguments, "name");
+    if (route && row->type != WEBSOCKET_MESSAGE)
+        return error_set(e, ERROR_USAGE, "--name is the route of a message; that of --type %s is %s", row->name,
+                         row->route_key);
     struct websocket_event event = {.type = row->type,
-                                    .route_key = slice_of(row->route_key),
+                                    .route_key = slice_of(route ? route : row->route_key),
                                     .connection_id = new_id(s),
                                     .request_id = new_id(s),
                                     .message_id = new_id(s),
@@ -208,7 +213,7 @@ struct sample_kind {
 static const struct sample_kind kinds[] = {
     {"http", sample_http, (const char *const[]){"http", "header", "data", "as", "var", "blueprint", NULL}},
     {"queue", sample_queue, (const char *const[]){"name", "count", "data", NULL}},
-    {"websocket", sample_websocket, (const char *const[]){"type", "data", "as", NULL}},
+    {"websocket", sample_websocket, (const char *const[]){"type", "name", "data", "as", NULL}},
     {"schedule", sample_schedule, (const char *const[]){"name", "data", NULL}},
 };
 

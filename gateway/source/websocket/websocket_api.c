@@ -6,6 +6,7 @@
 #include "gateway/source/websocket/websocket_api_private.h"
 #include "gateway/source/websocket/websocket_delivery.h"
 
+#define BAD_GROUP "a group's name has 1 to 128 bytes of UTF-8 without control characters"
 #define LIST_MAX 1000
 
 void asking_refuse(struct asking *q, int status, const char *detail) {
@@ -158,7 +159,7 @@ static void answer_inspect(struct asking *q) {
 
 /* --- many --- */
 
-static uint64_t list_limit(const struct asking *q) {
+uint64_t asking_limit(const struct asking *q) {
     uint64_t limit = LIST_MAX;
     struct slice text = asking_parameter(q, SLICE("limit"));
     if (!slice_is_none(text) && (!slice_to_u64(text, &limit) || limit > LIST_MAX)) limit = LIST_MAX;
@@ -175,7 +176,7 @@ static void answer_list(struct asking *q) {
     struct slice after = asking_parameter(q, SLICE("after")), group = asking_parameter(q, SLICE("group"));
     struct member *m = NULL;
     struct json_write w = json_write_to(&q->answer->json);
-    uint64_t left = list_limit(q);
+    uint64_t left = asking_limit(q);
     if (!slice_is_none(after)) {
         m = members_find(connections(q), after);
         if (!m || (!slice_is_none(group) && !member_is_in(m, group))) {
@@ -217,9 +218,7 @@ void answer_join(struct asking *q) {
     switch (member_join(m, q->second)) {
     case GROUP_OK: websocket_source_regroup(m); /* fall through */
     case GROUP_ALREADY: q->answer->status = 204; return;
-    case GROUP_BAD_NAME:
-        asking_refuse(q, 400, "a group's name has 1 to 128 bytes of UTF-8 without control characters");
-        return;
+    case GROUP_BAD_NAME: asking_refuse(q, 400, BAD_GROUP); return;
     case GROUP_TOO_MANY: asking_refuse(q, 429, "the connection is in as many groups as it may be (maxGroups)"); return;
     }
 }
@@ -290,6 +289,18 @@ static bool row_matches(const struct api_row *row, struct asking *q) {
     return i == u->segment_count;
 }
 
+/* What would be passed over silently, before other nodes are asked; NULL: nothing. */
+static const char *objection_to(const struct asking *q, const char *path) {
+    struct slice limit = asking_parameter(q, SLICE("limit"));
+    uint64_t number;
+    bool joins = strstr(path, "*/groups/*"), sends = strncmp(path, "v1/groups/*", 11) == 0;
+    if (!slice_is_none(limit) && !slice_to_u64(limit, &number)) return "limit: a number is expected";
+    if ((joins || sends) && !group_name_is_good(joins ? q->second : q->first)) return BAD_GROUP;
+    if (slice_is_none(asking_parameter(q, SLICE("informClients")))) return NULL;
+    if (!slice_is_none(asking_parameter(q, SLICE("ack")))) return NULL;
+    return "informClients: goes with ack=MESSAGE_ID; without, nobody knows what is lost";
+}
+
 enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct websocket_source *s) {
     struct asking q = {.source = s, .call = c, .request = &c->request, .answer = &c->answer};
     c->answer = (struct websocket_answer){0};
@@ -299,6 +310,11 @@ enum websocket_call_state websocket_call_begin(struct websocket_call *c, struct 
         if (!row_matches(&rows[i], &q)) continue;
         known = true;
         if (!slice_equal(c->request.method, slice_of(rows[i].method))) continue;
+        const char *objection = objection_to(&q, rows[i].path);
+        if (objection) {
+            asking_refuse(&q, 400, objection);
+            return WEBSOCKET_CALL_ANSWERED;
+        }
         if (!s->cluster || !rows[i].relay || !rows[i].relay(&q)) rows[i].answer(&q);
         return c->work ? WEBSOCKET_CALL_WAITING : WEBSOCKET_CALL_ANSWERED;
     }

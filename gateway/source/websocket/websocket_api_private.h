@@ -3,6 +3,7 @@
  * websocket_api.c    the table, and all that this gateway can answer by itself
  * websocket_batch.c  one message to many connections
  * websocket_relay.c  what other nodes of the cluster must be asked
+ * websocket_listing.c  a group's connections at all nodes
  */
 #pragma once
 #include "gateway/base/json_write.h"
@@ -30,6 +31,8 @@ void answer_join(struct asking *q);
 void answer_group(struct asking *q);
 void answer_broadcast(struct asking *q);
 
+uint64_t asking_limit(const struct asking *q);
+
 /* websocket_batch.c */
 void answer_batch(struct asking *q);
 
@@ -40,15 +43,22 @@ bool relay_group(struct asking *q);
 bool relay_broadcast(struct asking *q);
 bool relay_list(struct asking *q);
 
-/* The node that a connection of this id would be at; absent when there is no other. */
+/* The node that the id names; absent when there is no other. */
 struct slice relay_node_of(const struct asking *q, struct slice id);
 /* A request as it goes to another node. */
 void relay_write(struct buf *out, const struct websocket_request *r, struct slice body);
+void relay_write_parts(struct buf *out, struct slice method, struct slice target, struct slice content_type,
+                       struct slice body);
 /* What another node has answered, in the arena; false when it is no answer. */
 bool relay_read(struct slice bytes, struct arena *a, struct websocket_answer *answer);
 /* Why nothing was answered, for people; in the arena. */
 const char *relay_why(const struct websocket_source *s, struct arena *a, struct slice tag,
                       enum cluster_outcome outcome);
+/* Why Redis did not say which nodes there are; in the arena. */
+const char *relay_no_nodes(const struct websocket_source *s, struct arena *a);
 /* The number under this name in what was answered. */
 uint64_t relay_count_of(struct slice json, struct slice name);
 void call_answered(struct websocket_call *c);
+
+/* websocket_listing.c */
+bool relay_group_list(struct asking *q, struct slice group);

@@ -63,6 +63,27 @@ static void on_group(void *context, struct slice name, enum group_change change)
         cluster_leave(s->cluster, name);
 }
 
+static void on_sent(struct cluster_ask *ask, enum cluster_outcome outcome, struct slice answer) {
+    (void)outcome;
+    (void)answer;
+    free(ask);
+}
+
+void cluster_send_text(struct websocket_source *s, struct slice id, struct slice text) {
+    struct buf payload = {0}, target = {0};
+    struct slice tag = slice_make(id.p, CLUSTER_TAG_SIZE);
+    if (!s->cluster || id.n != WEBSOCKET_ID_SIZE || !cluster_tag_is_good(tag) ||
+        slice_equal(tag, cluster_tag(s->cluster)))
+        return;
+    struct cluster_ask *ask = xcalloc(1, sizeof *ask);
+    ask->on_end = on_sent;
+    buf_append_text(&target, "/v1/connections/");
+    url_append_form(&target, id);
+    relay_write_parts(&payload, SLICE("POST"), buf_slice(&target), SLICE("text/plain"), text);
+    buf_free(&target);
+    cluster_ask(s->cluster, tag, &payload, ask);
+}
+
 /* --- what it tells --- */
 
 /* Orphans are written down elsewhere. */

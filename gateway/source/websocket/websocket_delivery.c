@@ -101,7 +101,10 @@ static void inform(struct session *session, struct slice ids, struct slice messa
     struct slice id;
     while (slice_next(&ids, ',', &id)) {
         struct member *m = members_find(session->source->host.members, id);
-        if (m) m->ops->send(m, &p);
+        if (m)
+            m->ops->send(m, &p);
+        else
+            cluster_send_text(session->source, id, loss->bytes);
     }
     parcel_free(&p);
     chunk_release(loss);

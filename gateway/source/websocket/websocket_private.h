@@ -202,6 +202,8 @@ void session_record(struct session *session);
 bool session_may_end(struct session *session);
 /* Its end has been dealt with. */
 void session_unrecord(struct session *session);
+/* To a connection of another node; nobody waits for what comes of it. */
+void cluster_send_text(struct websocket_source *s, struct slice id, struct slice text);
 
 /* websocket_record.c */
 void session_record_write(struct buf *out, const struct session *session);

@@ -7,15 +7,20 @@
 
 /* --- what goes over the wire --- */
 
+void relay_write_parts(struct buf *out, struct slice method, struct slice target, struct slice content_type,
+                       struct slice body) {
+    cluster_field_write(out, method);
+    cluster_field_write(out, target);
+    cluster_field_write(out, content_type);
+    cluster_field_write(out, body);
+}
+
 void relay_write(struct buf *out, const struct websocket_request *r, struct slice body) {
     struct buf target = {0};
     buf_append_slice(&target, r->url->path);
     if (!slice_is_none(r->url->query)) buf_append_char(&target, '?');
     buf_append_slice(&target, r->url->query);
-    cluster_field_write(out, r->method);
-    cluster_field_write(out, buf_slice(&target));
-    cluster_field_write(out, r->content_type);
-    cluster_field_write(out, body);
+    relay_write_parts(out, r->method, buf_slice(&target), r->content_type, body);
     buf_free(&target);
 }
 
@@ -66,9 +71,24 @@ const char *relay_why(const struct websocket_source *s, struct arena *a, struct 
     return arena_printf(a, "node " SLICE_FMT " does not answer; it may have been sent or not", SLICE_ARG(tag)).p;
 }
 
+const char *relay_no_nodes(const struct websocket_source *s, struct arena *a) {
+    const char *trouble = cluster_trouble(s->cluster);
+    return arena_printf(a, "Redis at %s cannot be reached (%s), and so cannot the other nodes",
+                        cluster_redis(s->cluster), trouble ? trouble : "it does not answer")
+        .p;
+}
+
 void call_answered(struct websocket_call *c) {
     c->work = NULL;
     c->on_done(c);
+}
+
+/* What Redis says of the nodes may be some seconds old, but one that was never seen is a mistake. */
+static bool is_node(const struct cluster *c, struct slice tag) {
+    const char *known;
+    for (size_t i = 0; (known = cluster_node(c, i)); i++)
+        if (slice_equal(slice_of(known), tag)) return true;
+    return false;
 }
 
 /* --- one other node --- */
@@ -121,6 +141,7 @@ static bool relay_to(struct asking *q, struct slice tag) {
     return true;
 }
 
+/* One that Redis has not told us of may have come this moment, and opened connections already. */
 struct slice relay_node_of(const struct asking *q, struct slice id) {
     const struct cluster *c = q->source->cluster;
     if (!c || q->request->asker == WEBSOCKET_ASKED_BY_NODE || id.n != WEBSOCKET_ID_SIZE) return SLICE_NONE;
@@ -135,19 +156,12 @@ bool relay_to_owner(struct asking *q) {
     return !slice_is_none(tag) && relay_to(q, tag);
 }
 
-/* What Redis says of the nodes may be some seconds old, but one that was never seen is a mistake. */
-static bool is_node(const struct cluster *c, struct slice tag) {
-    const char *known;
-    for (size_t i = 0; (known = cluster_node(c, i)); i++)
-        if (slice_equal(slice_of(known), tag)) return true;
-    return false;
-}
-
 bool relay_list(struct asking *q) {
     const struct cluster *c = q->source->cluster;
-    struct slice tag = asking_parameter(q, SLICE("node"));
-    if (slice_is_none(tag) || slice_equal(tag, cluster_tag(c)) || q->request->asker == WEBSOCKET_ASKED_BY_NODE)
-        return false;
+    struct slice tag = asking_parameter(q, SLICE("node")), group = asking_parameter(q, SLICE("group"));
+    if (q->request->asker == WEBSOCKET_ASKED_BY_NODE) return false;
+    if (slice_is_none(tag) && !slice_is_none(group)) return relay_group_list(q, group);
+    if (slice_is_none(tag) || slice_equal(tag, cluster_tag(c))) return false;
     if (is_node(c, tag)) return relay_to(q, tag);
     asking_refuse(q, 404, "node: there is none of that name in the cluster; GET /v1/nodes lists them");
     return true;
@@ -295,11 +309,7 @@ static void tally_ask(struct tally *t, struct slice tag) {
 
 static void on_nodes(struct cluster_lookup *l, struct slice tags) {
     struct tally *t = container_of(l, struct tally, lookup);
-    const char *trouble = cluster_trouble(t->source->cluster);
-    if (slice_is_none(tags))
-        t->trouble = arena_printf(&t->memory, "Redis at %s cannot be reached (%s), and so cannot the other nodes",
-                                  cluster_redis(t->source->cluster), trouble ? trouble : "it does not answer")
-                         .p;
+    if (slice_is_none(tags)) t->trouble = relay_no_nodes(t->source, &t->memory);
     for (size_t i = 0; i + CLUSTER_TAG_SIZE <= tags.n; i += CLUSTER_TAG_SIZE)
         tally_ask(t, slice_make(tags.p + i, CLUSTER_TAG_SIZE));
     if (t->asked == 0) tally_finish(t);

@@ -5,24 +5,18 @@
 // and every message that no handler of the chat takes.
 #define EXECGATE_IMPLEMENTATION
 #include "execgate.hpp"
-#include "json.hpp"
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <string>
+
+using nlohmann::json;
 
 static constexpr std::size_t longest = 1000; // characters
 
-static std::string quoted(const std::string &text) {
-    static const char digits[] = "0123456789abcdef";
-    std::string out = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\')
-            out += std::string("\\") + c;
-        else if (static_cast<unsigned char>(c) >= ' ')
-            out += c;
-        else
-            out += std::string("\\u00") + digits[c >> 4 & 15] + digits[c & 15];
-    }
-    return out + "\"";
+// A text among the members of what clients send, which may be anything; empty when there is none.
+static std::string text_of(const json &object, const char *name) {
+    const auto found = object.is_object() ? object.find(name) : object.end();
+    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 static std::size_t characters(const std::string &text) {
@@ -39,15 +33,14 @@ static bool is_speech(const std::string &text) {
 }
 
 static void refuse(execgate::response &response, const char *why) {
-    execgate::print(response, "{\"type\":\"refused\",\"why\":" + quoted(why) + "}");
+    execgate::print(response, json{{"type", "refused"}, {"why", why}}.dump());
 }
 
 // The claim name, or else the subject: $connect has seen to it that there is one.
 static std::string name_of(const execgate::request &request) {
-    const std::string claims = execgate::header(request, "Execgate-Claims");
-    std::string name = "somebody";
-    if (!JsonTexts::find(claims, "name", name)) JsonTexts::find(claims, "sub", name);
-    return name;
+    const json claims = json::parse(execgate::header(request, "Execgate-Claims"), nullptr, false);
+    const std::string name = text_of(claims, "name");
+    return name.empty() ? text_of(claims, "sub") : name;
 }
 
 // A seat is a connection's name among people: the end of its id, too short to guess the rest by.
@@ -55,22 +48,20 @@ static std::string seat_of(const std::string &id) {
     return id.substr(id.size() < 8 ? 0 : id.size() - 8);
 }
 
-static std::string now_ms() {
+static std::int64_t now_ms() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
 static void say(const execgate::request &request, execgate::response &response) {
-    const std::string said = execgate::body(request);
-    std::string room, text;
-    if (!JsonTexts::find(said, "room", room) || !execgate::in_group(request, room))
-        return refuse(response, "You are not in that room");
-    if (!JsonTexts::find(said, "text", text) || !is_speech(text))
-        return refuse(response, "Say something, in at most 1000 characters");
-    const std::string seat = seat_of(execgate::connection(request).id());
-    execgate::group(request, room)
-        .send("{\"type\":\"said\",\"room\":" + quoted(room) + ",\"seat\":" + quoted(seat) +
-              ",\"name\":" + quoted(name_of(request)) + ",\"text\":" + quoted(text) + ",\"at\":" + now_ms() + "}");
+    const json said = json::parse(execgate::body(request), nullptr, false);
+    const std::string room = text_of(said, "room"), text = text_of(said, "text");
+    if (room.empty() || !execgate::in_group(request, room)) return refuse(response, "You are not in that room");
+    if (!is_speech(text)) return refuse(response, "Say something, in at most 1000 characters");
+    const json told = {
+        {"type", "said"},           {"room", room}, {"seat", seat_of(execgate::connection(request).id())},
+        {"name", name_of(request)}, {"text", text}, {"at", now_ms()}};
+    execgate::group(request, room).send(told.dump());
 }
 
 int main() {

@@ -1,6 +1,10 @@
+use crate::request::percent_encode;
 use crate::stream::Stream;
 use std::io::{self, Write};
 use std::time::Duration;
+
+/// Leaves an event stream to the gateway.
+const GROUPS: &str = "Execgate-Groups";
 
 type Producer = Box<dyn FnOnce(&mut Stream) -> io::Result<()> + Send>;
 
@@ -37,7 +41,18 @@ impl Response {
             .body(value.to_string())
     }
 
-    /// Adds a field. `Content-Length`, `Transfer-Encoding` and `Execgate-...` are the gateway's to say and are left out.
+    /// A stream of server-sent events that goes on without the handler, in these groups, which must not be none;
+    /// `events`, whole ones, are its beginning.
+    pub fn event_stream(events: impl Into<String>, groups: &[&str]) -> Response {
+        let names: Vec<String> = groups.iter().map(|name| percent_encode(name)).collect();
+        Response::new(200)
+            .header("Content-Type", "text/event-stream")
+            .header(GROUPS, names.join(","))
+            .body(events.into())
+    }
+
+    /// Adds a field. `Content-Length`, `Transfer-Encoding` and `Execgate-...` (but `Execgate-Groups`) are the gateway's to
+    /// say and are left out.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Response {
         self.fields.push((name.into(), value.into()));
         self
@@ -209,7 +224,8 @@ fn is_ours(name: &str) -> bool {
     let own = name
         .get(..9)
         .map_or(false, |start| start.eq_ignore_ascii_case("Execgate-"));
-    !own && !name.eq_ignore_ascii_case("Content-Length")
+    (!own || name.eq_ignore_ascii_case(GROUPS))
+        && !name.eq_ignore_ascii_case("Content-Length")
         && !name.eq_ignore_ascii_case("Transfer-Encoding")
 }
 

@@ -10,9 +10,11 @@
 #define EXECGATE_IMPLEMENTATION
 #include "execgate.hpp"
 #include "store.hpp"
-#include "wanted.hpp"
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
+
+using nlohmann::json;
 
 static void problem(execgate::response &response, int status, const char *title) {
     execgate_status(&response, status);
@@ -27,8 +29,23 @@ static void show(execgate::response &response, const Link &link) {
     execgate_print(&response, ",\"hits\":%lu}\n", link.hits);
 }
 
+static bool is_url(const std::string &url) {
+    const std::size_t start = url.rfind("https://", 0) == 0 ? 8 : url.rfind("http://", 0) == 0 ? 7 : url.size();
+    for (const char c : url)
+        if (c <= ' ' || c > '~') return false;
+    return start < url.size() && url.size() <= 2000;
+}
+
+// The URL of a body that asks for a link; empty when it does not.
+static std::string wanted(const std::string &body) {
+    const json asked = json::parse(body, nullptr, false);
+    if (!asked.is_object() || asked.size() != 1 || !asked.contains("url") || !asked["url"].is_string()) return "";
+    const std::string url = asked["url"];
+    return is_url(url) ? url : "";
+}
+
 static void create(Store &store, const execgate::request &request, execgate::response &response) {
-    std::string url = WantedURL::of(execgate::body(request));
+    std::string url = wanted(execgate::body(request));
     if (url.empty())
         return problem(response, 400, "Send an object with an http or https url of at most 2000 characters");
     Link made = store.create(url);

@@ -8,9 +8,36 @@ import http from "node:http";
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });
 const PATIENCE_MS = 1;
+const GROUPS = "Execgate-Groups";
 
 export const text = (status, body) => ({ status, headers: { "Content-Type": "text/plain; charset=utf-8" }, body });
 export const json = (status, value) => ({ status, headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) + "\n" });
+
+// A stream of server-sent events that goes on without the handler, in these groups; `events` is its beginning.
+export const eventStream = (events, ...groups) =>
+    ({ status: 200, headers: { "Content-Type": "text/event-stream", [GROUPS]: groups.map(encodeURIComponent).join(",") }, body: events });
+
+// A call of the runtime API; text is sent as text, bytes as bytes. What it answers, from JSON; null: not open (any more).
+export async function call(method, path, data = "") {
+    const type = typeof data === "string" ? "text/plain; charset=utf-8" : "application/octet-stream";
+    const { status, body } = await ask(method, path, type, Buffer.from(data));
+    if (status === 410) return null;
+    if (status < 200 || status > 299) throw new Error(`${method} ${path} was answered ${status}: ${body}`);
+    return JSON.parse(body.length ? body : "{}");
+}
+
+// To one connection; false: it is not open (any more). So it is with close, join and leave.
+export const send = async (id, data) => (await call("POST", connectionPath(id), data)) !== null;
+export const close = async (id, code = 1000, reason = "") =>
+    (await call("DELETE", `${connectionPath(id)}?${new URLSearchParams({ code, reason })}`)) !== null;
+export const join = async (id, group) => (await call("PUT", `${connectionPath(id)}${groupPath(group)}`)) !== null;
+export const leave = async (id, group) => (await call("DELETE", `${connectionPath(id)}${groupPath(group)}`)) !== null;
+// To all in a group, perhaps but one: to how many.
+export const broadcast = async (group, data, but) =>
+    (await call("POST", `/v1${groupPath(group)}/messages${but ? "?except=" + encodeURIComponent(but) : ""}`, data)).sent;
+
+const connectionPath = (id) => "/v1/connections/" + encodeURIComponent(id);
+const groupPath = (group) => "/groups/" + encodeURIComponent(group);
 
 class Request {
     constructor(head, body) {
@@ -39,6 +66,14 @@ class Request {
     get claims() {
         const claims = this.header("Execgate-Claims");
         return claims && JSON.parse(Buffer.from(claims, "latin1").toString());
+    }
+    // The id of the WebSocket connection that this happened on; undefined when it is no such event.
+    get connection() {
+        return this.header("Execgate-Connection-Id");
+    }
+    // Those that the connection is in, or was in when it ended.
+    get groups() {
+        return (this.header(GROUPS) ?? "").split(",").filter(Boolean).map(decodeURIComponent);
     }
     json() {
         return JSON.parse(this.body.toString());
@@ -79,7 +114,7 @@ function message(status, fields, body) {
     return Buffer.concat([Buffer.from(lines.join("\r\n"), "latin1"), bytes]);
 }
 
-const isOurs = ([name]) => !/^(content-length|transfer-encoding|execgate-.*)$/i.test(name);
+const isOurs = ([name]) => name === GROUPS || !/^(content-length|transfer-encoding|execgate-.*)$/i.test(name);
 
 async function answer(handle, request) {
     const own = [["Execgate-Invocation-Id", request.id]];
@@ -92,12 +127,14 @@ async function answer(handle, request) {
     }
 }
 
-function exchange(answers, max) {
-    const body = Buffer.concat(answers);
+const exchange = (answers, max) => ask("POST", `/v1/exchange?max=${max}`, "application/http", Buffer.concat(answers), agent);
+
+// Calls have connections of their own: those of the agent may wait for events.
+function ask(method, path, type, body, agent = undefined) {
     return new Promise((resolve, reject) => {
         const call = http.request({
-            socketPath: process.env.EXECGATE_RUNTIME_SOCKET, agent, method: "POST", path: `/v1/exchange?max=${max}`,
-            headers: { "Content-Type": "application/http", "Content-Length": body.length },
+            socketPath: process.env.EXECGATE_RUNTIME_SOCKET, agent, method, path,
+            headers: { "Content-Type": type, "Content-Length": body.length },
         }, (reply) => {
             const chunks = [];
             reply.on("data", (chunk) => chunks.push(chunk));

@@ -14,6 +14,7 @@ import traceback
 import urllib.parse
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_GROUPS = "Execgate-Groups"
 _VALUE = re.compile(r"[\t -~\x80-\xff]*")
 
 
@@ -50,6 +51,16 @@ class Request:
         """Seconds until the deadline."""
         return int(self.header("Execgate-Deadline", "0")) / 1000 - time.time()
 
+    @property
+    def connection(self):
+        """The id of the WebSocket connection that this happened on; "" when it is no such event."""
+        return self.header("Execgate-Connection-Id", "")
+
+    @property
+    def groups(self):
+        """Those that the connection is in, or was in when it ended."""
+        return [urllib.parse.unquote(name) for name in self.header(_GROUPS, "").split(",") if name]
+
     def json(self):
         return json.loads(self.body)
 
@@ -73,9 +84,64 @@ def as_json(status, value):
     return Response(status, [("Content-Type", "application/json")], json.dumps(value).encode() + b"\n")
 
 
+def event_stream(events, *groups):
+    """A stream of server-sent events that goes on without the handler, in these groups; `events` is its beginning."""
+    names = ",".join(urllib.parse.quote(group, safe="") for group in groups)
+    return Response(200, [("Content-Type", "text/event-stream"), (_GROUPS, names)], events.encode())
+
+
 def failed_messages(ids):
     """Answers an event from a queue with `reportFailures: true`: these messages come again, the others are done."""
     return as_json(200, {"batchItemFailures": [{"itemIdentifier": id} for id in ids]})
+
+
+class CallError(Exception):
+    """The gateway has refused a call."""
+
+
+def call(method, target, data=b""):
+    """A call of the runtime API; text is sent as text, bytes as bytes. What it answers, from JSON; None: not open (any more)."""
+    kind = "text/plain; charset=utf-8" if isinstance(data, str) else "application/octet-stream"
+    body = data.encode() if isinstance(data, str) else data
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(os.environ["EXECGATE_RUNTIME_SOCKET"])
+        head = f"{method} {target} HTTP/1.1\r\nHost: execgate\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        s.sendall(head.encode("ascii") + body)
+        head, answer = _read(s.makefile("rb"))
+    status = int(head.split(b" ")[1]) if head else 0
+    if status == 410:
+        return None
+    if not 200 <= status <= 299:
+        raise CallError(f"{method} {target} was answered {status}: {answer.decode(errors='replace')}")
+    return json.loads(answer or b"{}")
+
+
+def _path(kind, name, more=""):
+    return f"/v1/{kind}/{urllib.parse.quote(name, safe='')}{more}"
+
+
+def send(connection, data):
+    """To one connection; False: it is not open (any more). So it is with close, join and leave."""
+    return call("POST", _path("connections", connection), data) is not None
+
+
+def close(connection, code=1000, reason=""):
+    return call("DELETE", _path("connections", connection, "?" + urllib.parse.urlencode({"code": code, "reason": reason}))) is not None
+
+
+def join(connection, group):
+    return call("PUT", _path("connections", connection, _path("groups", group)[3:])) is not None
+
+
+def leave(connection, group):
+    return call("DELETE", _path("connections", connection, _path("groups", group)[3:])) is not None
+
+
+def broadcast(group, data, but=""):
+    """To all in a group, perhaps but one: to how many."""
+    query = "?except=" + urllib.parse.quote(but, safe="") if but else ""
+    return call("POST", _path("groups", group, "/messages" + query), data)["sent"]
 
 
 def _message(status, fields, body):
@@ -90,7 +156,7 @@ def _answer(handle, request):
     own = [("Execgate-Invocation-Id", request.id)]
     try:
         r = handle(request) or Response()
-        fields = [(n, v) for n, v in r.headers if n.lower() != "content-length" and not n.lower().startswith("execgate-")]
+        fields = [(n, v) for n, v in r.headers if n.lower() != "content-length" and (n == _GROUPS or not n.lower().startswith("execgate-"))]
         return _message(r.status, own + fields, r.body)
     except Exception as e:  # whatever it is, the others go on
         return _message(500, own + [("Execgate-Error", type(e).__name__)], traceback.format_exc().encode("utf-8", "replace"))

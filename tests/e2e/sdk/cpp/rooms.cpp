@@ -46,9 +46,16 @@ static void groups(const execgate::request &request, execgate::response &respons
     execgate::print(response, text + "] of " + execgate::connection(request).id());
 }
 
+static void hold(const execgate::request &request, execgate::response &response) {
+    execgate::hold(response, execgate::query(request, "group"));
+    execgate::hold(response, "others");
+    execgate::print(response, "data: hello\n\n");
+}
+
 int main() {
     return execgate::run([](const execgate::request &request, execgate::response &response) {
         if (std::string(request.trigger) == "websocket") return groups(request, response);
+        if (execgate::parameter(request, "what") == "hold") return hold(request, response);
         const execgate::connection c(request, execgate::query(request, "id"));
         const execgate::group g(request, execgate::query(request, "group"));
         execgate::print(response, did(execgate::parameter(request, "what"), c, g, execgate::body(request)));

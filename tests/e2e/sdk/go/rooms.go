@@ -13,6 +13,9 @@ func rooms(ctx context.Context, req *execgate.Request) (*execgate.Response, erro
 	if req.Trigger == execgate.TriggerWebSocket {
 		return execgate.Text(200, fmt.Sprint("groups ", len(req.Groups()), " ", req.Groups(), " of ", req.Connection())), nil
 	}
+	if req.Parameter("what") == "hold" {
+		return execgate.EventStream("data: hello\n\n", execgate.Group(req.Query().Get("group")), "others"), nil
+	}
 	query, body := req.Query(), string(req.Body)
 	text, err := did(ctx, req.Parameter("what"), execgate.Connection(query.Get("id")), execgate.Group(query.Get("group")), body)
 	if errors.Is(err, execgate.ErrGone) {

@@ -14,6 +14,13 @@ pub fn handle(request: Request, context: Context) -> Result<Response, Error> {
         );
         return Ok(Response::text(200, text));
     }
+    if request.parameter("what").as_deref() == Some("hold") {
+        let group = request.query("group").unwrap_or_default();
+        return Ok(Response::event_stream(
+            "data: hello\n\n",
+            &[&group, "others"],
+        ));
+    }
     match did(&request, &context) {
         Err(CallError::Gone) => Ok(Response::text(200, "gone")),
         done => Ok(Response::text(200, done?)),
