@@ -222,7 +222,9 @@ static void check_path_used(struct problems *p, const struct websocket_config *w
     const struct position at = {w->line, w->column};
     if (path_has_trigger(model, w->path)) return;
     const char *near = path_nearest(model, w->path);
-    if (near)
+    if (w->path[0] != '/')
+        problems_add(p, at, "%s: a path begins with /; write /%s", w->path, w->path);
+    else if (near)
         problems_add(p, at, "%s: no trigger has this path; did you mean \"%s\"?", w->path, near);
     else
         problems_add(p, at, "%s: no trigger has this path; give a handler `websocket: %s`, or remove it", w->path,

@@ -178,13 +178,22 @@ static void add_variant(struct binder *b, const struct object_schema *schema, co
     keys->parts[keys->count++] = (struct key_part){variant->object, part};
 }
 
+/* `acknowledge: true` wants all that the map has by default. */
+static bool wants_presets(const struct node *n) {
+    static const char *const words[] = {"true", "on", "yes"};
+    if (node_is_null(n)) return true;
+    for (size_t i = 0; n->kind == NODE_SCALAR && i < ARRAY_LEN(words); i++)
+        if (slice_equal(n->text, slice_of(words[i]))) return true;
+    return false;
+}
+
 static bool map_is_fit(struct binder *b, const struct object_schema *schema, struct node *n) {
     char shown[NODE_SHOWN_SIZE];
     if (n->kind == NODE_MAP) return true;
     bool is_broken = n->kind == NODE_SCALAR && !substitute_node(b->substitution, n);
     if (!is_broken)
         problems_add(b->problems, n->at, "expected %s as a map of keys, found %s%s", schema->title, node_show(n, shown),
-                     node_is_null(n) ? "; {} is an empty one" : "");
+                     wants_presets(n) ? "; {} is an empty one" : "");
     return false;
 }
 

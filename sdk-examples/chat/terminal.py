@@ -58,4 +58,13 @@ async def chat(address, room):
         await hearing
 
 
-asyncio.run(chat(sys.argv[1] if len(sys.argv) > 1 else "ws://127.0.0.1:8080/chat", sys.argv[2] if len(sys.argv) > 2 else "lobby"))
+def main(address="ws://127.0.0.1:8080/chat", room="lobby"):
+    if "CHAT_TOKEN" not in os.environ:
+        sys.exit("CHAT_TOKEN is not set: `execgate token` makes one")
+    try:
+        asyncio.run(chat(address, room))
+    except (OSError, websockets.exceptions.InvalidURI, websockets.exceptions.InvalidHandshake) as e:
+        sys.exit(f"{address}: {e}")  # 401: of the token; 403: of the name
+
+
+main(*sys.argv[1:])

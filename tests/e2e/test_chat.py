@@ -375,6 +375,15 @@ def test_in_a_terminal(chat):
         assert ada.wait(PATIENCE) == 0
 
 
+def test_the_terminal_says_why_not(chat):
+    def said(address, **env):
+        r = subprocess.run([sys.executable, str(FOLDER / "terminal.py"), address], env={**os.environ, **env}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        assert r.returncode == 1 and "Traceback" not in r.stderr, r.stderr
+        return r.stderr
+    address = f"ws://127.0.0.1:{chat.port}/chat"
+    assert "CHAT_TOKEN is not set" in said(address) and "401" in said(address, CHAT_TOKEN="x") and "isn't a valid URI" in said("nowhere", CHAT_TOKEN="x")
+
+
 # --- two nodes ---
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory):

@@ -399,7 +399,10 @@ def test_who_does_not_read_is_sent_away(tmp_path):
         got = []
         reader = threading.Thread(target=lambda: [got.append(quick.recv()) for _ in range(200)], daemon=True)
         reader.start()
-        sent = [api.call("POST", "/v1/groups/all/messages", b"x" * 100_000).json()["sent"] for _ in range(200)]
+        sent = []
+        for i in range(200):
+            sent.append(api.call("POST", "/v1/groups/all/messages", b"x" * 100_000).json()["sent"])
+            wait_for(lambda n=i: len(got) > n, what="the quick one's message")
         assert sent[0] == 2 and sent[-1] == 1, "one of the two has been closed"
         reader.join(60)
         assert len(got) == 200, "the quick one got them all"

@@ -9,10 +9,13 @@ static const struct option_row invoke_options[] = {
     {"event", 'e', "FILE", "The event: what the handler is given, byte by byte; - for stdin (default {})"},
     REQUEST_TEXT_OPTIONS,
     {"schedule", 0, "NAME", "A run of this schedule of the handler, now"},
+    {"websocket", 0, "ROUTE",
+     "What the handler is told of a WebSocket connection: $connect, $disconnect, $default or a name; -d is the "
+     "message"},
     {"dev-issuer", 0, NULL, "Jwt guards believe only tokens that `execgate token` makes on this machine"},
     {"client-context", 0, "JSON", "What Lambda clients find in their client context"},
-    {"include", 'i', NULL, "Of --http: status and headers on stdout, before the body"},
-    {"fail", 'f', NULL, "Of --http: a status of 400 and above is a failure"},
+    {"include", 'i', NULL, "Of --http and --websocket: status and headers on stdout, before the body"},
+    {"fail", 'f', NULL, "Of --http and --websocket: a status of 400 and above is a failure"},
     {"repeat", 'n', "N", "Invoke so many times and tell how long it took"},
     {"parallel", 'p', "N", "So many at a time"},
     {"timeout", 't', "DURATION", "How long it may take, instead of what the blueprint says"},
@@ -94,9 +97,10 @@ const struct command command_invoke = {
         "a '/' is an executable of its own, which needs no blueprint. What its processes print goes to stderr.\n"
         "With --http the event is what the route would make of the request, plugins included; status and headers of\n"
         "the answer go to stderr. With --schedule it is what that schedule sends; when it runs next does not "
-        "change.\n\n"
+        "change.\n"
+        "With --websocket it is an event of a connection that is not open; its answer is shown as one to --http.\n\n"
         "Exit status: 5 when the handler failed or the event was refused, 6 when there was no answer in time; an\n"
-        "answer to --http is no failure whatever its status, unless --fail is given.",
+        "answer to --http or --websocket is no failure whatever its status, unless --fail is given.",
     .options = invoke_options,
     .option_count = ARRAY_LEN(invoke_options),
     .max_positional = 2,

@@ -15,9 +15,12 @@ enum invoke_printing {
 struct invoke_plan {
     const char *handler;
     enum handler_mode mode;
-    enum trigger_kind kind;    /* TRIGGER_HTTP with --http, TRIGGER_SCHEDULE with --schedule, else TRIGGER_INVOKE */
+    enum trigger_kind kind;    /* TRIGGER_HTTP with --http, TRIGGER_SCHEDULE with --schedule, TRIGGER_WEBSOCKET with
+                                  --websocket, else TRIGGER_INVOKE */
     const char *schedule_name; /* of --schedule */
-    const struct schedule_config *schedule; /* the handler's of that name */
+    const struct schedule_config *schedule;           /* the handler's of that name */
+    const char *websocket_name;                       /* of --websocket */
+    const struct websocket_trigger_config *websocket; /* the handler's of that route */
     struct request_text request;
     struct buf event;
     struct buf context; /* of the client; JSON on one line */

@@ -16,7 +16,8 @@ void invoke_report_head(const struct invoke_plan *p, const struct invoke_answer 
     const char *mark = whole ? "" : "< ";
     const char *end = whole ? "\r\n" : "\n";
     struct buf out = {0};
-    if (p->kind != TRIGGER_HTTP || p->printing == PRINT_JSON) return;
+    bool has_head = p->kind == TRIGGER_HTTP || p->kind == TRIGGER_WEBSOCKET;
+    if (!has_head || p->printing == PRINT_JSON) return;
     buf_printf(&out, "%sHTTP/1.1 %d%s", mark, a->status, end);
     for (size_t i = 0; i < a->headers->count; i++)
         buf_printf(&out, "%s" SLICE_FMT ": " SLICE_FMT "%s", mark, SLICE_ARG(a->headers->items[i].name),

@@ -4,6 +4,7 @@
 #include "gateway/command/invoke/invoke_report.h"
 #include "gateway/command/serve/handler_output.h"
 #include "gateway/loop/loop.h"
+#include "gateway/source/websocket/websocket_trial.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,10 +66,12 @@ static void run_call(struct run *r) {
     }
     char id[UUID_TEXT_SIZE];
     const struct schedule_event run = scheduled_run(r, id);
+    const struct websocket_trial trial = {p->websocket, buf_slice(&p->event)};
     const struct invoke_payload payload = {.bytes = buf_slice(&p->event),
                                            .content_type = SLICE("application/json"),
                                            .client_context = buf_slice(&p->context),
-                                           .schedule = p->schedule ? &run : NULL};
+                                           .schedule = p->schedule ? &run : NULL,
+                                           .websocket = p->websocket ? &trial : NULL};
     invoke_bytes(pipeline, &r->route, &payload, &order);
 }
 
@@ -175,6 +178,7 @@ static void run_begin(void *context) {
 int invoke_run(const struct invoke_plan *p, struct gateway *g) {
     struct run r = {.plan = p, .gateway = g, .route = *gateway_invoke_route(g, p->handler)};
     if (p->schedule) r.route.key = slice_of(p->schedule->key);
+    if (p->websocket) r.route.key = slice_of(p->websocket->text);
     r.answer_on_terminal = isatty(STDOUT_FILENO);
     r.body_task = (struct turn_task){.phase = TURN_LAST, .run = on_stream_task};
     if (p->repeats) r.tally.times_us = xcalloc(p->repeat, sizeof *r.tally.times_us);

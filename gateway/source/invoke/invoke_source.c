@@ -4,6 +4,7 @@
 #include "gateway/invocation/collector.h"
 #include "gateway/source/http/http_check.h"
 #include "gateway/source/schedule/schedule_event.h"
+#include "gateway/source/websocket/websocket_trial.h"
 #include "plugins/auth/guard.h"
 #include "plugins/request_id/request_id.h"
 #include <stdlib.h>
@@ -164,6 +165,8 @@ struct invoke_call *invoke_bytes(struct pipeline *p, const struct route *route, 
     call_vouch(inv, order->claims);
     if (payload->schedule)
         schedule_event_fill(inv, payload->schedule);
+    else if (payload->websocket)
+        websocket_trial_fill(inv, payload->websocket);
     else
         call_give_payload(inv, payload);
     pipeline_run(inv); /* may end it; the call lives until the turn */

@@ -61,8 +61,9 @@ struct route invoke_route(const struct handler_config *handler, struct executor 
 struct invoke_payload {
     struct slice bytes;
     struct slice content_type;
-    struct slice client_context;           /* a JSON object on one line (identity_json_line) */
-    const struct schedule_event *schedule; /* a schedule's run instead of bytes; NULL = none */
+    struct slice client_context;             /* a JSON object on one line (identity_json_line) */
+    const struct schedule_event *schedule;   /* a schedule's run instead of bytes; NULL = none */
+    const struct websocket_trial *websocket; /* or an event of a WebSocket connection */
 };
 struct invoke_call *invoke_bytes(struct pipeline *p, const struct route *route, const struct invoke_payload *payload,
                                  const struct invoke_order *order);

@@ -141,19 +141,100 @@ static bool relay_to(struct asking *q, struct slice tag) {
     return true;
 }
 
-/* One that Redis has not told us of may have come this moment, and opened connections already. */
+/* --- nobody knows which other node --- */
+
+struct quest {
+    struct websocket_source *source;
+    struct websocket_call *call; /* NULL = nobody waits */
+    size_t asked;
+    struct websocket_answer answer; /* of whoever has the connection, or else why it is not known */
+};
+struct quest_part {
+    struct relay relay;
+    struct quest *quest;
+};
+
+static void quest_drop(struct websocket_call *c) {
+    ((struct quest *)c->work)->call = NULL;
+}
+
+static void quest_finish(struct quest *t) {
+    struct websocket_call *c = t->call;
+    if (c)
+        c->answer = t->answer;
+    else
+        buf_free(&t->answer.json);
+    free(t);
+    if (c) call_answered(c);
+}
+
+/* Anything but 410 is the word of its node. */
+static void quest_take(struct quest_part *part, enum cluster_outcome outcome, struct slice bytes) {
+    struct quest *t = part->quest;
+    struct websocket_answer answer = {0};
+    struct arena *a = t->call->request.arena;
+    if (outcome == CLUSTER_GONE) return;
+    if (outcome != CLUSTER_ANSWERED || !relay_read(bytes, a, &answer))
+        answer = (struct websocket_answer){.status = 503,
+                                           .detail = relay_why(t->source, a, relay_tag(&part->relay), outcome)};
+    if (answer.status == 410 || (t->answer.status != 410 && t->answer.status != 503)) {
+        buf_free(&answer.json);
+        return;
+    }
+    buf_free(&t->answer.json);
+    t->answer = answer;
+}
+
+static void on_quested(struct cluster_ask *ask, enum cluster_outcome outcome, struct slice bytes) {
+    struct relay *relay = container_of(ask, struct relay, ask);
+    struct quest_part *part = container_of(relay, struct quest_part, relay);
+    struct quest *t = part->quest;
+    if (t->call) quest_take(part, outcome, bytes);
+    free(part);
+    if (--t->asked == 0) quest_finish(t);
+}
+
+static void quest_ask(struct quest *t, struct asking *q, struct slice tag) {
+    struct quest_part *part = xcalloc(1, sizeof *part);
+    struct buf payload = {0};
+    part->relay.ask.on_end = on_quested;
+    part->quest = t;
+    memcpy(part->relay.tag, tag.p, sizeof part->relay.tag);
+    relay_write(&payload, q->request, q->request->body);
+    t->asked++;
+    cluster_ask(q->source->cluster, tag, &payload, &part->relay.ask);
+}
+
+/* Redis has not told us of the node that the id names. It may have come this moment, and is asked; and as an event
+ * stream keeps its id when its node takes a new tag, so is each of the others. */
+static bool relay_to_all(struct asking *q, struct slice unknown) {
+    const struct cluster *c = q->source->cluster;
+    const char *tag;
+    if (q->request->body.n > CLUSTER_PAYLOAD_MAX / 2) return relay_to(q, unknown);
+    struct quest *t = xcalloc(1, sizeof *t);
+    t->source = q->source;
+    t->call = q->call;
+    t->answer = (struct websocket_answer){.status = 410, .detail = "no connection of that id is open"};
+    quest_ask(t, q, unknown);
+    for (size_t i = 0; (tag = cluster_node(c, i)); i++)
+        if (!slice_equal(slice_of(tag), cluster_tag(c))) quest_ask(t, q, slice_of(tag));
+    q->call->work = t;
+    q->call->drop = quest_drop;
+    return true;
+}
+
 struct slice relay_node_of(const struct asking *q, struct slice id) {
     const struct cluster *c = q->source->cluster;
     if (!c || q->request->asker == WEBSOCKET_ASKED_BY_NODE || id.n != WEBSOCKET_ID_SIZE) return SLICE_NONE;
     struct slice tag = slice_make(id.p, CLUSTER_TAG_SIZE);
-    if (!cluster_tag_is_good(tag) || slice_equal(tag, cluster_tag(c))) return SLICE_NONE;
-    return tag;
+    return cluster_tag_is_good(tag) && !slice_equal(tag, cluster_tag(c)) ? tag : SLICE_NONE;
 }
 
 bool relay_to_owner(struct asking *q) {
     if (members_find(websocket_source_members(q->source), q->first)) return false;
     struct slice tag = relay_node_of(q, q->first);
-    return !slice_is_none(tag) && relay_to(q, tag);
+    if (slice_is_none(tag)) return false;
+    return is_node(q->source->cluster, tag) ? relay_to(q, tag) : relay_to_all(q, tag);
 }
 
 bool relay_list(struct asking *q) {
