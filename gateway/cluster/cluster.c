@@ -154,6 +154,7 @@ static void on_lease(struct cluster *c, bool fresh) {
     }
     confirms_return(c);
     if (c->phase != CLUSTER_UP) log_up(c);
+    redis_link_hurry(c->ear);
     c->phase = CLUSTER_UP;
     registry_resync(c);
     peers_post(c);
@@ -235,7 +236,6 @@ static void on_open(void *context) {
     redis_bulk(&c->command, SLICE("LOAD"));
     redis_bulk(&c->command, c->script.text);
     cluster_send(c, &c->loading);
-    redis_link_hurry(c->ear);
     c->phase = CLUSTER_JOINING;
     beat(c);
 }
@@ -274,7 +274,6 @@ static void on_ear_open(void *context) {
     buf_append_text(&channel, "to:");
     buf_append_text(&channel, c->tag);
     redis_link_subscribe(c->ear, buf_slice(&channel), &c->heard);
-    redis_link_hurry(c->link);
     buf_free(&channel);
 }
 
@@ -289,8 +288,10 @@ static void on_ear_down(void *context, const char *why) {
     snprintf(c->deaf_why, sizeof c->deaf_why, "%s", why);
 }
 
+/* A connection that is of use says that the other may be, too; one that was merely made does not. */
 void cluster_hears(struct cluster *c) {
     redis_link_settled(c->ear);
+    redis_link_hurry(c->link);
     c->listens = true;
     c->deaf_times = 0;
     c->deaf_why[0] = '\0';

@@ -45,7 +45,7 @@ struct cluster {
     uint64_t away_ms;     /* since when; UP: no matter */
     char why[256];        /* it is away; empty = that was not told */
     bool listens;         /* what is sent to the tag arrives */
-    char deaf_why[256];   /* nothing can be heard; empty = it can */
+    char deaf_why[256];   /* it does not; empty = that was not told */
     unsigned deaf_times;
     bool beat_due, beating, adopt_due, adopting, draining;
     uint64_t beats;                   /* sent */

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from cluster import LEASE_S, Cluster, Killable, Node, kill
+from cluster import LEASE_S, Cluster, Node, kill
 from cluster_records import BAD, identity, record
 from events import Stream
 from execgate import run_cli, wait_for
@@ -459,27 +459,31 @@ def test_a_redis_user_without_channels_is_told(two):
         assert ws.text() == "hello"
 
 
-class NewsCluster(Cluster):
-    """With event streams that the gateway holds."""
+def test_every_call_reaches_event_streams_of_another_node(two):
+    a, b = two.nodes
+    with Stream(b, "/stream") as s:
+        s.open()
+        id = wait_for(b.connections)[0]["connectionId"]
+        assert a.call("GET", f"/v1/connections/{id}").json()["kind"] == "sse"
+        assert a.call("POST", f"/v1/connections/{id}?event=greeting&id=7", "hello").status == 200
+        s.expect("event: greeting\nid: 7\ndata: hello\n\n")
+        r = a.call("POST", "/v1/connections", json.dumps({"connectionIds": [id], "text": "one of many"}))
+        assert r.json() == {"results": [{"connectionId": id, "status": 200}]}
+        s.expect("data: one of many\n\n")
+        assert a.call("POST", "/v1/groups/all/messages", "all").json() == {"sent": 1}
+        s.expect("data: all\n\n")
+        assert a.call("DELETE", f"/v1/connections/{id}").status == 204
+        assert s.rest() == ""
 
-    def start(self, number, stack=None):
-        node = Node(self.folder, self.redis.url, number, **self.kw)
-        node.write("news", "#!/bin/sh\nprintf 'Content-Type: text/event-stream\\nExecgate-Groups: news\\n\\n'\n")
-        text = node.file.read_text()
-        node.file.write_text(text.replace("handlers:\n", "handlers:\n  news: {command: ./news, mode: once, triggers: [{http: GET /news}]}\n"))
-        return (stack or self.stack).enter_context(Killable(node))
 
-
-def test_event_streams_of_another_node(tmp_path):
-    with NewsCluster(tmp_path) as c:
-        a, b = c.nodes
-        with Stream(b, "/news") as s:
-            s.open()
-            id = wait_for(b.connections)[0]["connectionId"]
-            assert a.call("GET", f"/v1/connections/{id}").json()["kind"] == "sse"
-            assert a.call("POST", f"/v1/connections/{id}?event=greeting&id=7", "hello").status == 200
-            s.expect("event: greeting\nid: 7\ndata: hello\n\n")
-            assert a.call("POST", "/v1/groups/news/messages", "all").json() == {"sent": 1}
-            s.expect("data: all\n\n")
-            assert a.call("DELETE", f"/v1/connections/{id}").status == 204
-            assert s.rest() == ""
+def test_a_node_that_has_just_come_is_reached(tmp_path):
+    with Cluster(tmp_path, 1, lease=60) as c:  # so that the first asks Redis again only in 20 s
+        b = c.start(2)
+        wait_for(b.is_up)
+        ws, id = b.socket()
+        with ws:
+            assert c.nodes[0].call("POST", f"/v1/connections/{id}", "hello").status == 200
+            assert ws.text() == "hello"
+            r = c.nodes[0].call("POST", "/v1/connections", json.dumps({"connectionIds": [id], "text": "again"}))
+            assert r.json()["results"][0]["status"] == 200
+            assert ws.text() == "again"

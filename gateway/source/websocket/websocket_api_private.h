@@ -43,9 +43,7 @@ bool relay_group(struct asking *q);
 bool relay_broadcast(struct asking *q);
 bool relay_list(struct asking *q);
 
-/* It may be the id of another node's connection. */
-bool relay_is_elsewhere(const struct asking *q, struct slice id);
-/* The node that the id names; absent when that is none of the others. */
+/* The node that the id names; absent when there is no other. */
 struct slice relay_node_of(const struct asking *q, struct slice id);
 /* A request as it goes to another node. */
 void relay_write(struct buf *out, const struct websocket_request *r, struct slice body);

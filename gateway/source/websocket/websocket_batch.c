@@ -92,7 +92,6 @@ static void batch_send(struct asking *q, struct batch *b, struct parcel *p) {
         struct member *m = members_find(websocket_source_members(q->source), t->id);
         if (m && m->ops->send(m, p)) t->status = 200;
         if (!m) t->node = relay_node_of(q, t->id);
-        if (!m && relay_is_elsewhere(q, t->id) && cluster_trouble(q->source->cluster)) t->status = 503;
     }
 }
 

@@ -205,44 +205,36 @@ static void quest_ask(struct quest *t, struct asking *q, struct slice tag) {
     cluster_ask(q->source->cluster, tag, &payload, &part->relay.ask);
 }
 
-/* An event stream keeps its id when its node takes a new tag, so each node is asked. */
-static bool relay_to_all(struct asking *q) {
+/* Redis has not told us of the node that the id names. It may have come this moment, and is asked; and as an event
+ * stream keeps its id when its node takes a new tag, so is each of the others. */
+static bool relay_to_all(struct asking *q, struct slice unknown) {
     const struct cluster *c = q->source->cluster;
     const char *tag;
-    if (q->request->body.n > CLUSTER_PAYLOAD_MAX / 2) return false;
+    if (q->request->body.n > CLUSTER_PAYLOAD_MAX / 2) return relay_to(q, unknown);
     struct quest *t = xcalloc(1, sizeof *t);
     t->source = q->source;
     t->call = q->call;
     t->answer = (struct websocket_answer){.status = 410, .detail = "no connection of that id is open"};
+    quest_ask(t, q, unknown);
     for (size_t i = 0; (tag = cluster_node(c, i)); i++)
         if (!slice_equal(slice_of(tag), cluster_tag(c))) quest_ask(t, q, slice_of(tag));
-    if (t->asked == 0) {
-        free(t);
-        if (cluster_trouble(c)) asking_refuse(q, 503, relay_no_nodes(q->source, q->request->arena));
-        return cluster_trouble(c) != NULL;
-    }
     q->call->work = t;
     q->call->drop = quest_drop;
     return true;
 }
 
-bool relay_is_elsewhere(const struct asking *q, struct slice id) {
-    const struct cluster *c = q->source->cluster;
-    if (!c || q->request->asker == WEBSOCKET_ASKED_BY_NODE || id.n != WEBSOCKET_ID_SIZE) return false;
-    struct slice tag = slice_make(id.p, CLUSTER_TAG_SIZE);
-    return cluster_tag_is_good(tag) && !slice_equal(tag, cluster_tag(c));
-}
-
 struct slice relay_node_of(const struct asking *q, struct slice id) {
+    const struct cluster *c = q->source->cluster;
+    if (!c || q->request->asker == WEBSOCKET_ASKED_BY_NODE || id.n != WEBSOCKET_ID_SIZE) return SLICE_NONE;
     struct slice tag = slice_make(id.p, CLUSTER_TAG_SIZE);
-    return relay_is_elsewhere(q, id) && is_node(q->source->cluster, tag) ? tag : SLICE_NONE;
+    return cluster_tag_is_good(tag) && !slice_equal(tag, cluster_tag(c)) ? tag : SLICE_NONE;
 }
 
 bool relay_to_owner(struct asking *q) {
     if (members_find(websocket_source_members(q->source), q->first)) return false;
-    if (!relay_is_elsewhere(q, q->first)) return false;
     struct slice tag = relay_node_of(q, q->first);
-    return slice_is_none(tag) ? relay_to_all(q) : relay_to(q, tag);
+    if (slice_is_none(tag)) return false;
+    return is_node(q->source->cluster, tag) ? relay_to(q, tag) : relay_to_all(q, tag);
 }
 
 bool relay_list(struct asking *q) {
