@@ -27,6 +27,7 @@ from websocket_clients import Admin, Clients, echo_load
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("EXECGATE_BUILD", ROOT / "build"))
 EXAMPLES = BUILD / "examples"
+BY_HAND = "## What was missed"  # this and what follows is kept
 CLIENTS = str(BUILD / "bench/websocket_load")
 TICK = os.sysconf("SC_CLK_TCK")
 SERVER_CORE, LOAD_CORE = "0", "1"
@@ -455,7 +456,9 @@ def write_results(rows, seconds, rounds):
     lines = ["# Results of `make bench`", "", f"{time.strftime('%Y-%m-%d')}; {versions()}.", "",
              f"{rounds} rounds of {seconds} s per figure, sides alternating, medians; server on one core, load and handlers on the other.", "",
              "| what | measured | budget | | |", "| --- | --- | --- | --- | --- |", *("| " + " | ".join(r) + " |" for r in rows), ""]
-    (ROOT / "bench/results.md").write_text("\n".join(lines))
+    results = ROOT / "bench/results.md"
+    written_by_hand = results.read_text().partition(BY_HAND)[1:] if results.exists() else ()
+    results.write_text("\n".join([*lines, "".join(written_by_hand)]))
 
 
 def main():
