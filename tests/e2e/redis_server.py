@@ -1,5 +1,6 @@
 """A Redis server of the test's own: on a free port of the loopback, in a folder of the test. What it has said is on the disk."""
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -7,9 +8,15 @@ import time
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Not one that the system gives to whoever asks for any: a server that is killed and started again must find its own still free."""
+    while True:
+        port = random.randrange(10000, 20000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 class RedisServer:
