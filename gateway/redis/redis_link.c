@@ -26,7 +26,8 @@ struct redis_link {
     const struct redis_address *address;
     struct redis_link_owner owner;
     enum link_phase phase;
-    redisAsyncContext *context; /* NULL while resting and resolving */
+    redisAsyncContext *context;               /* NULL while resting and resolving */
+    redisReplyObjectFunctions plain, checked; /* how its replies are made: hiredis' own way, and ours */
     struct watch *watch;
     unsigned wanted;   /* by hiredis, of the watch */
     unsigned happened; /* since `events` ran */
@@ -149,6 +150,62 @@ static void on_reply(redisAsyncContext *context, void *reply, void *wait) {
     w->on_reply(w, reply);
 }
 
+/* --- what must not come ---
+ *
+ * hiredis ends the program over a reply that nobody asked for, and over one on a listening connection that is not what
+ * such a connection hears. So whatever has the address instead of Redis is looked at while its replies are made;
+ * hiredis breaks the connection when there is no object. */
+
+static bool is_wanted(const struct redis_link *l, const redisReadTask *t) {
+    if (!t->parent) return t->type == REDIS_REPLY_ERROR || l->under_way > 0 || l->ear;
+    bool names = !t->parent->parent && t->idx < 2;
+    return !l->ear || !names || t->type == REDIS_REPLY_STRING;
+}
+
+static bool link_takes(const redisReadTask *t, bool is_good) {
+    struct redis_link *l = t->privdata;
+    if (is_good && is_wanted(l, t)) return true;
+    if (!l->why[0]) why_set(l, "it answers what it was not asked; is it Redis?");
+    return false;
+}
+
+static bool is_heard(struct slice word) {
+    return slice_equal(word, SLICE("message")) || slice_equal(word, SLICE("subscribe"));
+}
+
+static void *make_string(const redisReadTask *t, char *text, size_t n) {
+    const struct redis_link *l = t->privdata;
+    bool is_word = l->ear && t->parent && !t->parent->parent && t->idx == 0;
+    bool is_good = !is_word || is_heard(slice_make(text, n));
+    return link_takes(t, is_good) ? l->plain.createString(t, text, n) : NULL;
+}
+
+static void *make_array(const redisReadTask *t, int n) {
+    const struct redis_link *l = t->privdata;
+    return link_takes(t, !l->ear || n == 3) ? l->plain.createArray(t, n) : NULL;
+}
+
+static void *make_integer(const redisReadTask *t, long long value) {
+    const struct redis_link *l = t->privdata;
+    return link_takes(t, true) ? l->plain.createInteger(t, value) : NULL;
+}
+
+static void *make_nil(const redisReadTask *t) {
+    const struct redis_link *l = t->privdata;
+    return link_takes(t, true) ? l->plain.createNil(t) : NULL;
+}
+
+static void replies_check(struct redis_link *l) {
+    redisReader *reader = l->context->c.reader;
+    l->plain = l->checked = *reader->fn;
+    l->checked.createString = make_string;
+    l->checked.createArray = make_array;
+    l->checked.createInteger = make_integer;
+    l->checked.createNil = make_nil;
+    reader->fn = &l->checked;
+    reader->privdata = l;
+}
+
 /* --- listening --- */
 
 /* hiredis calls it for each message, and once without a reply when the connection ends. */
@@ -253,6 +310,7 @@ static void link_attach(struct redis_link *l, redisAsyncContext *context) {
     context->ev.delWrite = on_del_write;
     context->ev.cleanup = on_cleanup;
     redisAsyncSetConnectCallback(context, on_connected);
+    replies_check(l);
 }
 
 static void link_give_up(struct redis_link *l, const char *why) {

@@ -3,6 +3,7 @@ import base64
 import contextlib
 import json
 import signal
+import socketserver
 import threading
 import time
 
@@ -13,7 +14,31 @@ from events import Stream
 from execgate import run_cli, wait_for
 from redis_server import RedisServer
 from test_auth import bcrypt
-from websocket import BINARY, TEXT
+from websocket import BINARY, TEXT, Socket
+
+
+class Talker(socketserver.ThreadingTCPServer):
+    """Says the same to all that it hears."""
+    daemon_threads = True
+
+    def __init__(self, answer):
+        self.answer, self.talks = answer, 0
+        super().__init__(("127.0.0.1", 0), None)
+        self.port = self.server_address[1]
+
+    def finish_request(self, request, client_address):
+        self.talks += 1
+        with contextlib.suppress(OSError):
+            while request.recv(65536):
+                request.sendall(self.answer)
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
 
 
 @pytest.fixture
@@ -457,6 +482,16 @@ def test_a_redis_user_without_channels_is_told(two):
     with ws:
         assert a.call("POST", f"/v1/connections/{id}", "hello").status == 200
         assert ws.text() == "hello"
+
+
+@pytest.mark.parametrize("answer", [b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"*1\r\n*1\r\n:1\r\n", b"*3\r\n:1\r\n:2\r\n:3\r\n"])
+def test_what_is_not_redis_and_says_more_than_it_is_asked_ends_nobody(tmp_path, answer):
+    with Talker(answer * 3 + b"*3\r\n$3\r\nnew\r\n:0\r\n*0\r\n" + answer * 3) as t, Node(tmp_path, f"redis://127.0.0.1:{t.port}", 1) as n:
+        wait_for(lambda: t.talks >= 8, what="connections that were made again")
+        assert n.wait_log("cannot be reached", level="warn")
+        with Socket(n, "/rooms/1") as ws:
+            ws.send(TEXT, "still here")
+            assert ws.text() == "still here"
 
 
 def test_every_call_reaches_event_streams_of_another_node(two):
