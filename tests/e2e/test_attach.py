@@ -37,6 +37,15 @@ def attached(folder, blueprint=BLUEPRINT, **kw):
         yield g, env, text, lambda path="/shelf/pid": pool.submit(g.get, path, timeout=60)
 
 
+@contextlib.contextmanager
+def killing(process):
+    """Whatever becomes of the test: Popen's own end waits for the process."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_requests_wait_for_a_process_that_is_started_by_hand(tmp_path):
     with attached(tmp_path) as (g, env, text, get):
         assert g.handler_pids() == []
@@ -44,13 +53,14 @@ def test_requests_wait_for_a_process_that_is_started_by_hand(tmp_path):
         assert "hush-hush" not in text and "PASSWORD is a secret" in text
         first, second = get(), get()
         with subprocess.Popen([PROBE], env=os.environ | env) as process:
-            assert first.result(60 * SLOW).text == second.result(60 * SLOW).text == str(process.pid)
-            assert len(g.logs("process attached")) == 1 and not g.logs("attached process left")
-            process.kill()
+            with killing(process):
+                assert first.result(60 * SLOW).text == second.result(60 * SLOW).text == str(process.pid)
+                g.wait_log("process attached", 30)
+                assert len(g.logs("process attached")) == 1 and not g.logs("attached process left")
         g.wait_log("attached process left", 30, handler="shelf", unanswered=0)
         with subprocess.Popen([PROBE], env=os.environ | env) as process:
-            wait_for(lambda: len(g.logs("process attached")) == 2, 30, "the next process")
-            process.kill()
+            with killing(process):
+                wait_for(lambda: len(g.logs("process attached")) == 2, 30, "the next process")
 
 
 def test_a_process_that_leaves_in_the_midst_gives_502_and_makes_room_for_the_next(tmp_path):
